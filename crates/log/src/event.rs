@@ -174,6 +174,13 @@ pub enum Kind {
     Group,
 }
 
+impl Kind {
+    /// Whether both people own the conversation together.
+    pub fn is_direct(self) -> bool {
+        self == Self::Direct
+    }
+}
+
 /// Descriptive fields; `None` leaves one as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Description {
