@@ -1,0 +1,205 @@
+//! The data folder: its lock, its format, its secrets.
+//!
+//! ```text
+//! <data>/LOCK        held by the process that has the folder open; its pid
+//! <data>/FORMAT      "confab 1", written when the folder is complete
+//! <data>/keys/*.key  secrets of this folder, mode 0600
+//! <data>/db/         the database, never touched from here once it exists
+//! ```
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use crate::{OpenError, StoreError};
+
+/// The format that this version reads and writes.
+const FORMAT: u32 = 1;
+
+pub(super) struct Folder {
+    path: PathBuf,
+    secrets: Mutex<()>,
+    _lock: File,
+}
+
+impl Folder {
+    /// Creates the folder if it is missing, locks it and checks its format.
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(io_error("create the data folder", path))?;
+        let lock = lock(path)?;
+        let folder = Self {
+            path: path.to_owned(),
+            secrets: Mutex::new(()),
+            _lock: lock,
+        };
+        if !folder.has_format()? {
+            folder.remove_unfinished_database()?;
+        }
+        Ok(folder)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        self.path.join("db")
+    }
+
+    /// Marks the folder as complete, after the database in it has been created.
+    pub(super) fn complete(&self) -> Result<(), OpenError> {
+        if self.has_format()? {
+            return Ok(());
+        }
+        let content = format!("confab {FORMAT}\n");
+        write_atomically(&self.path, "FORMAT", content.as_bytes())
+            .map_err(io_error("write FORMAT in", &self.path))
+    }
+
+    /// Whether the folder is complete; an error when its format is not ours.
+    fn has_format(&self) -> Result<bool, OpenError> {
+        let path = self.path.join("FORMAT");
+        let mut found = Vec::new();
+        match File::open(&path) {
+            Ok(file) => file
+                .take(64)
+                .read_to_end(&mut found)
+                .map_err(io_error("read", &path))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(source) => return Err(io_error("read", &path)(source)),
+        };
+        if found == format!("confab {FORMAT}\n").as_bytes() {
+            return Ok(true);
+        }
+        Err(OpenError::UnknownFormat {
+            path: self.path.clone(),
+            found: String::from_utf8_lossy(&found).trim_end().to_owned(),
+            supported: FORMAT,
+        })
+    }
+
+    /// A process that dies while it creates the database leaves pieces that the
+    /// database refuses to open. Without FORMAT nobody was ever told that
+    /// anything is stored here; without the database's own marker nothing is.
+    fn remove_unfinished_database(&self) -> Result<(), OpenError> {
+        let database = self.database();
+        if database.join("version").exists() {
+            return Ok(());
+        }
+        match fs::remove_dir_all(&database) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(io_error("remove the unfinished database", &database)(
+                source,
+            )),
+        }
+    }
+
+    pub(super) fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+            return Err(StoreError::unavailable(format!(
+                "{name:?} does not name a secret"
+            )));
+        }
+        let _one_at_a_time = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let unavailable = |error: io::Error| {
+            StoreError::unavailable(format!(
+                "cannot read or create the secret {name:?}: {error}"
+            ))
+        };
+        let keys = self.path.join("keys");
+        match fs::read(keys.join(format!("{name}.key"))) {
+            Ok(bytes) => bytes.try_into().map_err(|found: Vec<u8>| {
+                StoreError::corrupt(format!("the secret {name:?} has {} bytes", found.len()))
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut secret = [0; 32];
+                getrandom::fill(&mut secret).map_err(|error| unavailable(error.into()))?;
+                self.create_secret(&keys, name, &secret)
+                    .map_err(unavailable)?;
+                Ok(secret)
+            }
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    fn create_secret(&self, keys: &Path, name: &str, secret: &[u8]) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(keys)?;
+        File::open(&self.path)?.sync_all()?;
+        write_atomically(keys, &format!("{name}.key"), secret)
+    }
+}
+
+/// Takes the folder's lock and leaves our pid in it. The operating system
+/// releases it when the process ends, however it ends.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let lock_path = path.join("LOCK");
+    let failed = |action| io_error(action, &lock_path);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&lock_path)
+        .map_err(failed("open"))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(OpenError::InUse {
+                path: path.to_owned(),
+                holder: holder(&mut file),
+            });
+        }
+        Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
+    }
+    file.set_len(0).map_err(failed("write"))?;
+    writeln!(file, "{}", std::process::id()).map_err(failed("write"))?;
+    Ok(file)
+}
+
+/// The pid in a lock file that another process holds. It may just be writing it.
+fn holder(file: &mut File) -> String {
+    let mut content = String::new();
+    let pid = match file
+        .rewind()
+        .and_then(|()| file.read_to_string(&mut content))
+    {
+        Ok(_) => content.trim().parse::<u32>().ok(),
+        Err(_) => None,
+    };
+    pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string())
+}
+
+/// Writes a file (mode 0600) so that after a crash it is there whole or not at all.
+fn write_atomically(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    let temporary = folder.join(format!("{name}.tmp"));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, folder.join(name))?;
+    File::open(folder)?.sync_all()
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<> {
+    let path = path.to_owned();
+    move |source| OpenError::Io {
+        action,
+        path,
+        source,
+    }
+}
