@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The kit: the only crate that knows transports, configuration, telemetry,
+//! identity, time and randomness. Services bring domain logic and stores; the
+//! kit brings everything around them. It knows no domain rules.
+//!
+//! The way of a call: [`server`] accepts, [`layers`] prove who calls,
+//! [`admission`] proves that they may, the handler answers with [`error`]s of
+//! one shape. Services reach each other over a [`channel`].
+
+pub mod admission;
+pub mod bus;
+pub mod channel;
+pub mod clock;
+mod deadline;
+pub mod error;
+pub mod identity;
+pub mod page_token;
+pub mod policy;
+pub mod random;
+pub mod task;
+pub mod trace;
+pub mod validate;
+
+pub use error::Error;

@@ -1,0 +1,80 @@
+//! The only place that reads the wall clock. Order never depends on it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prost_types::Timestamp;
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
+
+/// Microseconds since 1970-01-01T00:00:00Z.
+pub fn now_micros() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Seconds since 1970-01-01T00:00:00Z, as tokens count them.
+pub fn now_seconds() -> i64 {
+    now_micros() / MICROS_PER_SECOND
+}
+
+/// The Protobuf form of microseconds since 1970-01-01T00:00:00Z.
+pub fn timestamp(micros: i64) -> Timestamp {
+    let seconds = micros.div_euclid(MICROS_PER_SECOND);
+    let nanos = i32::try_from(micros.rem_euclid(MICROS_PER_SECOND) * 1000).unwrap_or_default();
+    Timestamp { seconds, nanos }
+}
+
+/// Microseconds of a time from outside; `None` when it is not a valid one.
+/// Finer parts are cut off.
+pub fn micros(time: &Timestamp) -> Option<i64> {
+    if !(0..1_000_000_000).contains(&time.nanos) {
+        return None;
+    }
+    time.seconds
+        .checked_mul(MICROS_PER_SECOND)?
+        .checked_add(i64::from(time.nanos) / 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_survives_both_ways() {
+        for time in [0, 1, -1, 1_700_000_000_123_456, -62_135_596_800_000_000] {
+            assert_eq!(micros(&timestamp(time)), Some(time));
+        }
+    }
+
+    #[test]
+    fn bad_times_are_refused() {
+        assert_eq!(
+            micros(&Timestamp {
+                seconds: 1,
+                nanos: -1
+            }),
+            None
+        );
+        assert_eq!(
+            micros(&Timestamp {
+                seconds: 1,
+                nanos: 1_000_000_000
+            }),
+            None
+        );
+        assert_eq!(
+            micros(&Timestamp {
+                seconds: i64::MAX,
+                nanos: 0
+            }),
+            None
+        );
+    }
+
+    #[test]
+    fn the_clock_runs() {
+        assert!(now_micros() > 1_700_000_000_000_000);
+    }
+}
