@@ -320,7 +320,7 @@ impl<V: View> Folding<'_, V> {
 
     fn react(&mut self, target: Seq, emoji: &str, added: bool) {
         self.message(target, |row| {
-            count_reaction(&mut row.reactions, emoji, added)
+            count_reaction(&mut row.reactions, emoji, added);
         });
         let key = RowKey::Reactions(target, self.event.actor.clone());
         let mut row = match self.view.row(&key) {

@@ -1,0 +1,151 @@
+//! How an I/O went, and what follows from it: the only place where an appender
+//! learns anything about the world. It never asks for the next I/O.
+
+use super::{Appender, Done, Io, Outcome, Reading, group::Work};
+use crate::{Event, Row, RowKey, Seq, State, mutant};
+
+impl Appender {
+    /// Takes the result of the I/O that [`Self::poll`] asked for.
+    pub fn complete(&mut self, done: Done) {
+        let Some(io) = self.in_flight.take() else {
+            return;
+        };
+        match (io, done) {
+            (
+                Io::Look,
+                Done::Looked {
+                    head,
+                    applied_through,
+                },
+            ) => {
+                self.looked(head, applied_through);
+            }
+            (Io::Read { .. }, Done::Read(rows)) if !rows.is_empty() => self.read(rows),
+            (Io::Load(_), Done::Loaded(rows)) => self.loaded(rows),
+            (Io::Append(events), Done::Appended(true)) => {
+                self.head = events.last().map_or(self.head, |event| event.seq);
+                self.fetched.extend(events);
+                self.settled = Some(std::mem::take(&mut self.deciding));
+            }
+            (Io::Append(events), Done::Appended(false)) => self.lost_race(&events),
+            (Io::Apply(event, _), Done::Applied) => {
+                self.unapplied.pop();
+                self.published.push(*event);
+            }
+            (Io::Raise(through), Done::Raised) => self.raised = through,
+            (io, _) => self.failed(&io),
+        }
+    }
+
+    fn looked(&mut self, head: Seq, applied_through: Seq) {
+        self.look = Some(head);
+        self.head = self.head.max(head);
+        if self.state.is_some() {
+            return;
+        }
+        let applied_through = if mutant::is("no-finish-on-load") {
+            head
+        } else {
+            applied_through.min(head)
+        };
+        self.raised = applied_through;
+        if applied_through == 0 {
+            self.state = Some(State::default());
+        } else {
+            self.base = Some(applied_through);
+        }
+    }
+
+    fn read(&mut self, rows: Vec<Event>) {
+        match std::mem::replace(&mut self.reading, Reading::Log) {
+            Reading::Base => {
+                let mut rows = rows.into_iter();
+                self.state = rows.next().map(|base| State::after(&base));
+                self.base = None;
+                self.fetched = rows.collect();
+            }
+            Reading::Log => self.fetched.extend(rows),
+            Reading::Tail => {
+                if let Some(state) = &mut self.state {
+                    state.extend_tail(&rows);
+                }
+            }
+            Reading::Scan(ticket) => {
+                let waiting = self
+                    .group
+                    .iter_mut()
+                    .find(|waiting| waiting.ticket == ticket);
+                let Some(waiting) = waiting else { return };
+                let Work::Command(request) = &waiting.work else {
+                    return;
+                };
+                waiting.scanned = rows.last().map(|event| event.seq);
+                waiting.found = rows
+                    .iter()
+                    .find(|e| e.actor == request.actor && e.request_id == request.request_id)
+                    .map(|event| (event.digest, event.seq));
+            }
+        }
+    }
+
+    fn loaded(&mut self, rows: Vec<(RowKey, Option<Row>)>) {
+        let Some(state) = &mut self.state else { return };
+        let newest = rows
+            .iter()
+            .filter_map(|(_, row)| row.as_ref().map(Row::applied_seq))
+            .max();
+        state.insert(rows);
+        // A row from the future: another node has appended. Fold on.
+        self.head = self.head.max(newest.unwrap_or(0));
+    }
+
+    /// Another node's row stands where ours should.
+    fn lost_race(&mut self, events: &[Event]) {
+        self.head = self.head.max(events.first().map_or(0, |event| event.seq));
+        if !mutant::is("no-second-decision") {
+            self.deciding.clear();
+        }
+    }
+
+    /// An I/O failed, or it is unclear whether it did: nothing in memory counts.
+    fn failed(&mut self, io: &Io) {
+        self.failures += 1;
+        let unclear = matches!(io, Io::Append(_));
+        for (waiting, outcome) in self.group.iter_mut().zip(&self.deciding) {
+            waiting.unclear |=
+                unclear && matches!(outcome, Outcome::Committed { event: Some(_), .. });
+        }
+        for waiting in &mut self.group {
+            waiting.scanned = None;
+            waiting.found = None;
+        }
+        // The group's own event may stand already even when what failed came later.
+        if let Some(outcomes) = &self.settled {
+            for (waiting, outcome) in self.group.iter_mut().zip(outcomes) {
+                waiting.unclear |= matches!(outcome, Outcome::Committed { event: Some(_), .. });
+            }
+        }
+        self.forget();
+        if self.failures >= self.options.tries {
+            for waiting in self.group.drain(..) {
+                let outcome = Outcome::Unavailable {
+                    settled: !waiting.unclear,
+                };
+                self.answers.push((waiting.ticket, outcome));
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        self.look = None;
+        self.settled = None;
+        self.deciding.clear();
+        self.state = None;
+        self.base = None;
+        self.head = 0;
+        self.raised = 0;
+        self.fetched.clear();
+        self.unapplied.clear();
+        self.reading = Reading::Log;
+    }
+}

@@ -1,0 +1,142 @@
+//! The rules on participants: who may add, remove, rank, mute and ban whom.
+
+use super::{Judge, MAX_PARTICIPANTS, Refusal, Ruling, changed, ensure, only_group};
+use crate::{
+    Command, EventBody, UserId,
+    event::{Assignment, LeaveCause, Role, Sentence},
+    row::MemberRow,
+    state::View,
+};
+
+impl<V: View> Judge<'_, V> {
+    pub(super) fn rule_on_participants(&self) -> Ruling {
+        match &self.request.command {
+            Command::AddParticipants { users } => self.add_participants(users),
+            Command::Remove {
+                user,
+                cause,
+                reason,
+            } => self.remove(user, *cause, reason),
+            Command::UpdateRole { user, role } => {
+                let (conversation, _) = self.standing(Role::Owner)?;
+                only_group(conversation)?;
+                let target = self.other_participant(user)?;
+                changed(target.role != *role)?;
+                Ok(EventBody::RolesChanged(vec![assign(user, *role)]))
+            }
+            Command::TransferOwnership { user } => {
+                let (conversation, _) = self.standing(Role::Owner)?;
+                only_group(conversation)?;
+                self.other_participant(user)?;
+                let actor = assign(&self.request.actor, Role::Admin);
+                Ok(EventBody::RolesChanged(vec![
+                    assign(user, Role::Owner),
+                    actor,
+                ]))
+            }
+            Command::Mute(sentence) => {
+                self.below_actor(&sentence.user)?;
+                Ok(EventBody::ParticipantMuted(sentence.clone()))
+            }
+            Command::Unmute { user } => {
+                let target = self.below_actor(user)?;
+                changed(target.muted_at(self.time).is_some())?;
+                Ok(EventBody::ParticipantUnmuted { user: user.clone() })
+            }
+            Command::Ban(sentence) => self.ban(sentence),
+            Command::Unban { user } => {
+                let (conversation, _) = self.standing(Role::Admin)?;
+                only_group(conversation)?;
+                let ban = self.member(user).and_then(|row| row.banned_at(self.time));
+                changed(ban.is_some())?;
+                Ok(EventBody::ParticipantUnbanned { user: user.clone() })
+            }
+            _ => Err(Refusal::NoChange),
+        }
+    }
+
+    fn other_participant(&self, user: &UserId) -> Result<&MemberRow, Refusal> {
+        ensure(*user != self.request.actor, Refusal::TargetIsCaller)?;
+        self.member(user)
+            .filter(|row| row.is_active())
+            .ok_or_else(|| Refusal::ParticipantNotFound { user: user.clone() })
+    }
+
+    /// A participant of a group whom the actor, an admin at least, outranks.
+    fn below_actor(&self, user: &UserId) -> Result<&MemberRow, Refusal> {
+        let (conversation, actor) = self.standing(Role::Admin)?;
+        only_group(conversation)?;
+        let target = self.other_participant(user)?;
+        ensure(target.role < actor.role, Refusal::RoleTooLow)?;
+        Ok(target)
+    }
+
+    fn add_participants(&self, users: &[UserId]) -> Ruling {
+        let (conversation, _) = self.standing(Role::Admin)?;
+        only_group(conversation)?;
+        for user in users {
+            let Some(row) = self.member(user) else {
+                continue;
+            };
+            let user = user.clone();
+            ensure(
+                !row.is_active(),
+                Refusal::AlreadyAParticipant { user: user.clone() },
+            )?;
+            if let Some(ban) = row.banned_at(self.time) {
+                return Err(Refusal::Banned {
+                    user,
+                    until: ban.until,
+                });
+            }
+        }
+        let added = u32::try_from(users.len()).unwrap_or(u32::MAX);
+        let fits = conversation.participant_count.saturating_add(added) <= MAX_PARTICIPANTS;
+        ensure(fits, Refusal::TooManyParticipants)?;
+        let joined = users
+            .iter()
+            .map(|user| assign(user, Role::Member))
+            .collect();
+        Ok(EventBody::ParticipantsJoined(joined))
+    }
+
+    fn remove(&self, user: &UserId, cause: LeaveCause, reason: &str) -> Ruling {
+        if *user == self.request.actor {
+            ensure(cause != LeaveCause::Kicked, Refusal::TargetIsCaller)?;
+            let (conversation, actor) = self.standing(Role::Member)?;
+            only_group(conversation)?;
+            let last = conversation.participant_count == 1;
+            ensure(
+                last || actor.role != Role::Owner,
+                Refusal::OwnerMustTransfer,
+            )?;
+        } else {
+            self.below_actor(user)?;
+        }
+        Ok(EventBody::ParticipantLeft {
+            user: user.clone(),
+            cause,
+            reason: reason.to_owned(),
+        })
+    }
+
+    fn ban(&self, sentence: &Sentence) -> Ruling {
+        let (conversation, actor) = self.standing(Role::Admin)?;
+        only_group(conversation)?;
+        ensure(sentence.user != self.request.actor, Refusal::TargetIsCaller)?;
+        // Only a participant has a rank to outrank; former ones keep none.
+        let target = self.member(&sentence.user).filter(|row| row.is_active());
+        ensure(
+            target.is_none_or(|row| row.role < actor.role),
+            Refusal::RoleTooLow,
+        )?;
+        Ok(EventBody::ParticipantBanned(sentence.clone()))
+    }
+}
+
+fn assign(user: &UserId, role: Role) -> Assignment {
+    Assignment {
+        user: user.clone(),
+        role,
+    }
+}
