@@ -1,0 +1,9 @@
+//! The store's promises, through its public API, with real processes and real faults.
+
+mod child;
+mod crash;
+mod disk;
+mod fault;
+mod folder;
+mod load;
+mod transactions;
