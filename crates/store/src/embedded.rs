@@ -11,6 +11,7 @@
 
 mod committer;
 mod folder;
+mod journal;
 mod keyspace;
 mod shared;
 mod snapshot;
@@ -42,11 +43,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            cache_bytes: 64 << 20,
-            queue: 16 << 10,
-            group_bytes: 4 << 20,
-        }
+        Self { cache_bytes: 64 << 20, queue: 16 << 10, group_bytes: 4 << 20 }
     }
 }
 
@@ -74,10 +71,7 @@ impl Engine {
         let folder = Folder::open(path)?;
         let shared = Arc::new(Shared::open(folder, &options)?);
         let committer = Committer::start(shared.clone(), &options)?;
-        Ok(Self {
-            committer: Arc::new(committer),
-            shared,
-        })
+        Ok(Self { committer: Arc::new(committer), shared })
     }
 
     /// The keyspace of this name, created if it is missing.
@@ -163,8 +157,6 @@ impl Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine")
-            .field("path", &self.path())
-            .finish_non_exhaustive()
+        f.debug_struct("Engine").field("path", &self.path()).finish_non_exhaustive()
     }
 }

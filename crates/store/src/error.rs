@@ -52,23 +52,17 @@ pub enum StoreError {
 impl StoreError {
     /// An [`Unavailable`](Self::Unavailable) error.
     pub fn unavailable(reason: impl Into<Arc<str>>) -> Self {
-        Self::Unavailable {
-            reason: reason.into(),
-        }
+        Self::Unavailable { reason: reason.into() }
     }
 
     /// An [`OutcomeUnknown`](Self::OutcomeUnknown) error.
     pub fn outcome_unknown(reason: impl Into<Arc<str>>) -> Self {
-        Self::OutcomeUnknown {
-            reason: reason.into(),
-        }
+        Self::OutcomeUnknown { reason: reason.into() }
     }
 
     /// A [`Corrupt`](Self::Corrupt) error, also for values that do not decode.
     pub fn corrupt(reason: impl Into<Arc<str>>) -> Self {
-        Self::Corrupt {
-            reason: reason.into(),
-        }
+        Self::Corrupt { reason: reason.into() }
     }
 
     /// Whether it is known that the operation had no effect and never will have one.
@@ -80,9 +74,7 @@ impl StoreError {
     pub(crate) fn from_read(error: &fjall::Error) -> Self {
         let reason = error.to_string();
         match error {
-            fjall::Error::Poisoned => Self::Failed {
-                reason: reason.into(),
-            },
+            fjall::Error::Poisoned => Self::Failed { reason: reason.into() },
             fjall::Error::Io(_) | fjall::Error::Storage(fjall::LsmError::Io(_)) => {
                 Self::unavailable(reason)
             }

@@ -189,12 +189,7 @@ impl State {
     }
 
     fn fate(&mut self) -> Fate {
-        let Rates {
-            before,
-            after,
-            late,
-            ..
-        } = self.rates;
+        let Rates { before, after, late, .. } = self.rates;
         let drawn = self.random.random::<f64>();
         let admitted = self.random.random::<bool>();
         if drawn < before {

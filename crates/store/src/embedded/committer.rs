@@ -46,11 +46,7 @@ impl Committer {
                 path: shared.folder.path().to_owned(),
                 source,
             })?;
-        Ok(Self {
-            queue: Some(queue),
-            thread: Some(thread),
-            shared,
-        })
+        Ok(Self { queue: Some(queue), thread: Some(thread), shared })
     }
 
     pub(super) async fn transact<R, F>(&self, work: F) -> Result<R, StoreError>
@@ -68,9 +64,7 @@ impl Committer {
             return Err(StoreError::unavailable("the committer has ended"));
         }
         answered.await.unwrap_or_else(|_| {
-            Err(StoreError::outcome_unknown(
-                "the committer ended before it answered",
-            ))
+            Err(StoreError::outcome_unknown("the committer ended before it answered"))
         })
     }
 }
@@ -223,9 +217,7 @@ impl Worker {
         }
         match error {
             // The database refused before it wrote: a background thread had failed.
-            fjall::Error::Poisoned => StoreError::Failed {
-                reason: reason.into(),
-            },
+            fjall::Error::Poisoned => StoreError::Failed { reason: reason.into() },
             _ => StoreError::outcome_unknown(reason),
         }
     }
@@ -271,13 +263,6 @@ fn describe() {
         Unit::Seconds,
         "time to commit a group, fsync included"
     );
-    describe_histogram!(
-        "confab_store_commit_transactions",
-        Unit::Count,
-        "transactions in a group"
-    );
-    describe_gauge!(
-        "confab_store_failed",
-        "1 when the store has stopped after a failed write"
-    );
+    describe_histogram!("confab_store_commit_transactions", Unit::Count, "transactions in a group");
+    describe_gauge!("confab_store_failed", "1 when the store has stopped after a failed write");
 }

@@ -4,7 +4,7 @@
 //! <data>/LOCK        held by the process that has the folder open; its pid
 //! <data>/FORMAT      "confab 1", written when the folder is complete
 //! <data>/keys/*.key  secrets of this folder, mode 0600
-//! <data>/db/         the database, never touched from here once it exists
+//! <data>/db/         the database; its files are its own
 //! ```
 
 use std::{
@@ -35,11 +35,7 @@ impl Folder {
             .create(path)
             .map_err(io_error("create the data folder", path))?;
         let lock = lock(path)?;
-        let folder = Self {
-            path: path.to_owned(),
-            secrets: Mutex::new(()),
-            _lock: lock,
-        };
+        let folder = Self { path: path.to_owned(), secrets: Mutex::new(()), _lock: lock };
         if !folder.has_format()? {
             folder.remove_unfinished_database()?;
         }
@@ -69,10 +65,7 @@ impl Folder {
         let path = self.path.join("FORMAT");
         let mut found = Vec::new();
         match File::open(&path) {
-            Ok(file) => file
-                .take(64)
-                .read_to_end(&mut found)
-                .map_err(io_error("read", &path))?,
+            Ok(file) => file.take(64).read_to_end(&mut found).map_err(io_error("read", &path))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(source) => return Err(io_error("read", &path)(source)),
         };
@@ -97,24 +90,18 @@ impl Folder {
         match fs::remove_dir_all(&database) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(io_error("remove the unfinished database", &database)(
-                source,
-            )),
+            Err(source) => Err(io_error("remove the unfinished database", &database)(source)),
         }
     }
 
     pub(super) fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
-            return Err(StoreError::unavailable(format!(
-                "{name:?} does not name a secret"
-            )));
+            return Err(StoreError::unavailable(format!("{name:?} does not name a secret")));
         }
         let _one_at_a_time = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         let unavailable = |error: io::Error| {
-            StoreError::unavailable(format!(
-                "cannot read or create the secret {name:?}: {error}"
-            ))
+            StoreError::unavailable(format!("cannot read or create the secret {name:?}: {error}"))
         };
         let keys = self.path.join("keys");
         match fs::read(keys.join(format!("{name}.key"))) {
@@ -124,8 +111,7 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut secret = [0; 32];
                 getrandom::fill(&mut secret).map_err(|error| unavailable(error.into()))?;
-                self.create_secret(&keys, name, &secret)
-                    .map_err(unavailable)?;
+                self.create_secret(&keys, name, &secret).map_err(unavailable)?;
                 Ok(secret)
             }
             Err(error) => Err(unavailable(error)),
@@ -155,10 +141,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(OpenError::InUse {
-                path: path.to_owned(),
-                holder: holder(&mut file),
-            });
+            return Err(OpenError::InUse { path: path.to_owned(), holder: holder(&mut file) });
         }
         Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
     }
@@ -170,10 +153,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 /// The pid in a lock file that another process holds. It may just be writing it.
 fn holder(file: &mut File) -> String {
     let mut content = String::new();
-    let pid = match file
-        .rewind()
-        .and_then(|()| file.read_to_string(&mut content))
-    {
+    let pid = match file.rewind().and_then(|()| file.read_to_string(&mut content)) {
         Ok(_) => content.trim().parse::<u32>().ok(),
         Err(_) => None,
     };
@@ -183,23 +163,18 @@ fn holder(file: &mut File) -> String {
 /// Writes a file (mode 0600) so that after a crash it is there whole or not at all.
 fn write_atomically(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let temporary = folder.join(format!("{name}.tmp"));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&temporary, folder.join(name))?;
     File::open(folder)?.sync_all()
 }
 
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<> {
+pub(super) fn io_error(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(io::Error) -> OpenError + use<> {
     let path = path.to_owned();
-    move |source| OpenError::Io {
-        action,
-        path,
-        source,
-    }
+    move |source| OpenError::Io { action, path, source }
 }

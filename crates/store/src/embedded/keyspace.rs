@@ -38,9 +38,7 @@ impl Keyspace {
         shared.health()?;
         let tree = shared
             .database
-            .keyspace(name, || {
-                fjall::KeyspaceCreateOptions::default().manual_journal_persist(true)
-            })
+            .keyspace(name, || fjall::KeyspaceCreateOptions::default().manual_journal_persist(true))
             .map_err(|error| StoreError::from_read(&error))?;
         Ok(Self { tree, name, shared })
     }
@@ -130,8 +128,6 @@ pub(super) fn take_rows(
 }
 
 pub(super) fn read_row(row: fjall::Guard) -> Result<Row, StoreError> {
-    let (key, value) = row
-        .into_inner()
-        .map_err(|error| StoreError::from_read(&error))?;
+    let (key, value) = row.into_inner().map_err(|error| StoreError::from_read(&error))?;
     Ok((key.into(), value.into()))
 }

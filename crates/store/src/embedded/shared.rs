@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use metrics::gauge;
 
-use super::{Options, folder::Folder};
+use super::{Options, folder::Folder, journal};
 use crate::{OpenError, StoreError};
 
 pub(super) struct Shared {
@@ -17,15 +17,14 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn open(folder: Folder, options: &Options) -> Result<Self, OpenError> {
+        journal::forget_cached(&folder.database())?;
         let refused = |error: fjall::Error| match error {
-            fjall::Error::Locked => OpenError::InUse {
-                path: folder.path().to_owned(),
-                holder: "(unknown)".to_owned(),
-            },
-            other => OpenError::Database {
-                path: folder.path().to_owned(),
-                reason: other.to_string(),
-            },
+            fjall::Error::Locked => {
+                OpenError::InUse { path: folder.path().to_owned(), holder: "(unknown)".to_owned() }
+            }
+            other => {
+                OpenError::Database { path: folder.path().to_owned(), reason: other.to_string() }
+            }
         };
         let database = fjall::Database::builder(folder.database())
             .cache_size(options.cache_bytes)
@@ -34,19 +33,13 @@ impl Shared {
             .map_err(refused)?;
         folder.complete()?;
         gauge!("confab_store_failed").set(0.0);
-        Ok(Self {
-            database,
-            folder,
-            failure: OnceLock::new(),
-        })
+        Ok(Self { database, folder, failure: OnceLock::new() })
     }
 
     pub(super) fn health(&self) -> Result<(), StoreError> {
         match self.failure.get() {
             None => Ok(()),
-            Some(reason) => Err(StoreError::Failed {
-                reason: reason.clone(),
-            }),
+            Some(reason) => Err(StoreError::Failed { reason: reason.clone() }),
         }
     }
 

@@ -23,10 +23,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(super) fn open(shared: Arc<Shared>) -> Self {
-        Self {
-            view: shared.database.snapshot(),
-            shared,
-        }
+        Self { view: shared.database.snapshot(), shared }
     }
 
     /// The value under this key.
@@ -40,9 +37,7 @@ impl Snapshot {
     ) -> Result<Option<Bytes>, StoreError> {
         self.check(keyspace)?;
         let found = self.view.get(keyspace.tree(), key);
-        found
-            .map(|value| value.map(Bytes::from))
-            .map_err(|error| StoreError::from_read(&error))
+        found.map(|value| value.map(Bytes::from)).map_err(|error| StoreError::from_read(&error))
     }
 
     /// At most `limit` rows with keys in the range, from its start or its end.

@@ -30,13 +30,7 @@ pub struct Transaction<'a> {
 
 impl<'a> Transaction<'a> {
     pub(super) fn new(group: &'a Writes, shared: &'a Arc<Shared>) -> Self {
-        Self {
-            group,
-            shared,
-            own: Writes::default(),
-            discarded: false,
-            failure: None,
-        }
+        Self { group, shared, own: Writes::default(), discarded: false, failure: None }
     }
 
     /// The value under this key, with all writes before this point.
@@ -51,10 +45,7 @@ impl<'a> Transaction<'a> {
     ) -> Result<Option<Bytes>, StoreError> {
         keyspace.assert_of(self.shared);
         let key = key.as_ref();
-        if let Some(change) = self
-            .own
-            .get(keyspace, key)
-            .or_else(|| self.group.get(keyspace, key))
+        if let Some(change) = self.own.get(keyspace, key).or_else(|| self.group.get(keyspace, key))
         {
             return Ok(change.clone());
         }
@@ -77,10 +68,7 @@ impl<'a> Transaction<'a> {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
         keyspace.assert_of(self.shared);
-        let bounds = (
-            range.start_bound().map(AsRef::as_ref),
-            range.end_bound().map(AsRef::as_ref),
-        );
+        let bounds = (range.start_bound().map(AsRef::as_ref), range.end_bound().map(AsRef::as_ref));
         if is_empty(bounds) {
             return Ok(Vec::new());
         }
@@ -149,11 +137,7 @@ impl<'a> Transaction<'a> {
     fn set(&mut self, keyspace: &Keyspace, key: &[u8], change: Change) {
         keyspace.assert_of(self.shared);
         // The database asserts this too, but where it would end the committer.
-        assert!(
-            (1..=MAX_KEY).contains(&key.len()),
-            "a key of {} bytes",
-            key.len()
-        );
+        assert!((1..=MAX_KEY).contains(&key.len()), "a key of {} bytes", key.len());
         self.own.set(keyspace, Bytes::copy_from_slice(key), change);
     }
 

@@ -33,10 +33,10 @@ impl Writes {
 
     pub(super) fn set(&mut self, keyspace: &Keyspace, key: Bytes, change: Change) {
         self.bytes += key.len() + change.as_ref().map_or(0, Bytes::len);
-        let table = self.tables.entry(keyspace.name()).or_insert_with(|| Table {
-            tree: keyspace.tree().clone(),
-            rows: BTreeMap::new(),
-        });
+        let table = self
+            .tables
+            .entry(keyspace.name())
+            .or_insert_with(|| Table { tree: keyspace.tree().clone(), rows: BTreeMap::new() });
         table.rows.insert(key, change);
     }
 
@@ -51,10 +51,7 @@ impl Writes {
         range: (Bound<&[u8]>, Bound<&[u8]>),
     ) -> impl Iterator<Item = (&'a Bytes, &'a Change)> + use<'a> {
         let table = self.tables.get(keyspace.name());
-        table
-            .map(|table| table.rows.range::<[u8], _>(range))
-            .into_iter()
-            .flatten()
+        table.map(|table| table.rows.range::<[u8], _>(range)).into_iter().flatten()
     }
 
     /// Takes over the writes of a transaction that came after these.

@@ -50,10 +50,7 @@ impl Process {
             .spawn()
             .expect("a child process");
         let output = child.stdout.take().expect("its output is piped");
-        Self {
-            child,
-            lines: BufReader::new(output).lines(),
-        }
+        Self { child, lines: BufReader::new(output).lines() }
     }
 
     pub(crate) fn kill(&mut self) {
@@ -92,9 +89,7 @@ pub(crate) fn note(line: &str, acknowledged: &mut Acknowledged) -> bool {
     };
     let (writer, row) = rest.split_once(' ').expect("writer and row");
     let row: u64 = row.parse().expect("a row's number");
-    let known = acknowledged
-        .entry(writer.parse().expect("a writer's number"))
-        .or_insert(0);
+    let known = acknowledged.entry(writer.parse().expect("a writer's number")).or_insert(0);
     // A row acknowledged twice is two promises.
     *known = row.max(*known + 1);
     true

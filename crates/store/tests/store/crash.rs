@@ -12,9 +12,7 @@ use crate::{
 /// Appends until it is killed, and says what was acknowledged.
 pub(crate) fn child(folder: &Path) {
     let load = Load::open(folder);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         let mut writers = tokio::task::JoinSet::new();
         for writer in 0..WRITERS {
@@ -39,9 +37,7 @@ fn kill_rounds(seed: u64, rounds: u32, environment: &[(&str, &str)]) -> Result<u
     for round in 1..=rounds {
         let mut process = Process::start("append", folder.path(), environment);
         for _ in 0..random.random_range(1..600) {
-            let line = process
-                .next()
-                .expect("the child appends until it is killed");
+            let line = process.next().expect("the child appends until it is killed");
             assert!(note(&line, &mut acknowledged), "{line}");
         }
         process.kill();

@@ -24,9 +24,7 @@ pub(crate) fn child(folder: &Path) {
     let load = Load::open(folder);
     let trigger = env::var(TRIGGER).expect("a trigger");
     let mode = env::var(MODE).expect("a mode");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         work(&load, 20, 200).await;
         fs::write(&trigger, &mode).expect("the trigger");
@@ -151,11 +149,7 @@ fn compile_shim(folder: &Path) -> Option<PathBuf> {
 fn assert_stopped(report: &Report, stored: &Result<(), String>) {
     assert_eq!(report.other, Vec::<String>::new(), "{report:?}");
     assert_eq!(report.acknowledged_after, 0, "{report:?}");
-    assert_eq!(
-        report.after,
-        ["read failed", "health failed", "probe failed"],
-        "{report:?}"
-    );
+    assert_eq!(report.after, ["read failed", "health failed", "probe failed"], "{report:?}");
     assert!(report.done, "{report:?}");
     assert_eq!(*stored, Ok(()));
 }

@@ -28,10 +28,7 @@ fn only(rates: Rates) -> (Faults, Landed) {
 
 #[tokio::test]
 async fn before_has_no_effect_and_does_not_always_say_so() {
-    let (faults, effects) = only(Rates {
-        before: 1.0,
-        ..Rates::default()
-    });
+    let (faults, effects) = only(Rates { before: 1.0, ..Rates::default() });
     let mut determinate = 0;
     for n in 0..100 {
         let error = write(&faults, &effects, n).await.expect_err("a fault");
@@ -44,10 +41,7 @@ async fn before_has_no_effect_and_does_not_always_say_so() {
 
 #[tokio::test]
 async fn after_has_its_effect_and_does_not_know() {
-    let (faults, effects) = only(Rates {
-        after: 1.0,
-        ..Rates::default()
-    });
+    let (faults, effects) = only(Rates { after: 1.0, ..Rates::default() });
     let error = write(&faults, &effects, 7).await.expect_err("a fault");
     assert!(!error.is_determinate());
     assert_eq!(landed(&effects), [7]);
@@ -55,10 +49,7 @@ async fn after_has_its_effect_and_does_not_know() {
 
 #[tokio::test]
 async fn late_has_its_effect_when_it_is_released() {
-    let (faults, effects) = only(Rates {
-        late: 1.0,
-        ..Rates::default()
-    });
+    let (faults, effects) = only(Rates { late: 1.0, ..Rates::default() });
     for n in 0..8 {
         let error = write(&faults, &effects, n).await.expect_err("a fault");
         assert!(!error.is_determinate());
@@ -68,11 +59,7 @@ async fn late_has_its_effect_when_it_is_released() {
     assert_eq!((faults.late(), landed(&effects).len()), (7, 1));
     assert_eq!(faults.release_late().await, 7);
     let mut order = landed(&effects);
-    assert_ne!(
-        order,
-        (0..8).collect::<Vec<_>>(),
-        "released in order of arrival"
-    );
+    assert_ne!(order, (0..8).collect::<Vec<_>>(), "released in order of arrival");
     order.sort_unstable();
     assert_eq!(order, (0..8).collect::<Vec<_>>());
     assert!(!faults.release_one().await);
@@ -80,13 +67,7 @@ async fn late_has_its_effect_when_it_is_released() {
 
 #[tokio::test]
 async fn one_seed_gives_one_history() {
-    let rates = Rates {
-        before: 0.2,
-        after: 0.2,
-        late: 0.2,
-        latency: 0.3,
-        landing: 0.2,
-    };
+    let rates = Rates { before: 0.2, after: 0.2, late: 0.2, latency: 0.3, landing: 0.2 };
     let mut histories = Vec::new();
     for seed in [3, 3, 4] {
         let (faults, effects) = (Faults::new(seed, rates), Landed::default());
@@ -104,10 +85,7 @@ async fn one_seed_gives_one_history() {
 
 #[tokio::test]
 async fn healed_and_none_do_nothing() {
-    let (faults, effects) = only(Rates {
-        before: 1.0,
-        ..Rates::default()
-    });
+    let (faults, effects) = only(Rates { before: 1.0, ..Rates::default() });
     let read = faults.wrap_read(|| async { Ok::<_, StoreError>(1) }).await;
     assert!(read.is_err_and(|error| error.is_determinate()));
     faults.set_rates(Rates::default());

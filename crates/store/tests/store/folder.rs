@@ -35,10 +35,7 @@ fn a_second_process_is_told_who_has_the_folder() {
     let said = process.next().expect("an answer");
     assert!(process.wait());
     assert!(said.contains(path.to_str().expect("text")), "{said}");
-    assert!(
-        said.contains(&format!("process {};", std::process::id())),
-        "{said}"
-    );
+    assert!(said.contains(&format!("process {};", std::process::id())), "{said}");
 
     drop(engine);
     let mut process = Process::start("open", &path, &[]);
@@ -72,10 +69,7 @@ fn an_unknown_format_is_refused_and_left_alone() {
     assert_eq!(fs::read_to_string(&format).expect("a format"), "confab 1\n");
     for strange in ["confab 2\n", "confab 11\n", "", "something else entirely"] {
         fs::write(&format, strange).expect("another format");
-        let Err(OpenError::UnknownFormat {
-            found, supported, ..
-        }) = open(folder.path())
-        else {
+        let Err(OpenError::UnknownFormat { found, supported, .. }) = open(folder.path()) else {
             panic!("the format {strange:?} was accepted");
         };
         assert_eq!((found.as_str(), supported), (strange.trim_end(), 1));
@@ -97,11 +91,7 @@ fn a_path_that_is_a_file_is_an_error_that_names_it() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let error = open(file.path()).expect_err("a file is no folder");
     assert!(matches!(error, OpenError::Io { .. }));
-    assert!(
-        error
-            .to_string()
-            .contains(file.path().to_str().expect("text"))
-    );
+    assert!(error.to_string().contains(file.path().to_str().expect("text")));
 }
 
 #[test]
@@ -116,18 +106,12 @@ fn secrets_stay_and_are_private() {
     assert_eq!(mode(&path.join("keys")), 0o700);
     assert_eq!(mode(&path.join("keys/digest.key")), 0o600);
     for bad in ["", "../digest", "a/b", "UPPER", "a.b"] {
-        assert!(matches!(
-            engine.secret(bad),
-            Err(StoreError::Unavailable { .. })
-        ));
+        assert!(matches!(engine.secret(bad), Err(StoreError::Unavailable { .. })));
     }
 
     drop(engine);
     let engine = open(&path).expect("the folder again");
     assert_eq!(engine.secret("digest").expect("the secret"), digest);
     fs::write(path.join("keys/digest.key"), "short").expect("a damaged secret");
-    assert!(matches!(
-        engine.secret("digest"),
-        Err(StoreError::Corrupt { .. })
-    ));
+    assert!(matches!(engine.secret("digest"), Err(StoreError::Corrupt { .. })));
 }

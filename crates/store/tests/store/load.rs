@@ -29,11 +29,7 @@ impl Load {
         let engine = Engine::open(path, Options::default()).expect("the folder opens");
         let rows = engine.keyspace("rows").expect("a keyspace");
         let counts = engine.keyspace("counts").expect("a keyspace");
-        Self {
-            engine,
-            rows,
-            counts,
-        }
+        Self { engine, rows, counts }
     }
 
     /// Appends this writer's next row and returns its number.
@@ -67,9 +63,7 @@ impl Load {
             for (expected, (key, _)) in (1..).zip(&rows) {
                 let found = number(&key[4..]);
                 if found != expected {
-                    return Err(format!(
-                        "writer {writer}: row {found} follows {expected} - 1"
-                    ));
+                    return Err(format!("writer {writer}: row {found} follows {expected} - 1"));
                 }
             }
             let stored = rows.len() as u64;
@@ -81,10 +75,7 @@ impl Load {
             }
             total += stored;
         }
-        let count = self
-            .counts
-            .get("count")
-            .map_err(|error| error.to_string())?;
+        let count = self.counts.get("count").map_err(|error| error.to_string())?;
         let count = count.map_or(0, |count| number(&count));
         if count != total {
             return Err(format!("{total} rows are stored and {count} counted"));

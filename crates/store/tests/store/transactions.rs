@@ -25,11 +25,7 @@ struct Store {
 fn store(options: Options) -> Store {
     let folder = tempfile::tempdir().expect("a folder");
     let engine = Engine::open(folder.path(), options).expect("a new folder");
-    Store {
-        rows: engine.keyspace("rows").expect("a keyspace"),
-        engine,
-        _folder: folder,
-    }
+    Store { rows: engine.keyspace("rows").expect("a keyspace"), engine, _folder: folder }
 }
 
 /// Keeps the committer busy until the sender is used, so that what is enqueued
@@ -45,11 +41,7 @@ fn hold(engine: &Engine) -> (mpsc::Sender<()>, tokio::task::JoinHandle<()>) {
 
 #[tokio::test]
 async fn a_group_keeps_the_order_and_sees_what_came_before() {
-    let Store {
-        engine,
-        rows,
-        _folder,
-    } = store(Options::default());
+    let Store { engine, rows, _folder } = store(Options::default());
     let (release, held) = hold(&engine);
     let mut tasks = JoinSet::new();
     for expected in 0..500_u32 {
@@ -62,11 +54,7 @@ async fn a_group_keeps_the_order_and_sees_what_came_before() {
         tasks.spawn(async move { (expected, append.await.expect("an answer").expect("a read")) });
         tokio::task::yield_now().await;
     }
-    assert_eq!(
-        rows.get("last").expect("a read"),
-        None,
-        "seen before the commit"
-    );
+    assert_eq!(rows.get("last").expect("a read"), None, "seen before the commit");
     release.send(()).expect("the committer waits");
     held.await.expect("the holder ends");
     for (expected, found) in tasks.join_all().await {
@@ -78,10 +66,7 @@ async fn a_group_keeps_the_order_and_sees_what_came_before() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_32_racers_exactly_one_appends() {
-    let store = store(Options {
-        queue: 4,
-        ..Options::default()
-    });
+    let store = store(Options { queue: 4, ..Options::default() });
     for round in 0..20_u32 {
         let mut racers = JoinSet::new();
         for racer in 0..32_u32 {
@@ -105,11 +90,7 @@ async fn of_32_racers_exactly_one_appends() {
 
 #[test]
 fn a_reader_never_sees_half_of_a_transaction() {
-    let Store {
-        engine,
-        rows,
-        _folder,
-    } = store(Options::default());
+    let Store { engine, rows, _folder } = store(Options::default());
     let others = engine.keyspace("others").expect("a keyspace");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -122,9 +103,7 @@ fn a_reader_never_sees_half_of_a_transaction() {
                 assert_eq!(one, other);
             }
         });
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
             for n in 0..300_u32 {
                 let (rows, others) = (rows.clone(), others.clone());
@@ -141,11 +120,7 @@ fn a_reader_never_sees_half_of_a_transaction() {
 
 #[tokio::test]
 async fn a_panic_discards_its_own_writes_only() {
-    let Store {
-        engine,
-        rows,
-        _folder,
-    } = store(Options::default());
+    let Store { engine, rows, _folder } = store(Options::default());
     let (release, held) = hold(&engine);
     let mut tasks = JoinSet::new();
     for n in 0..10_u32 {
@@ -161,9 +136,7 @@ async fn a_panic_discards_its_own_writes_only() {
     release.send(()).expect("the committer waits");
     held.await.expect("the holder ends");
     let answers = tasks.join_all().await;
-    let panicked = answers
-        .iter()
-        .filter(|a| matches!(a, Err(StoreError::Panicked)));
+    let panicked = answers.iter().filter(|a| matches!(a, Err(StoreError::Panicked)));
     assert_eq!(panicked.count(), 4);
     assert!(matches!(bad_key.await, Err(StoreError::Panicked)));
     for n in 0..10_u32 {
@@ -176,11 +149,7 @@ async fn a_panic_discards_its_own_writes_only() {
 
 #[tokio::test]
 async fn a_discarded_transaction_leaves_nothing() {
-    let Store {
-        engine,
-        rows,
-        _folder,
-    } = store(Options::default());
+    let Store { engine, rows, _folder } = store(Options::default());
     let in_transaction = rows.clone();
     let answer = engine.transact(move |transaction| {
         transaction.put(&in_transaction, "a", "1");
@@ -199,9 +168,7 @@ async fn a_discarded_transaction_leaves_nothing() {
 async fn a_keyspace_of_another_engine_is_refused() {
     let (one, other) = (store(Options::default()), store(Options::default()));
     let foreign = other.rows.clone();
-    let answer = one
-        .engine
-        .transact(move |transaction| transaction.put(&foreign, "a", "1"));
+    let answer = one.engine.transact(move |transaction| transaction.put(&foreign, "a", "1"));
     assert!(matches!(answer.await, Err(StoreError::Panicked)));
 }
 
@@ -233,11 +200,7 @@ async fn dropping_the_engine_finishes_what_is_queued() {
 async fn reads_in_a_transaction_merge_all_that_came_before() {
     for seed in 0..40 {
         let mut random = SmallRng::seed_from_u64(seed);
-        let Store {
-            engine,
-            rows,
-            _folder,
-        } = store(Options::default());
+        let Store { engine, rows, _folder } = store(Options::default());
         let mut model = BTreeMap::new();
         let stored = changes(&mut random, &mut model);
         write(&engine, &rows, stored).await;
