@@ -57,23 +57,11 @@ impl Admission {
     ) -> Result<Admitted<T>, Error> {
         let (_, extensions, message) = request.into_parts();
         let caller = extensions.get::<Caller>().cloned().ok_or_else(|| {
-            Error::new(
-                Reason::MissingToken,
-                "nobody has proven who makes this call",
-            )
+            Error::new(Reason::MissingToken, "nobody has proven who makes this call")
         })?;
-        let target = T::METHOD
-            .policy
-            .as_ref()
-            .map_or(Target::Missing, |policy| policy.target);
-        let view = self
-            .view(&caller, target, message.conversation_id())
-            .await?;
-        Ok(Admitted {
-            caller,
-            message,
-            view,
-        })
+        let target = T::METHOD.policy.as_ref().map_or(Target::Missing, |policy| policy.target);
+        let view = self.view(&caller, target, message.conversation_id()).await?;
+        Ok(Admitted { caller, message, view })
     }
 
     async fn view(
@@ -82,14 +70,8 @@ impl Admission {
         target: Target,
         conversation_id: Option<&str>,
     ) -> Result<Option<View>, Error> {
-        let (
-            Target::Conversation {
-                field,
-                minimum,
-                decided_by_log,
-            },
-            Some(text),
-        ) = (target, conversation_id)
+        let (Target::Conversation { field, minimum, decided_by_log }, Some(text)) =
+            (target, conversation_id)
         else {
             return Ok(None);
         };
@@ -112,9 +94,7 @@ impl Admission {
             user_id: caller.user.to_string(),
         };
         let answer = self.log.clone().observe(question).await;
-        let seen = answer
-            .map_err(|status| Error::from_status(&status))?
-            .into_inner();
+        let seen = answer.map_err(|status| Error::from_status(&status))?.into_inner();
         let exists = seen.as_of_seq > 0;
         Ok(View {
             as_of: seen.as_of_seq,
@@ -132,10 +112,9 @@ impl Admission {
 fn too_little(relation: Relation) -> Error {
     match relation {
         Relation::Stranger => Error::new(Reason::ConversationNotFound, "no such conversation"),
-        Relation::FormerMember => Error::new(
-            Reason::NotAParticipant,
-            "the caller is no longer a participant",
-        ),
+        Relation::FormerMember => {
+            Error::new(Reason::NotAParticipant, "the caller is no longer a participant")
+        }
         _ => Error::new(Reason::RoleTooLow, "the caller's role is not enough"),
     }
 }
@@ -159,11 +138,7 @@ impl<T> Admitted<T> {
     /// The same admission of the request's domain form.
     pub fn try_map<U, E>(self, convert: impl FnOnce(T) -> Result<U, E>) -> Result<Admitted<U>, E> {
         let message = convert(self.message)?;
-        Ok(Admitted {
-            caller: self.caller,
-            message,
-            view: self.view,
-        })
+        Ok(Admitted { caller: self.caller, message, view: self.view })
     }
 
     /// Its parts.

@@ -64,10 +64,7 @@ impl Bus {
 
     /// Adds a listener, for as long as the bus lives.
     pub fn attach(&self, sink: Sink) {
-        self.sinks
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(sink);
+        self.sinks.write().unwrap_or_else(PoisonError::into_inner).push(sink);
     }
 }
 
@@ -91,10 +88,7 @@ mod tests {
             let heard = Arc::clone(&heard);
             bus.attach(Arc::new(move |signal| {
                 if let Signal::Inbox { user, .. } = signal {
-                    heard
-                        .lock()
-                        .expect("lock")
-                        .push((listener, user.to_string()));
+                    heard.lock().expect("lock").push((listener, user.to_string()));
                 }
             }));
         }
@@ -107,9 +101,6 @@ mod tests {
         }
         let heard = heard.lock().expect("lock").clone();
         let expected = [(0, "alice"), (1, "alice"), (0, "bob"), (1, "bob")];
-        assert_eq!(
-            heard,
-            expected.map(|(listener, name)| (listener, name.to_owned()))
-        );
+        assert_eq!(heard, expected.map(|(listener, name)| (listener, name.to_owned())));
     }
 }

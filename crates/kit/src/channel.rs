@@ -21,7 +21,7 @@ use tower::{BoxError, Service, ServiceExt as _, util::BoxCloneSyncService};
 pub use crate::identity::Credential;
 pub use in_process::InProcess;
 
-use crate::{error::Error, trace};
+use crate::{deadline, error::Error, trace};
 
 /// The header that carries the mesh credential.
 pub const MESH_HEADER: HeaderName = HeaderName::from_static("x-confab-mesh");
@@ -61,36 +61,26 @@ impl Channel {
     /// The same channel on behalf of the caller with this token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
-        self.with_header(AUTHORIZATION, &format!("Bearer {token}"))
+        self.with_header(&AUTHORIZATION, &format!("Bearer {token}"))
     }
 
     /// The same channel as a Confab process.
     #[must_use]
     pub fn with_mesh_credential(&self, credential: &Credential) -> Self {
-        self.with_header(MESH_HEADER, credential.expose())
+        self.with_header(&MESH_HEADER, credential.expose())
     }
 
     fn boxed(inner: Boxed) -> Self {
-        Self {
-            inner,
-            headers: Arc::from([]),
-        }
+        Self { inner, headers: Arc::from([]) }
     }
 
-    fn with_header(&self, name: HeaderName, value: &str) -> Self {
+    fn with_header(&self, name: &HeaderName, value: &str) -> Self {
         // Text that is no header value proves nothing: sent empty, refused there.
         let mut value = HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""));
         value.set_sensitive(true);
-        let others = self
-            .headers
-            .iter()
-            .filter(|(other, _)| *other != name)
-            .cloned();
+        let others = self.headers.iter().filter(|(other, _)| other != name).cloned();
         let headers = others.chain([(name.clone(), value)]).collect();
-        Self {
-            inner: self.inner.clone(),
-            headers,
-        }
+        Self { inner: self.inner.clone(), headers }
     }
 }
 
@@ -110,6 +100,7 @@ impl Service<http::Request<Body>> for Channel {
         if let Some(header) = trace::current().and_then(trace::TraceId::to_header) {
             request.headers_mut().insert(trace::TRACEPARENT, header);
         }
+        deadline::hand_on(request.headers_mut());
         self.inner.call(request)
     }
 }
@@ -117,8 +108,6 @@ impl Service<http::Request<Body>> for Channel {
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
-        f.debug_struct("Channel")
-            .field("headers", &names)
-            .finish_non_exhaustive()
+        f.debug_struct("Channel").field("headers", &names).finish_non_exhaustive()
     }
 }

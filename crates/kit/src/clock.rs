@@ -8,9 +8,7 @@ const MICROS_PER_SECOND: i64 = 1_000_000;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 pub fn now_micros() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
@@ -32,9 +30,7 @@ pub fn micros(time: &Timestamp) -> Option<i64> {
     if !(0..1_000_000_000).contains(&time.nanos) {
         return None;
     }
-    time.seconds
-        .checked_mul(MICROS_PER_SECOND)?
-        .checked_add(i64::from(time.nanos) / 1000)
+    time.seconds.checked_mul(MICROS_PER_SECOND)?.checked_add(i64::from(time.nanos) / 1000)
 }
 
 #[cfg(test)]
@@ -50,27 +46,9 @@ mod tests {
 
     #[test]
     fn bad_times_are_refused() {
-        assert_eq!(
-            micros(&Timestamp {
-                seconds: 1,
-                nanos: -1
-            }),
-            None
-        );
-        assert_eq!(
-            micros(&Timestamp {
-                seconds: 1,
-                nanos: 1_000_000_000
-            }),
-            None
-        );
-        assert_eq!(
-            micros(&Timestamp {
-                seconds: i64::MAX,
-                nanos: 0
-            }),
-            None
-        );
+        assert_eq!(micros(&Timestamp { seconds: 1, nanos: -1 }), None);
+        assert_eq!(micros(&Timestamp { seconds: 1, nanos: 1_000_000_000 }), None);
+        assert_eq!(micros(&Timestamp { seconds: i64::MAX, nanos: 0 }), None);
     }
 
     #[test]

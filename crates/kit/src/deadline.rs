@@ -3,21 +3,25 @@
 //! does.
 
 use std::{
-    future::Future as _,
+    future::Future,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep};
-use tonic::Status;
+use http::{HeaderMap, HeaderValue};
+use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
+use tonic::{Status, body::Body};
 
 use crate::error::{Error, Reason};
 
 const GRPC_TIMEOUT: &str = "grpc-timeout";
+
+tokio::task_local! {
+    static CURRENT: Instant;
+}
 
 /// The refusal of a call that is too late.
 pub(crate) fn exceeded() -> Error {
@@ -49,26 +53,55 @@ pub(crate) fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
+/// Gives a call what is left of the deadline of the call that it is made for,
+/// unless it has a deadline of its own.
+pub(crate) fn hand_on(headers: &mut HeaderMap) {
+    let Ok(deadline) = CURRENT.try_with(|deadline| *deadline) else {
+        return;
+    };
+    if headers.contains_key(GRPC_TIMEOUT) {
+        return;
+    }
+    let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+    if let Ok(value) = HeaderValue::from_str(&format!("{}m", left.min(99_999_999))) {
+        headers.insert(GRPC_TIMEOUT, value);
+    }
+}
+
+/// Runs the future until the deadline; calls made by it inherit the deadline.
+pub(crate) async fn run<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Error> {
+    tokio::time::timeout_at(deadline, CURRENT.scope(deadline, future)).await.map_err(|_| exceeded())
+}
+
+type End = Pin<Box<dyn Future<Output = Error> + Send>>;
+
 pin_project_lite::pin_project! {
-    /// A body that ends at a deadline.
-    pub(crate) struct DeadlineBody<B> {
+    /// A body that ends with an error when the future says so, unless it has
+    /// ended before.
+    pub(crate) struct EndingBody {
         #[pin]
-        inner: B,
-        #[pin]
-        sleep: Sleep,
+        inner: Body,
+        end: Option<End>,
     }
 }
 
-impl<B> DeadlineBody<B> {
-    pub(crate) fn new(inner: B, deadline: Instant) -> Self {
-        Self {
-            inner,
-            sleep: tokio::time::sleep_until(deadline),
-        }
+impl EndingBody {
+    /// Ends at the deadline.
+    pub(crate) fn at_deadline(inner: Body, deadline: Instant) -> Self {
+        let sleep = tokio::time::sleep_until(deadline);
+        Self::new(inner, async move {
+            sleep.await;
+            exceeded()
+        })
+    }
+
+    /// Ends with what the future says.
+    pub(crate) fn new(inner: Body, end: impl Future<Output = Error> + Send + 'static) -> Self {
+        Self { inner, end: Some(Box::pin(end)) }
     }
 }
 
-impl<B: Body<Data = Bytes, Error = Status>> Body for DeadlineBody<B> {
+impl http_body::Body for EndingBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -77,25 +110,34 @@ impl<B: Body<Data = Bytes, Error = Status>> Body for DeadlineBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.project();
+        let Some(end) = this.end else {
+            return Poll::Ready(None);
+        };
         if let ready @ Poll::Ready(_) = this.inner.poll_frame(cx) {
             return ready;
         }
-        if this.sleep.poll(cx).is_pending() {
+        let Poll::Ready(error) = end.as_mut().poll(cx) else {
             return Poll::Pending;
-        }
-        let mut trailers = HeaderMap::new();
-        match Status::from(exceeded()).add_header(&mut trailers) {
-            Ok(()) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
-            Err(status) => Poll::Ready(Some(Err(status))),
-        }
+        };
+        *this.end = None;
+        Poll::Ready(Some(trailers_of(&error.into()).map(Frame::trailers)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.end.is_none() || self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        SizeHint::default()
+    }
+}
+
+/// The trailers that carry a status.
+pub(crate) fn trailers_of(status: &Status) -> Result<HeaderMap, Status> {
+    let mut trailers = HeaderMap::new();
+    match status.add_header(&mut trailers) {
+        Ok(()) => Ok(trailers),
+        Err(unprintable) => Err(unprintable),
     }
 }
 
@@ -112,7 +154,7 @@ mod tests {
             )]))
         };
         assert_eq!(read("250m"), Some(Duration::from_millis(250)));
-        assert_eq!(read("1H"), Some(Duration::from_secs(3600)));
+        assert_eq!(read("1H"), Some(Duration::from_hours(1)));
         assert_eq!(read("99999999S"), Some(Duration::from_secs(99_999_999)));
         for nonsense in ["", "m", "12", "-1S", "1.5S", "999999999S", "1x", "1\u{e4}"] {
             let value = http::HeaderValue::from_bytes(nonsense.as_bytes()).expect("a header");

@@ -7,6 +7,8 @@ mod wire;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+pub(crate) use wire::names_reason;
+
 pub use confab_proto::errors::v1::{Failure, Reason};
 use tonic::Code;
 
@@ -69,10 +71,7 @@ impl Error {
 
     /// With one more entry of metadata.
     #[must_use]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "reads better at the many callers"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "reads better at the many callers")]
     pub fn with(mut self, key: &str, value: impl ToString) -> Self {
         self.0.metadata.insert(key.to_owned(), value.to_string());
         self
@@ -92,10 +91,7 @@ impl Error {
 
     /// `INVALID_ARGUMENT` with one thing wrong.
     pub fn violation(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self::invalid(vec![Violation {
-            field: field.into(),
-            description: description.into(),
-        }])
+        Self::invalid(vec![Violation { field: field.into(), description: description.into() }])
     }
 
     /// With this delay before a retry makes sense.
@@ -107,10 +103,6 @@ impl Error {
 
     /// A fault of ours: logged here, and shown to the caller as a trace id
     /// and nothing else.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "fits map_err(Error::internal)"
-    )]
     pub fn internal(error: impl std::error::Error) -> Self {
         Self::internal_text(&chain(&error))
     }
@@ -119,11 +111,8 @@ impl Error {
     pub fn internal_text(text: &str) -> Self {
         let trace_id = trace::current().unwrap_or_else(trace::TraceId::generate);
         tracing::error!(%trace_id, error = text, "internal error");
-        Self::new(
-            Reason::Internal,
-            format!("internal error, trace id {trace_id}"),
-        )
-        .with("trace_id", trace_id)
+        Self::new(Reason::Internal, format!("internal error, trace id {trace_id}"))
+            .with("trace_id", trace_id)
     }
 
     /// Why, for programs.
@@ -131,11 +120,14 @@ impl Error {
         self.0.reason
     }
 
+    /// The reason's name on the wire: `MESSAGE_NOT_FOUND`.
+    pub fn reason_name(&self) -> &'static str {
+        code::name(self.0.reason)
+    }
+
     /// The gRPC code that belongs to the reason.
     pub fn code(&self) -> Code {
-        self.0
-            .foreign_code
-            .unwrap_or_else(|| code::of(self.0.reason))
+        self.0.foreign_code.unwrap_or_else(|| code::of(self.0.reason))
     }
 
     /// Why, for people.

@@ -155,10 +155,7 @@ impl Claims {
 
     /// A tenant administrator's token for one hour.
     pub fn tenant_admin(tenant: &str, name: &str) -> Self {
-        Self {
-            kind: Some("tenant_admin".to_owned()),
-            ..Self::application(tenant, name)
-        }
+        Self { kind: Some("tenant_admin".to_owned()), ..Self::application(tenant, name) }
     }
 }
 

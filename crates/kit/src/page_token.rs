@@ -75,23 +75,14 @@ impl fmt::Debug for Sealer {
 mod tests {
     use super::*;
 
-    const CONTEXT: &[&str] = &[
-        "/confab.messages.v1.MessagesService/ListMessages",
-        "t",
-        "alice",
-    ];
+    const CONTEXT: &[&str] = &["/confab.messages.v1.MessagesService/ListMessages", "t", "alice"];
 
     #[test]
     fn a_token_opens_in_its_context_only() {
         let sealer = Sealer::new([7; 32]);
         let token = sealer.seal(CONTEXT, b"cursor 17");
         assert_eq!(sealer.open(CONTEXT, &token).expect("opens"), b"cursor 17");
-        assert_eq!(
-            Sealer::new([7; 32])
-                .open(CONTEXT, &token)
-                .expect("other node"),
-            b"cursor 17"
-        );
+        assert_eq!(Sealer::new([7; 32]).open(CONTEXT, &token).expect("other node"), b"cursor 17");
         let other_user = [CONTEXT[0], "t", "bob"];
         let shifted = [CONTEXT[0], "ta", "lice"];
         let longer = [CONTEXT[0], "t", "alice", ""];
@@ -109,11 +100,7 @@ mod tests {
         let mut bytes = URL_SAFE_NO_PAD.decode(&token).expect("base64");
         for index in 0..bytes.len() {
             bytes[index] ^= 1;
-            assert!(
-                sealer
-                    .open(CONTEXT, &URL_SAFE_NO_PAD.encode(&bytes))
-                    .is_err()
-            );
+            assert!(sealer.open(CONTEXT, &URL_SAFE_NO_PAD.encode(&bytes)).is_err());
             bytes[index] ^= 1;
         }
         for nonsense in ["", "x", "not base64!", &"A".repeat(10_000)] {

@@ -11,18 +11,9 @@ pub const RATE_CLASSES: &[&str] = &["read", "write", "send", "connect", "mesh"];
 /// services that every gRPC tool expects. Anything that is neither here nor in
 /// the contract is `UNKNOWN_METHOD`.
 pub const STANDARD_METHODS: &[StandardMethod] = &[
-    StandardMethod {
-        path: "/grpc.health.v1.Health/Check",
-        streaming: false,
-    },
-    StandardMethod {
-        path: "/grpc.health.v1.Health/List",
-        streaming: false,
-    },
-    StandardMethod {
-        path: "/grpc.health.v1.Health/Watch",
-        streaming: true,
-    },
+    StandardMethod { path: "/grpc.health.v1.Health/Check", streaming: false },
+    StandardMethod { path: "/grpc.health.v1.Health/List", streaming: false },
+    StandardMethod { path: "/grpc.health.v1.Health/Watch", streaming: true },
     StandardMethod {
         path: "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         streaming: true,
@@ -99,10 +90,7 @@ pub enum Problem {
 pub fn validate(methods: &'static [Method]) -> Result<(), PolicyError> {
     for method in methods {
         if let Some(problem) = problem_of(method) {
-            return Err(PolicyError {
-                method: method.path,
-                problem,
-            });
+            return Err(PolicyError { method: method.path, problem });
         }
     }
     Ok(())
@@ -141,10 +129,7 @@ fn target_problem(method: &Method, policy: &Policy) -> Option<Problem> {
         Target::Missing if public => None,
         Target::Missing => Some(Problem::NoTarget),
         _ if public || mesh != (policy.target == Target::Mesh) => Some(Problem::WrongTarget),
-        Target::Conversation {
-            minimum: Relation::Stranger,
-            ..
-        } => Some(Problem::NoRelation),
+        Target::Conversation { minimum: Relation::Stranger, .. } => Some(Problem::NoRelation),
         Target::Conversation { .. } if method.client_streaming => Some(Problem::StreamTarget),
         _ => None,
     }
@@ -167,12 +152,7 @@ mod tests {
         rate_class: &'static str,
         target: Target,
     ) -> Option<Problem> {
-        problem_of(&method(Some(Policy {
-            callers,
-            scope: "",
-            rate_class,
-            target,
-        })))
+        problem_of(&method(Some(Policy { callers, scope: "", rate_class, target })))
     }
 
     fn method(policy: Option<Policy>) -> Method {
@@ -196,10 +176,7 @@ mod tests {
     #[test]
     fn good_policies_pass() {
         assert_eq!(problem(&[Caller::User], "read", MEMBER), None);
-        assert_eq!(
-            problem(&[Caller::User, Caller::Application], "read", Target::Own),
-            None
-        );
+        assert_eq!(problem(&[Caller::User, Caller::Application], "read", Target::Own), None);
         assert_eq!(problem(&[Caller::Mesh], "mesh", Target::Mesh), None);
         assert_eq!(problem(&[Caller::Public], "read", Target::Missing), None);
     }
@@ -209,10 +186,7 @@ mod tests {
         let leaked: &'static [Method] = Box::leak(Box::new([method(None)]));
         let error = validate(leaked).expect_err("no policy");
         assert_eq!(error.problem, Problem::NoPolicy);
-        assert_eq!(
-            error.to_string(),
-            "/confab.test.v1.TestService/Test declares no policy"
-        );
+        assert_eq!(error.to_string(), "/confab.test.v1.TestService/Test declares no policy");
     }
 
     #[test]
@@ -224,60 +198,23 @@ mod tests {
             decided_by_log: false,
         };
         assert_eq!(problem(&[], "read", MEMBER), Some(P::NoCaller));
-        assert_eq!(
-            problem(&[Caller::Unknown], "read", MEMBER),
-            Some(P::UnknownCaller)
-        );
-        assert_eq!(
-            problem(&[Caller::User], "", MEMBER),
-            Some(P::UnknownRateClass)
-        );
-        assert_eq!(
-            problem(&[Caller::User], "nonsense", MEMBER),
-            Some(P::UnknownRateClass)
-        );
-        assert_eq!(
-            problem(&[Caller::User], "read", Target::Missing),
-            Some(P::NoTarget)
-        );
-        assert_eq!(
-            problem(&[Caller::User], "read", no_relation),
-            Some(P::NoRelation)
-        );
-        assert_eq!(
-            problem(&[Caller::User, Caller::Mesh], "read", MEMBER),
-            Some(P::MixesMesh)
-        );
-        assert_eq!(
-            problem(&[Caller::User, Caller::Public], "read", MEMBER),
-            Some(P::MixesPublic)
-        );
-        assert_eq!(
-            problem(&[Caller::User], "mesh", Target::Mesh),
-            Some(P::WrongTarget)
-        );
-        assert_eq!(
-            problem(&[Caller::Mesh], "mesh", Target::Own),
-            Some(P::WrongTarget)
-        );
-        assert_eq!(
-            problem(&[Caller::Public], "read", Target::Own),
-            Some(P::WrongTarget)
-        );
+        assert_eq!(problem(&[Caller::Unknown], "read", MEMBER), Some(P::UnknownCaller));
+        assert_eq!(problem(&[Caller::User], "", MEMBER), Some(P::UnknownRateClass));
+        assert_eq!(problem(&[Caller::User], "nonsense", MEMBER), Some(P::UnknownRateClass));
+        assert_eq!(problem(&[Caller::User], "read", Target::Missing), Some(P::NoTarget));
+        assert_eq!(problem(&[Caller::User], "read", no_relation), Some(P::NoRelation));
+        assert_eq!(problem(&[Caller::User, Caller::Mesh], "read", MEMBER), Some(P::MixesMesh));
+        assert_eq!(problem(&[Caller::User, Caller::Public], "read", MEMBER), Some(P::MixesPublic));
+        assert_eq!(problem(&[Caller::User], "mesh", Target::Mesh), Some(P::WrongTarget));
+        assert_eq!(problem(&[Caller::Mesh], "mesh", Target::Own), Some(P::WrongTarget));
+        assert_eq!(problem(&[Caller::Public], "read", Target::Own), Some(P::WrongTarget));
     }
 
     #[test]
     fn a_stream_cannot_name_a_conversation() {
-        let policy = Policy {
-            callers: &[Caller::User],
-            scope: "",
-            rate_class: "connect",
-            target: MEMBER,
-        };
-        let stream = Method {
-            client_streaming: true,
-            ..method(Some(policy))
-        };
+        let policy =
+            Policy { callers: &[Caller::User], scope: "", rate_class: "connect", target: MEMBER };
+        let stream = Method { client_streaming: true, ..method(Some(policy)) };
         assert_eq!(problem_of(&stream), Some(Problem::StreamTarget));
     }
 }

@@ -15,9 +15,7 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 
 /// A fresh version 4 UUID.
 pub fn uuid() -> String {
-    uuid::Builder::from_random_bytes(bytes())
-        .into_uuid()
-        .to_string()
+    uuid::Builder::from_random_bytes(bytes()).into_uuid().to_string()
 }
 
 /// Half to one and a half times the duration, so that many who wait do not

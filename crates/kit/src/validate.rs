@@ -12,10 +12,7 @@ pub struct Violations(Vec<Violation>);
 impl Violations {
     /// Notes one.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        self.0.push(Violation {
-            field: field.into(),
-            description: description.into(),
-        });
+        self.0.push(Violation { field: field.into(), description: description.into() });
     }
 
     /// Takes the parsed name, or notes why it is none.
@@ -42,11 +39,7 @@ impl Violations {
 
     /// `INVALID_ARGUMENT` with all of them, if there are any.
     pub fn finish(self) -> Result<(), Error> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::invalid(self.0))
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(Error::invalid(self.0)) }
     }
 }
 
@@ -89,15 +82,8 @@ mod tests {
         violations.check(false, "content", "must not be empty");
         violations.check(true, "other", "fine");
         let error = violations.finish().expect_err("violations");
-        let fields: Vec<&str> = error
-            .violations()
-            .iter()
-            .map(|v| v.field.as_str())
-            .collect();
-        assert_eq!(
-            fields,
-            ["conversation_id", "user_id", "page_size", "content"]
-        );
+        let fields: Vec<&str> = error.violations().iter().map(|v| v.field.as_str()).collect();
+        assert_eq!(fields, ["conversation_id", "user_id", "page_size", "content"]);
     }
 
     #[test]

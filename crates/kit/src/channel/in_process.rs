@@ -14,7 +14,7 @@ use tonic::{Status, body::Body};
 use tower::{BoxError, Service, ServiceExt as _, util::BoxCloneSyncService};
 
 use crate::{
-    deadline::{self, DeadlineBody},
+    deadline::{self, EndingBody},
     error::{Error, Reason},
 };
 
@@ -40,9 +40,7 @@ impl InProcess {
 
 impl fmt::Debug for InProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InProcess")
-            .field("bound", &self.slot.get().is_some())
-            .finish()
+        f.debug_struct("InProcess").field("bound", &self.slot.get().is_some()).finish()
     }
 }
 
@@ -53,12 +51,7 @@ pub(super) struct InProcessService {
 
 pub(super) fn pair() -> (InProcessService, InProcess) {
     let slot = Arc::new(OnceLock::new());
-    (
-        InProcessService {
-            slot: Arc::clone(&slot),
-        },
-        InProcess { slot },
-    )
+    (InProcessService { slot: Arc::clone(&slot) }, InProcess { slot })
 }
 
 impl Service<http::Request<Body>> for InProcessService {
@@ -86,12 +79,12 @@ impl Service<http::Request<Body>> for InProcessService {
             let Some(deadline) = deadline else {
                 return call.await.map_err(|never| match never {});
             };
-            match tokio::time::timeout_at(deadline, call).await {
+            match deadline::run(deadline, call).await {
                 Ok(Ok(response)) => {
-                    Ok(response.map(|body| Body::new(DeadlineBody::new(body, deadline))))
+                    Ok(response.map(|body| Body::new(EndingBody::at_deadline(body, deadline))))
                 }
                 Ok(Err(never)) => match never {},
-                Err(_) => Ok(Status::from(deadline::exceeded()).into_http()),
+                Err(error) => Ok(Status::from(error).into_http()),
             }
         })
     }

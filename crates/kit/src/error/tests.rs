@@ -8,14 +8,8 @@ use super::*;
 
 fn full() -> Error {
     let mut error = Error::invalid(vec![
-        Violation {
-            field: "content.text".into(),
-            description: "must not be empty".into(),
-        },
-        Violation {
-            field: "request_id".into(),
-            description: "must be a name".into(),
-        },
+        Violation { field: "content.text".into(), description: "must not be empty".into() },
+        Violation { field: "request_id".into(), description: "must be a name".into() },
     ]);
     error = error.with("until", 17).with("etag", "4");
     error.retry_after(Duration::from_millis(1500))
@@ -46,37 +40,25 @@ fn every_reason_survives_with_its_code() {
         let again = Error::from_status(&Status::from(error.clone()));
         assert_eq!(again.reason(), reason);
         assert_eq!(again.code(), error.code());
-        assert_eq!(
-            Error::from_failure(&error.to_failure()).code(),
-            error.code()
-        );
+        assert_eq!(Error::from_failure(&error.to_failure()).code(), error.code());
     }
 }
 
 #[test]
 fn a_failure_without_details_keeps_its_reason() {
-    let failure = Failure {
-        details: Vec::new(),
-        ..Error::new(Reason::Muted, "x").to_failure()
-    };
+    let failure = Failure { details: Vec::new(), ..Error::new(Reason::Muted, "x").to_failure() };
     assert_eq!(Error::from_failure(&failure).reason(), Reason::Muted);
 }
 
 #[test]
 fn violations_are_capped_by_number_and_bytes() {
     let many = |length: usize| {
-        let one = Violation {
-            field: "field".into(),
-            description: "ä".repeat(length),
-        };
+        let one = Violation { field: "field".into(), description: "ä".repeat(length) };
         Error::invalid(vec![one; 50])
     };
     assert_eq!(many(3).violations().len(), MAX_VIOLATIONS);
-    let bytes: usize = many(3000)
-        .violations()
-        .iter()
-        .map(|v| v.field.len() + v.description.len())
-        .sum();
+    let bytes: usize =
+        many(3000).violations().iter().map(|v| v.field.len() + v.description.len()).sum();
     assert!(bytes <= MAX_VIOLATION_BYTES);
     assert!(Status::from(many(3000)).details().len() < 6000);
     assert_eq!(many(3).message(), "50 fields are wrong");
@@ -84,18 +66,12 @@ fn violations_are_capped_by_number_and_bytes() {
 
 #[test]
 fn what_may_pass_says_when_to_come_back() {
-    for reason in [
-        Reason::OutcomeUnknown,
-        Reason::StoreUnavailable,
-        Reason::Overloaded,
-        Reason::Draining,
-    ] {
+    for reason in
+        [Reason::OutcomeUnknown, Reason::StoreUnavailable, Reason::Overloaded, Reason::Draining]
+    {
         assert!(Error::new(reason, "later").retry_delay().is_some());
     }
-    assert_eq!(
-        Error::new(Reason::TooManyReactions, "never").retry_delay(),
-        None
-    );
+    assert_eq!(Error::new(Reason::TooManyReactions, "never").retry_delay(), None);
 }
 
 #[test]
@@ -111,12 +87,7 @@ fn internal_shows_a_trace_id_and_nothing_else() {
 
 #[test]
 fn foreign_statuses_keep_their_code() {
-    for code in [
-        Code::DataLoss,
-        Code::Unknown,
-        Code::NotFound,
-        Code::PermissionDenied,
-    ] {
+    for code in [Code::DataLoss, Code::Unknown, Code::NotFound, Code::PermissionDenied] {
         let error = Error::from_status(&Status::new(code, "foreign"));
         assert_eq!((error.code(), error.reason()), (code, Reason::Unspecified));
         assert_eq!(Error::from_status(&Status::from(error)).code(), code);

@@ -16,10 +16,7 @@ impl Error {
     /// because nobody knows whether the call was served.
     pub fn from_status(status: &Status) -> Self {
         let details = pb::Status::decode(status.details()).unwrap_or_default();
-        let rpc = pb::Status {
-            message: status.message().to_owned(),
-            ..details
-        };
+        let rpc = pb::Status { message: status.message().to_owned(), ..details };
         if let Some(error) = from_rpc_status(&rpc) {
             return error;
         }
@@ -85,6 +82,11 @@ impl From<Error> for Status {
     }
 }
 
+/// Whether the status names a reason of ours.
+pub(crate) fn names_reason(status: &Status) -> bool {
+    pb::Status::decode(status.details()).is_ok_and(|rpc| from_rpc_status(&rpc).is_some())
+}
+
 fn from_rpc_status(rpc: &pb::Status) -> Option<Error> {
     let details = rpc.get_error_details();
     let info = details.error_info().filter(|info| info.domain == DOMAIN)?;
@@ -95,17 +97,12 @@ fn from_rpc_status(rpc: &pb::Status) -> Option<Error> {
     }
     error.0.metadata = info.metadata.clone().into_iter().collect();
     error.0.retry_after = details.retry_info().and_then(|info| info.retry_delay);
-    let violations = details
-        .bad_request()
-        .map(|bad| bad.field_violations.clone());
+    let violations = details.bad_request().map(|bad| bad.field_violations.clone());
     error.0.violations = capped(
         violations
             .into_iter()
             .flatten()
-            .map(|one| Violation {
-                field: one.field,
-                description: one.description,
-            })
+            .map(|one| Violation { field: one.field, description: one.description })
             .collect(),
     );
     Some(error)

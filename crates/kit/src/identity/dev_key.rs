@@ -1,7 +1,7 @@
 //! The signing key of dev mode: made on the first start, kept in the data
 //! folder, readable by its owner only. Never used when keys are configured.
 
-use std::{fs, io::Write as _, path::Path};
+use std::{borrow::Borrow, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jsonwebtoken::{EncodingKey, Header, jwk::AlgorithmParameters, jwk::Jwk};
@@ -10,7 +10,7 @@ use super::{
     Algorithm, Claims, DEFAULT_AUDIENCE, DEV_ISSUER, DEV_KEY_ID, PublicKey, Verifier,
     VerifierOptions,
 };
-use crate::random;
+use crate::{random, secret_file};
 
 /// The key's file in the data folder.
 const FILE: &str = "dev-key.pem";
@@ -19,9 +19,8 @@ const PRIVATE_PREFIX: &[u8] = &[
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 /// `SubjectPublicKeyInfo` of an Ed25519 key up to its 32 bytes (RFC 8410).
-const PUBLIC_PREFIX: &[u8] = &[
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
+const PUBLIC_PREFIX: &[u8] =
+    &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// Why the dev key cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -52,14 +51,10 @@ impl DevKey {
     /// Reads the key in the data folder, or makes one there with mode 0600.
     pub fn load_or_create(data_dir: &Path) -> Result<Self, DevKeyError> {
         let path = data_dir.join(FILE);
-        match fs::read_to_string(&path) {
-            Ok(pem) => Self::from_pem(&pem)
-                .ok_or_else(|| DevKeyError::Malformed(path.display().to_string()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Self::create(data_dir, &path)
-            }
-            Err(source) => Err(file_error(&path, source)),
-        }
+        let make = || pem("PRIVATE KEY", PRIVATE_PREFIX, &random::bytes::<32>());
+        let text = secret_file::load_or_create(&path, make)
+            .map_err(|source| DevKeyError::File { path: path.display().to_string(), source })?;
+        Self::from_pem(&text).ok_or_else(|| DevKeyError::Malformed(path.display().to_string()))?
     }
 
     /// A key that lives in memory only, for tests.
@@ -67,32 +62,8 @@ impl DevKey {
         Self::from_seed(&random::bytes())
     }
 
-    fn create(data_dir: &Path, path: &Path) -> Result<Self, DevKeyError> {
-        let seed: [u8; 32] = random::bytes();
-        let pem = pem("PRIVATE KEY", PRIVATE_PREFIX, &seed);
-        fs::create_dir_all(data_dir).map_err(|source| file_error(data_dir, source))?;
-        // Written aside and linked: a crash leaves no half key, and of two
-        // processes that start at once both take the first one's.
-        let aside = data_dir.join(format!("{FILE}.{}", random::uuid()));
-        let written = write_private(&aside, &pem).map_err(|source| file_error(&aside, source));
-        let linked = written.and_then(|()| match fs::hard_link(&aside, path) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                Err(file_error(path, error))
-            }
-            _ => Ok(()),
-        });
-        let removed = fs::remove_file(&aside);
-        linked?;
-        removed.map_err(|source| file_error(&aside, source))?;
-        let pem = fs::read_to_string(path).map_err(|source| file_error(path, source))?;
-        Self::from_pem(&pem).ok_or_else(|| DevKeyError::Malformed(path.display().to_string()))?
-    }
-
     fn from_pem(pem: &str) -> Option<Result<Self, DevKeyError>> {
-        let body: String = pem
-            .lines()
-            .filter(|line| !line.starts_with("-----"))
-            .collect();
+        let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
         let der = STANDARD.decode(body.trim()).ok()?;
         let seed: [u8; 32] = der.strip_prefix(PRIVATE_PREFIX)?.try_into().ok()?;
         Some(Self::from_seed(&seed))
@@ -110,18 +81,21 @@ impl DevKey {
         let x = base64::engine::general_purpose::URL_SAFE_NO_PAD
             .decode(pair.x)
             .map_err(|error| DevKeyError::Unusable(error.to_string()))?;
-        Ok(Self {
-            signing,
-            public_pem: pem("PUBLIC KEY", PUBLIC_PREFIX, &x),
-        })
+        Ok(Self { signing, public_pem: pem("PUBLIC KEY", PUBLIC_PREFIX, &x) })
     }
 
-    /// A signed token.
-    pub fn sign(&self, claims: &Claims) -> Result<String, DevKeyError> {
+    /// A signed token; takes claims or a reference to them.
+    ///
+    /// # Panics
+    /// Never: the key was proven to sign when it was read.
+    pub fn sign(&self, claims: impl Borrow<Claims>) -> String {
+        self.try_sign(claims.borrow()).expect("a proven key signs")
+    }
+
+    fn try_sign(&self, claims: &Claims) -> Result<String, jsonwebtoken::errors::Error> {
         let mut header = Header::new(jsonwebtoken::Algorithm::EdDSA);
         header.kid = Some(DEV_KEY_ID.to_owned());
         jsonwebtoken::encode(&header, claims, &self.signing)
-            .map_err(|error| DevKeyError::Unusable(error.to_string()))
     }
 
     /// The public half, in PEM.
@@ -135,12 +109,17 @@ impl DevKey {
             issuer: DEV_ISSUER.to_owned(),
             audience: DEFAULT_AUDIENCE.to_owned(),
             leeway_seconds: 60,
-            keys: vec![PublicKey {
-                kid: DEV_KEY_ID.to_owned(),
-                algorithm: Algorithm::EdDSA,
-                pem: self.public_pem.clone(),
-            }],
+            keys: vec![self.public_key()],
         })
+    }
+
+    /// The public half, as a verifier takes it.
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey {
+            kid: DEV_KEY_ID.to_owned(),
+            algorithm: Algorithm::EdDSA,
+            pem: self.public_pem.clone(),
+        }
     }
 }
 
@@ -153,21 +132,4 @@ impl std::fmt::Debug for DevKey {
 fn pem(label: &str, prefix: &[u8], key: &[u8]) -> String {
     let body = STANDARD.encode([prefix, key].concat());
     format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
-}
-
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-fn file_error(path: &Path, source: std::io::Error) -> DevKeyError {
-    DevKeyError::File {
-        path: path.display().to_string(),
-        source,
-    }
 }

@@ -118,13 +118,7 @@ impl Verifier {
             keys.insert(key.kid, (decoding, validation));
         }
         let leeway = i64::try_from(options.leeway_seconds).unwrap_or(i64::MAX);
-        Ok(Self {
-            shared: Arc::new(Shared {
-                keys,
-                leeway,
-                cache: RwLock::default(),
-            }),
-        })
+        Ok(Self { shared: Arc::new(Shared { keys, leeway, cache: RwLock::default() }) })
     }
 
     /// Who the token speaks for, or why it does not: `INVALID_TOKEN`,
@@ -165,9 +159,7 @@ impl Verifier {
 
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Verifier")
-            .field("keys", &self.shared.keys.keys())
-            .finish_non_exhaustive()
+        f.debug_struct("Verifier").field("keys", &self.shared.keys.keys()).finish_non_exhaustive()
     }
 }
 
@@ -207,11 +199,7 @@ fn caller(claims: VerifiedClaims, token: &str) -> Result<Caller, Error> {
         kind,
         tenant,
         user,
-        device_id: name(
-            claims.device_id,
-            needed,
-            "the claim `device_id` is missing or malformed",
-        )?,
+        device_id: name(claims.device_id, needed, "the claim `device_id` is missing or malformed")?,
         session_id: name(
             claims.session_id,
             needed,
@@ -281,11 +269,8 @@ fn decoding_key(key: &PublicKey) -> Result<DecodingKey, KeyError> {
         Algorithm::ES256 => DecodingKey::from_ec_pem(pem),
         Algorithm::EdDSA => DecodingKey::from_ed_pem(pem),
     };
-    let bad = |message: String| KeyError {
-        kid: key.kid.clone(),
-        algorithm: key.algorithm,
-        message,
-    };
+    let bad =
+        |message: String| KeyError { kid: key.kid.clone(), algorithm: key.algorithm, message };
     let decoding = read.map_err(|error| bad(error.to_string()))?;
     // Rejects a key of the wrong size or curve now, not at the first token.
     let algorithm = jwt_algorithm(key.algorithm);
@@ -296,9 +281,5 @@ fn decoding_key(key: &PublicKey) -> Result<DecodingKey, KeyError> {
         jsonwebtoken::jwk::AlgorithmParameters::EllipticCurve(parameters)
             if parameters.curve != jsonwebtoken::jwk::EllipticCurve::P256
     );
-    if wrong_curve {
-        Err(bad("not on the curve P-256".to_owned()))
-    } else {
-        Ok(decoding)
-    }
+    if wrong_curve { Err(bad("not on the curve P-256".to_owned())) } else { Ok(decoding) }
 }

@@ -1,0 +1,208 @@
+//! The configuration: defaults < TOML file < `CONFAB_*` environment < flags.
+//! Unknown keys are errors, secrets can be files and are never shown. Opens
+//! nothing but those files.
+
+mod secret;
+mod secrets;
+mod sections;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+pub use secret::Secret;
+pub use secrets::Identity;
+pub use sections::{Auth, AuthKey, Limits, Log, Mesh};
+
+/// Environment variables `CONFAB_*` that are not configuration: the tests'
+/// switch, and what the command line's clients read.
+const NOT_CONFIGURATION: &[&str] = &["mutant", "config", "token", "server"];
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the embedded store and generated keys live.
+    pub data_dir: PathBuf,
+    /// Address of the public port. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Address of the mesh's port.
+    pub mesh_listen: SocketAddr,
+    /// Address of the operations port: `/healthz`, `/readyz`, `/metrics`.
+    pub ops_listen: SocketAddr,
+    /// How long draining may take, in seconds.
+    pub drain_seconds: u64,
+    /// Authenticates page tokens: 64 hexadecimal digits, the same on all
+    /// nodes. Made in the data folder when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_token_key: Option<Secret>,
+    /// A file with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_token_key_file: Option<PathBuf>,
+    /// Keys the digests of commands: 64 hexadecimal digits, the same on all
+    /// nodes and for ever. Made in the data folder when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest_key: Option<Secret>,
+    /// A file with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest_key_file: Option<PathBuf>,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Whose tokens are accepted.
+    pub auth: Auth,
+    /// Sizes, times and numbers.
+    pub limits: Limits,
+    /// The mesh of Confab processes.
+    pub mesh: Mesh,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self {
+            data_dir: "confab-data".into(),
+            listen: local(7400),
+            mesh_listen: local(7401),
+            ops_listen: local(7402),
+            drain_seconds: 30,
+            page_token_key: None,
+            page_token_key_file: None,
+            digest_key: None,
+            digest_key_file: None,
+            log: Log::default(),
+            auth: Auth::default(),
+            limits: Limits::default(),
+            mesh: Mesh::default(),
+        }
+    }
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A key is unknown or a value is of the wrong kind.
+    #[error("configuration: {0}")]
+    Malformed(#[source] Box<figment::Error>),
+    /// The file that was named is not there.
+    #[error("configuration file {0} does not exist")]
+    NoFile(PathBuf),
+    /// A value cannot be used.
+    #[error("configuration: {key} {problem}")]
+    Invalid {
+        /// Which, as it is written in TOML.
+        key: &'static str,
+        /// Why.
+        problem: String,
+    },
+    /// A secret's file cannot be read.
+    #[error("configuration: {key}: {path}: {source}")]
+    File {
+        /// Which, as it is written in TOML.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A key for tokens cannot be used.
+    #[error("configuration: auth.keys: {0}")]
+    Key(#[from] crate::identity::KeyError),
+    /// The dev key cannot be used.
+    #[error(transparent)]
+    DevKey(#[from] crate::identity::DevKeyError),
+    /// The configuration cannot be printed.
+    #[error("configuration cannot be printed: {0}")]
+    Unprintable(#[from] toml::ser::Error),
+}
+
+impl Config {
+    /// Reads it. `flags` is anything that serializes to the same keys, with
+    /// the flags that were not given left out.
+    pub fn load(file: Option<&Path>, flags: impl Serialize) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            if !file.is_file() {
+                return Err(ConfigError::NoFile(file.to_owned()));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let environment = Env::prefixed("CONFAB_").ignore(NOT_CONFIGURATION).split("__");
+        let config: Self = figment
+            .merge(environment)
+            .merge(Serialized::globals(flags))
+            .extract()
+            .map_err(|error| ConfigError::Malformed(Box::new(error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Without configured keys Confab makes its own, and serves this machine only.
+    pub fn is_dev_mode(&self) -> bool {
+        self.auth.keys.is_empty()
+    }
+
+    /// How long draining may take.
+    pub fn drain_time(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+
+    /// The effective configuration in TOML, secrets hidden.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        Ok(toml::to_string(self)?)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let listeners = [
+            ("listen", self.listen),
+            ("mesh_listen", self.mesh_listen),
+            ("ops_listen", self.ops_listen),
+        ];
+        for (key, address) in listeners {
+            if self.is_dev_mode() && !address.ip().is_loopback() {
+                return Err(invalid(
+                    key,
+                    "must be a loopback address in dev mode, because anyone who reaches it could \
+                     use the dev key's tokens; configure auth.keys to serve others",
+                ));
+            }
+        }
+        if !self.is_dev_mode() && self.auth.issuer.is_none() {
+            return Err(invalid("auth.issuer", "must be set when auth.keys are"));
+        }
+        self.limits.check()?;
+        sections::exclusive(
+            "page_token_key",
+            self.page_token_key.is_some(),
+            self.page_token_key_file.is_some(),
+        )?;
+        sections::exclusive(
+            "digest_key",
+            self.digest_key.is_some(),
+            self.digest_key_file.is_some(),
+        )?;
+        sections::exclusive(
+            "mesh.credential",
+            self.mesh.credential.is_some(),
+            self.mesh.credential_file.is_some(),
+        )?;
+        for key in &self.auth.keys {
+            sections::exclusive("auth.keys.pem", key.pem.is_some(), key.pem_file.is_some())?;
+        }
+        Ok(())
+    }
+}
+
+fn invalid(key: &'static str, problem: impl Into<String>) -> ConfigError {
+    ConfigError::Invalid { key, problem: problem.into() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! Every layer of the configuration wins over the one below it, and what is
+//! wrong is said clearly.
+
+use serde_json::json;
+
+use super::*;
+
+const EC_PUBLIC: &str = include_str!("../identity/testdata/ec-public.pem");
+
+/// Runs with a TOML file and environment variables of its own.
+fn load(
+    toml: &str,
+    environment: &[(&str, &str)],
+    flags: &serde_json::Value,
+) -> Result<Config, ConfigError> {
+    let mut loaded = None;
+    figment::Jail::expect_with(|jail| {
+        jail.create_file("confab.toml", toml)?;
+        for (name, value) in environment {
+            jail.set_env(name, value);
+        }
+        loaded = Some(Config::load(Some(Path::new("confab.toml")), flags));
+        Ok(())
+    });
+    loaded.expect("loaded or refused")
+}
+
+fn refusal(toml: &str, environment: &[(&str, &str)]) -> String {
+    load(toml, environment, &json!({})).expect_err("refused").to_string()
+}
+
+#[test]
+fn the_defaults_are_dev_mode_on_loopback() {
+    let config = load("", &[], &json!({})).expect("loads");
+    assert_eq!(config, Config::default());
+    assert!(config.is_dev_mode());
+    assert_eq!(config.listen.to_string(), "127.0.0.1:7400");
+    assert_eq!(config.limits.text_bytes, 16_384);
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let toml = "drain_seconds = 1\n[limits]\ntext_bytes = 1\nframe_bytes = 2\nrequest_bytes = 3";
+    let environment = [
+        ("CONFAB_LIMITS__FRAME_BYTES", "20"),
+        ("CONFAB_LIMITS__REQUEST_BYTES", "30"),
+        ("CONFAB_LISTEN", "127.0.0.1:0"),
+        ("CONFAB_LOG__FILTER", "warn,confab_kit=debug"),
+    ];
+    let flags = json!({"limits": {"request_bytes": 300}, "data_dir": "elsewhere"});
+    let config = load(toml, &environment, &flags).expect("loads");
+    let limits = &config.limits;
+    assert_eq!((limits.text_bytes, limits.frame_bytes, limits.request_bytes), (1, 20, 300));
+    assert_eq!(limits.heartbeat_ms, 15_000);
+    assert_eq!(config.drain_seconds, 1);
+    assert_eq!(config.listen.port(), 0);
+    assert_eq!(config.log.filter, "warn,confab_kit=debug");
+    assert_eq!(config.data_dir, Path::new("elsewhere"));
+}
+
+#[test]
+fn unknown_keys_are_errors_wherever_they_stand() {
+    for (toml, environment) in [
+        ("nonsense = 1", vec![]),
+        ("[limits]\nnonsense = 1", vec![]),
+        ("[[auth.keys]]\nkid = 'a'\nalgorithm = 'ES256'\nnonsense = 'x'", vec![]),
+        ("", vec![("CONFAB_NONSENSE", "1")]),
+        ("", vec![("CONFAB_LIMITS__NONSENSE", "1")]),
+    ] {
+        let said = refusal(toml, &environment);
+        assert!(said.contains("nonsense"), "{said}");
+    }
+    assert!(load("", &[("CONFAB_MUTANT", "x"), ("CONFAB_TOKEN", "x")], &json!({})).is_ok());
+}
+
+#[test]
+fn wrong_values_are_named() {
+    assert!(refusal("listen = 'nonsense'", &[]).contains("listen"));
+    assert!(refusal("[limits]\ntext_bytes = 0", &[]).contains("limits.text_bytes"));
+    assert!(refusal("[limits]\nmax_deadline_ms = 1", &[]).contains("max_deadline_ms"));
+    assert!(refusal("[log]\nformat = 'xml'", &[]).contains("format"));
+    assert!(refusal("[[auth.keys]]\nkid = 'a'\nalgorithm = 'HS256'", &[]).contains("HS256"));
+    let both = "page_token_key = 'x'\npage_token_key_file = 'y'";
+    assert!(refusal(both, &[]).contains("page_token_key"));
+    let missing = Config::load(Some(Path::new("/nonexistent.toml")), json!({}));
+    assert!(matches!(missing, Err(ConfigError::NoFile(_))));
+}
+
+#[test]
+fn dev_mode_refuses_to_serve_others() {
+    for key in ["listen", "mesh_listen", "ops_listen"] {
+        let said = refusal(&format!("{key} = '0.0.0.0:7400'"), &[]);
+        assert!(said.contains(key) && said.contains("dev mode"), "{said}");
+    }
+    let keys = "listen = '0.0.0.0:7400'\n[auth]\nissuer = 'i'\nkeys = [{kid = 'a', algorithm = 'ES256', pem = 'x'}]";
+    assert!(!load(keys, &[], &json!({})).expect("loads").is_dev_mode());
+    let no_issuer = "auth.keys = [{kid = 'a', algorithm = 'ES256', pem = 'x'}]";
+    assert!(refusal(no_issuer, &[]).contains("auth.issuer"));
+}
+
+#[test]
+fn secrets_are_read_from_files_and_never_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
+    config.page_token_key_file = Some(write("page", &format!("{}\n", "ab".repeat(32))));
+    config.digest_key = Some(Secret::new("cd".repeat(32)));
+    config.mesh.credential_file = Some(write("mesh", "0123456789abcdef\n"));
+    assert_eq!(config.page_token_key().expect("a key"), [0xab; 32]);
+    assert_eq!(config.digest_key().expect("a key"), [0xcd; 32]);
+    assert!(config.mesh_credential().expect("a credential").matches(b"0123456789abcdef"));
+    let shown = config.to_toml().expect("toml");
+    assert!(shown.contains("digest_key = \"***\""), "{shown}");
+    assert!(!format!("{config:?}{shown}").contains("cdcd"));
+    config.digest_key = Some(Secret::new("short"));
+    assert!(config.digest_key().is_err());
+    config.mesh.credential_file = Some(write("mesh", "short"));
+    assert!(config.mesh_credential().is_err());
+    config.page_token_key_file = Some("/nonexistent".into());
+    let said = config.page_token_key().expect_err("no file").to_string();
+    assert!(said.contains("page_token_key") && said.contains("/nonexistent"), "{said}");
+}
+
+#[test]
+fn secrets_that_nobody_gave_are_made_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = Config { data_dir: folder.path().join("data"), ..Config::default() };
+    let page = config.page_token_key().expect("made");
+    assert_eq!(config.page_token_key().expect("kept"), page);
+    assert_ne!(config.digest_key().expect("made"), page);
+    assert!(config.mesh_credential().is_ok());
+    let identity = config.identity().expect("made");
+    let key = identity.dev_key.expect("dev mode");
+    let token = key.sign(crate::identity::Claims::user("acme", "alice"));
+    assert!(config.identity().expect("kept").verifier.verify(&token).is_ok());
+}
+
+#[test]
+fn configured_keys_replace_the_dev_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pem_file = folder.path().join("ec.pem");
+    std::fs::write(&pem_file, EC_PUBLIC).expect("written");
+    let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
+    config.auth.issuer = Some("https://issuer.example".into());
+    config.auth.keys = vec![AuthKey {
+        kid: "a".into(),
+        algorithm: crate::identity::Algorithm::ES256,
+        pem: None,
+        pem_file: Some(pem_file),
+    }];
+    let identity = config.identity().expect("reads");
+    assert!(identity.dev_key.is_none());
+    assert!(!config.data_dir.exists());
+    config.auth.keys.push(config.auth.keys[0].clone());
+    assert!(config.identity().expect_err("twice").to_string().contains("is taken"));
+    config.auth.keys.truncate(1);
+    config.auth.keys[0].pem_file = None;
+    assert!(config.identity().is_err());
+}
+
+#[test]
+fn the_printed_configuration_can_be_read_back() {
+    let printed = Config::default().to_toml().expect("toml");
+    assert_eq!(load(&printed, &[], &json!({})).expect("loads"), Config::default());
+}

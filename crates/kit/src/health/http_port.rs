@@ -1,0 +1,44 @@
+//! The operations port's answers. Plain HTTP, no state, nothing about users.
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http_body_util::Full;
+
+use super::Health;
+use crate::telemetry;
+
+/// `/healthz`, `/readyz`, `/metrics`.
+pub(crate) async fn answer<B>(health: &Health, request: &Request<B>) -> Response<Full<Bytes>> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
+    }
+    match request.uri().path() {
+        "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
+        "/readyz" => readiness(health).await,
+        "/metrics" => {
+            typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", telemetry::render())
+        }
+        _ => text(StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n".to_owned()),
+    }
+}
+
+async fn readiness(health: &Health) -> Response<Full<Bytes>> {
+    let report = health.readiness().await;
+    let status =
+        if report.status.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    match serde_json::to_string(&report) {
+        Ok(json) => typed(status, "application/json", json + "\n"),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    typed(status, "text/plain; charset=utf-8", body)
+}
+
+fn typed(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,126 @@
+//! What every call passes on its way to a handler, and every answer on its
+//! way back. Holds no domain rule: what is about a conversation is proven by
+//! `admission`, after decoding.
+//!
+//! From the outside in, and why in this order:
+//!
+//! 1. [`trace`]: outermost, so that it sees, counts and times whatever anyone
+//!    below answers, and so that every log line below has the trace id.
+//! 2. [`errors`]: outside of all that refuses, so that every refusal, tonic's
+//!    own and a panic's too, leaves in the one shape.
+//! 3. [`policy`] with [`auth`]: before anything of the body is read, so that
+//!    who may not call costs nothing.
+//! 4. [`limits`]: around the body that the handler reads.
+//! 5. [`deadline`]: innermost, so that what is cut off is the handler and
+//!    nothing that has to shape, count or log the refusal.
+
+mod auth;
+mod deadline;
+mod errors;
+mod limits;
+mod policy;
+mod trace;
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tonic::{body::Body, service::Routes};
+use tower::{Service, ServiceExt as _};
+
+pub(crate) use auth::ConnectionProof;
+
+use crate::{
+    config::Limits,
+    error::{Error, Reason},
+    identity::{Credential, Verifier},
+    lifecycle::Lifecycle,
+};
+
+/// Which of a server's ports a call came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Clients'. Mesh RPCs do not exist here.
+    Public,
+    /// Other Confab processes'. Everything but health needs the credential.
+    Mesh,
+}
+
+/// What the layers need to know.
+#[derive(Clone, Debug)]
+pub struct LayerOptions {
+    /// Verifies tokens.
+    pub verifier: Verifier,
+    /// What Confab processes show each other.
+    pub credential: Credential,
+    /// Sizes and times.
+    pub limits: Limits,
+    /// Ends the standard streams when the process drains.
+    pub lifecycle: Lifecycle,
+}
+
+/// Routes with all layers around them; cheap to clone. Serve it on a port or
+/// bind an in-process channel to it.
+#[derive(Clone)]
+pub struct Layered {
+    port: Port,
+    options: Arc<LayerOptions>,
+    routes: Routes,
+}
+
+/// Puts the layers around the routes of one port.
+pub fn layered(port: Port, options: LayerOptions, routes: Routes) -> Layered {
+    Layered { port, options: Arc::new(options), routes: routes.prepare() }
+}
+
+impl Layered {
+    async fn answer(self, request: Request<Body>) -> Response<Body> {
+        let rpc = policy::find(self.port, request.uri().path());
+        let call = trace::Call::begin(rpc.map(policy::Rpc::path), request.headers());
+        let response = call.run(errors::shaped(self.guarded(rpc, request))).await;
+        call.watch(response)
+    }
+
+    async fn guarded(
+        self,
+        rpc: Option<policy::Rpc>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, Error> {
+        let rpc = rpc.ok_or_else(|| Error::new(Reason::UnknownMethod, "there is no such RPC"))?;
+        policy::admit(rpc, self.port, &self.options, &mut request)?;
+        let request = limits::bounded(rpc, &self.options.limits, request);
+        let deadline = deadline::of(rpc, &self.options.limits, request.headers());
+        let routes = self.routes.oneshot(request);
+        deadline::bounded(rpc, deadline, &self.options.lifecycle, routes).await
+    }
+}
+
+impl Service<Request<Body>> for Layered {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { Ok(this.answer(request).await) })
+    }
+}
+
+impl fmt::Debug for Layered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layered").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! Bounds each message that a caller sends by the length that its gRPC frame
+//! declares, before any of it is held in memory. Buffers nothing.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf as _, Bytes};
+use http::Request;
+use http_body::{Frame, SizeHint};
+use tonic::{Status, body::Body};
+
+use super::policy::Rpc;
+use crate::{
+    config::Limits,
+    error::{Error, Reason},
+};
+
+/// A gRPC frame begins with one byte of flags and four of length.
+const PREFIX_BYTES: usize = 5;
+
+/// The request with its messages bounded.
+pub(super) fn bounded(rpc: Rpc, limits: &Limits, request: Request<Body>) -> Request<Body> {
+    let limit = if rpc.is_streaming() { limits.frame_bytes } else { limits.request_bytes };
+    request.map(|inner| Body::new(LimitedBody::new(inner, limit)))
+}
+
+pin_project_lite::pin_project! {
+    struct LimitedBody {
+        #[pin]
+        inner: Body,
+        frames: FrameCheck,
+    }
+}
+
+impl LimitedBody {
+    fn new(inner: Body, limit: usize) -> Self {
+        Self { inner, frames: FrameCheck { limit, prefix: [0; 5], filled: 0, left: 0 } }
+    }
+}
+
+impl http_body::Body for LimitedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.project();
+        let polled = this.inner.poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+            && let Err(length) = this.frames.pass(data.clone())
+        {
+            return Poll::Ready(Some(Err(too_large(length, this.frames.limit).into())));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+fn too_large(length: usize, limit: usize) -> Error {
+    let message = format!("the message has {length} bytes, the limit is {limit}");
+    Error::new(Reason::RequestTooLarge, message).with("limit_bytes", limit)
+}
+
+/// Follows the frames through the chunks that they arrive in.
+struct FrameCheck {
+    limit: usize,
+    prefix: [u8; PREFIX_BYTES],
+    filled: usize,
+    left: usize,
+}
+
+impl FrameCheck {
+    /// `Err` with the declared length of a frame that is too long.
+    fn pass(&mut self, mut data: Bytes) -> Result<(), usize> {
+        while data.has_remaining() {
+            if self.left > 0 {
+                let step = self.left.min(data.len());
+                data.advance(step);
+                self.left -= step;
+                continue;
+            }
+            self.prefix[self.filled] = data.get_u8();
+            self.filled += 1;
+            if self.filled == PREFIX_BYTES {
+                let [_, a, b, c, d] = self.prefix;
+                let length = u32::from_be_bytes([a, b, c, d]) as usize;
+                if length > self.limit {
+                    return Err(length);
+                }
+                self.left = length;
+                self.filled = 0;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(limit: usize, chunks: &[&'static [u8]]) -> Result<(), usize> {
+        let mut frames = FrameCheck { limit, prefix: [0; 5], filled: 0, left: 0 };
+        chunks.iter().try_for_each(|chunk| frames.pass(Bytes::from_static(chunk)))
+    }
+
+    #[test]
+    fn frames_are_followed_across_chunks() {
+        let two = b"\0\0\0\0\x03abc\0\0\0\0\x00\0\0\0\0\x04abcd";
+        assert_eq!(check(4, &[two]), Ok(()));
+        assert_eq!(check(3, &[two]), Err(4));
+        for cut in 0..two.len() {
+            assert_eq!(check(4, &[&two[..cut], &two[cut..]]), Ok(()), "{cut}");
+            assert_eq!(check(3, &[&two[..cut], &two[cut..]]), Err(4), "{cut}");
+        }
+    }
+
+    #[test]
+    fn the_length_alone_is_enough() {
+        assert_eq!(check(1024, &[b"\0\xff\xff\xff\xff"]), Err(u32::MAX as usize));
+    }
+}

@@ -1,0 +1,209 @@
+//! Three listeners (public, mesh, operations), their connections, and how all
+//! of it ends. Knows HTTP/2, no RPC.
+//!
+//! What protects the others from one client: connections are capped and
+//! those that never prove who they are go first; streams per connection, the
+//! headers, and what is buffered for a stream that is not read are bounded;
+//! a dead peer is found by pings.
+
+mod connection;
+mod registry;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    config::{Config, Limits},
+    health::{self, Health},
+    layers::Layered,
+    lifecycle::Lifecycle,
+    task,
+};
+
+use registry::Registry;
+
+/// File descriptors that connections leave to the store and to us.
+const RESERVED_FILES: u64 = 512;
+/// After a failed accept: most often there are no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Addresses {
+    /// For clients.
+    pub public: SocketAddr,
+    /// For other Confab processes.
+    pub mesh: SocketAddr,
+    /// For operators.
+    pub ops: SocketAddr,
+}
+
+/// What a server serves.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// On the public port.
+    pub public: Layered,
+    /// On the mesh's port.
+    pub mesh: Layered,
+    /// On the operations port.
+    pub health: Health,
+}
+
+/// Why a server cannot listen.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {key} = {address}: {source}")]
+pub struct BindError {
+    key: &'static str,
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+/// A server that listens and does not accept yet.
+#[derive(Debug)]
+pub struct Server {
+    public: TcpListener,
+    mesh: TcpListener,
+    ops: TcpListener,
+    addresses: Addresses,
+    limits: Limits,
+}
+
+impl Server {
+    /// Listens where the configuration says; port 0 takes a free one.
+    pub async fn bind(config: &Config) -> Result<Self, BindError> {
+        let (public, public_address) = listen("listen", config.listen).await?;
+        let (mesh, mesh_address) = listen("mesh_listen", config.mesh_listen).await?;
+        let (ops, ops_address) = listen("ops_listen", config.ops_listen).await?;
+        let addresses = Addresses { public: public_address, mesh: mesh_address, ops: ops_address };
+        let mut limits = config.limits.clone();
+        limits.max_connections = limits.max_connections.min(connections_that_fit());
+        Ok(Self { public, mesh, ops, addresses, limits })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Serves until the lifecycle ends. When draining begins it accepts no
+    /// more, tells every connection to go elsewhere, and waits for their open
+    /// calls; what is still open at the hard stop is dropped.
+    pub async fn serve(self, services: Services, lifecycle: Lifecycle) {
+        let connections = TaskTracker::new();
+        let ports = [("public", self.public, services.public), ("mesh", self.mesh, services.mesh)];
+        for (port, listener, routes) in ports {
+            let acceptor = connection::Acceptor::new(
+                port,
+                routes,
+                self.limits.clone(),
+                lifecycle.clone(),
+                connections.clone(),
+            );
+            connections.spawn_named("acceptor", acceptor.run(listener));
+        }
+        let ops_over = TaskTracker::new();
+        ops_over
+            .spawn_named("ops", serve_ops(self.ops, services.health.clone(), lifecycle.clone()));
+        lifecycle.draining().await;
+        services.health.set_not_ready().await;
+        connections.close();
+        connections.wait().await;
+        // Nothing is left to wait for: whoever waits for the stop may go on.
+        lifecycle.stop();
+        ops_over.close();
+        ops_over.wait().await;
+    }
+}
+
+/// Spawns through the kit and counts the task.
+trait SpawnNamed {
+    fn spawn_named(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static);
+}
+
+impl SpawnNamed for TaskTracker {
+    fn spawn_named(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
+        task::spawn(name, self.track_future(future));
+    }
+}
+
+async fn listen(
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), BindError> {
+    let failed = |source| BindError { key, address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Raises the soft limit of open files to the hard one, and says how many
+/// connections of one port fit into it.
+fn connections_that_fit() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if setrlimit(Resource::Nofile, limit).is_err() {
+        limit = getrlimit(Resource::Nofile);
+    }
+    let files = limit.current.unwrap_or(u64::MAX);
+    let fit = files.saturating_sub(RESERVED_FILES).max(64);
+    usize::try_from(fit).unwrap_or(usize::MAX)
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Without it small frames wait for each other.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "connection without nodelay");
+                }
+                return stream;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves operators until the hard stop: they want to see the drain.
+async fn serve_ops(listener: TcpListener, health: Health, lifecycle: Lifecycle) {
+    loop {
+        let stream = tokio::select! {
+            stream = accept(&listener) => stream,
+            () = lifecycle.stopped() => return,
+        };
+        let (health, lifecycle) = (health.clone(), lifecycle.clone());
+        task::spawn("ops connection", async move {
+            let service = hyper::service::service_fn(move |request| {
+                let health = health.clone();
+                async move { Ok::<_, std::convert::Infallible>(health::answer(&health, &request).await) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(Duration::from_secs(10))
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::select! {
+                outcome = connection => {
+                    if let Err(error) = outcome {
+                        tracing::debug!(%error, "operations connection broke");
+                    }
+                }
+                () = lifecycle.stopped() => {}
+            }
+        });
+    }
+}
+
+/// Shared by an acceptor and its connections.
+type SharedRegistry = Arc<Registry>;
+
+#[cfg(test)]
+mod tests;

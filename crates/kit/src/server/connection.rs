@@ -1,0 +1,136 @@
+//! HTTP/2 connections: accepted, bounded, watched, drained, dropped.
+
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
+use tonic::body::Body;
+use tower::ServiceExt as _;
+
+use super::{
+    SharedRegistry, SpawnNamed as _, accept,
+    registry::{Entry, Registry},
+};
+use crate::{config::Limits, layers::Layered, lifecycle::Lifecycle};
+
+/// Pings find a peer that is gone.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Chat clients cancel often; hyper's default takes that for an attack.
+const PENDING_RESET_STREAMS: usize = 1024;
+const MAX_HEADER_BYTES: u32 = 32 * 1024;
+const MAX_FRAME_BYTES: u32 = 16 * 1024;
+/// Kept for a stream whose client does not read; hyper's default is 400 KiB.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// Between the polite end of a connection that proved nothing and its end.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Accepts the connections of one port.
+#[derive(Clone)]
+pub(super) struct Acceptor {
+    routes: Layered,
+    limits: Limits,
+    lifecycle: Lifecycle,
+    connections: TaskTracker,
+    registry: SharedRegistry,
+}
+
+impl Acceptor {
+    pub(super) fn new(
+        port: &'static str,
+        routes: Layered,
+        limits: Limits,
+        lifecycle: Lifecycle,
+        connections: TaskTracker,
+    ) -> Self {
+        let registry = Arc::new(Registry::new(port, limits.max_connections));
+        Self { routes, limits, lifecycle, connections, registry }
+    }
+
+    /// Accepts until draining begins; then the listener is closed.
+    pub(super) async fn run(self, listener: TcpListener) {
+        loop {
+            let stream = tokio::select! {
+                stream = accept(&listener) => stream,
+                () = self.lifecycle.draining() => return,
+            };
+            let Some(entry) = self.registry.enter() else {
+                continue;
+            };
+            let serving = self.clone().serve(stream, entry);
+            self.connections.spawn_named("connection", serving);
+        }
+    }
+
+    async fn serve(self, stream: TcpStream, entry: Entry) {
+        let routes = self.routes.clone();
+        let proof = entry.proof.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(proof.clone());
+            answer(routes.clone(), request)
+        });
+        let connection = self.builder().serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        let cause = tokio::select! {
+            outcome = connection.as_mut() => return log_end(outcome),
+            () = entry.evicted.cancelled() => return,
+            () = self.lifecycle.stopped() => return,
+            () = self.lifecycle.draining() => "draining",
+            () = self.proves_nothing(&entry) => "nothing proven",
+        };
+        if cause == "nothing proven" {
+            self.registry.closed(cause);
+        }
+        connection.as_mut().graceful_shutdown();
+        let grace = async {
+            // While draining, open calls have until the hard stop.
+            if cause == "draining" {
+                std::future::pending().await
+            }
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            outcome = connection => log_end(outcome),
+            () = entry.evicted.cancelled() => {}
+            () = self.lifecycle.stopped() => {}
+            () = grace => {}
+        }
+    }
+
+    /// Resolves when the connection should have proven something by now.
+    async fn proves_nothing(&self, entry: &Entry) {
+        let patience = Duration::from_secs(self.limits.unauthenticated_idle_seconds);
+        tokio::time::sleep(patience).await;
+        if entry.proof.is_proven() {
+            std::future::pending().await
+        }
+    }
+
+    fn builder(&self) -> http2::Builder<TokioExecutor> {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .max_concurrent_streams(self.limits.streams_per_connection)
+            .max_pending_accept_reset_streams(PENDING_RESET_STREAMS)
+            .max_header_list_size(MAX_HEADER_BYTES)
+            .max_frame_size(MAX_FRAME_BYTES)
+            .max_send_buf_size(SEND_BUFFER_BYTES);
+        builder
+    }
+}
+
+async fn answer(routes: Layered, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    routes.oneshot(request).await
+}
+
+fn log_end(outcome: Result<(), hyper::Error>) {
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "connection broke");
+    }
+}

@@ -1,0 +1,126 @@
+//! Logs and metrics of the process: installed once, however often a test
+//! starts a mesh in it. Sends nothing anywhere: logs go to standard error,
+//! metrics are rendered for whoever scrapes.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use metrics::{describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+/// Upper bounds of durations, in seconds.
+const DURATION_BUCKETS: &[f64] = &[
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0,
+];
+
+static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+static INSTALLING: Mutex<()> = Mutex::new(());
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why logs or metrics cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter is none.
+    #[error("log.filter: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// The buckets are none.
+    #[error("metrics: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+}
+
+/// Installs logs and metrics; does nothing where they are installed already.
+pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
+    let filter = EnvFilter::try_new(filter)?;
+    init_metrics()?;
+    let registry = tracing_subscriber::registry().with(filter);
+    // Fails where a subscriber is installed already: that one stays.
+    let _installed_before = match format {
+        LogFormat::Human => {
+            registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
+        }
+        LogFormat::Json => registry
+            .with(
+                fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(true)
+                    .with_span_list(false)
+                    .with_writer(std::io::stderr),
+            )
+            .try_init(),
+    };
+    Ok(())
+}
+
+/// Installs metrics only; does nothing where they are installed already.
+pub fn init_metrics() -> Result<(), TelemetryError> {
+    let installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    if METRICS.get().is_some() {
+        return Ok(());
+    }
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), DURATION_BUCKETS)?
+        .build_recorder();
+    let handle = recorder.handle();
+    // Another library's recorder stays; ours then renders nothing.
+    if metrics::set_global_recorder(recorder).is_ok() {
+        describe();
+    }
+    let _first = METRICS.set(handle);
+    drop(installing);
+    Ok(())
+}
+
+/// All metrics in Prometheus' text format.
+pub fn render() -> String {
+    let Some(handle) = METRICS.get() else {
+        return String::new();
+    };
+    handle.run_upkeep();
+    handle.render()
+}
+
+fn describe() {
+    describe_counter!("confab_rpc_requests_total", "calls by method, gRPC code and reason");
+    describe_histogram!("confab_rpc_duration_seconds", "calls from first byte to last");
+    describe_gauge!("confab_rpc_in_flight", "calls that are open");
+    describe_counter!("confab_auth_outcomes_total", "proofs of identity by outcome");
+    describe_counter!("confab_handler_panics_total", "panics in handlers");
+    describe_counter!("confab_task_panics_total", "panics in background tasks");
+    describe_gauge!("confab_connections", "open connections by port");
+    describe_counter!("confab_connections_total", "accepted connections by port");
+    describe_counter!("confab_connections_closed_total", "connections closed by us, by cause");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_can_be_started_again_and_again() {
+        init(LogFormat::Human, "warn").expect("installed");
+        init(LogFormat::Json, "info").expect("ignored");
+        metrics::counter!("confab_test_total", "case" => "telemetry").increment(3);
+        metrics::histogram!("confab_test_seconds").record(0.02);
+        let text = render();
+        assert!(text.contains("confab_test_total{case=\"telemetry\"} 3"), "{text}");
+        assert!(text.contains("confab_test_seconds_bucket{le=\"0.025\"} 1"), "{text}");
+    }
+
+    #[test]
+    fn a_bad_filter_is_refused() {
+        assert!(init(LogFormat::Human, "=nonsense=").is_err());
+    }
+}
