@@ -55,7 +55,8 @@ fn find_protos(folder: &Path, found: &mut Vec<PathBuf>) -> BoxResult<()> {
 }
 
 fn method_table(pool: &DescriptorPool) -> BoxResult<String> {
-    let mut table = String::from("/// Every RPC of the contract.\npub static METHODS: &[Method] = &[\n");
+    let mut table =
+        String::from("/// Every RPC of the contract.\npub static METHODS: &[Method] = &[\n");
     let mut accessors = String::new();
     for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
@@ -131,11 +132,13 @@ fn target_literal(policy: &DynamicMessage) -> String {
 }
 
 fn conversation_target(policy: &DynamicMessage) -> Option<DynamicMessage> {
-    policy.has_field_by_name("conversation").then(|| field(policy, "conversation").as_message().cloned())?
+    policy
+        .has_field_by_name("conversation")
+        .then(|| field(policy, "conversation").as_message().cloned())?
 }
 
 fn field(message: &DynamicMessage, name: &str) -> Value {
-    message.get_field_by_name(name).map(std::borrow::Cow::into_owned).unwrap_or(Value::Bool(false))
+    message.get_field_by_name(name).map_or(Value::Bool(false), std::borrow::Cow::into_owned)
 }
 
 /// `impl RpcRequest for …`: the method and the conversation that it is about.

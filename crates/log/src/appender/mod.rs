@@ -130,6 +130,12 @@ impl Appender {
         std::mem::take(&mut self.published)
     }
 
+    /// The head of the fold, if every effect up to it is applied; `None` when cold.
+    pub fn folded_through(&self) -> Option<Seq> {
+        let settled = self.unapplied.is_empty() && self.fetched.is_empty();
+        self.state.as_ref().filter(|_| settled).map(crate::state::View::seq)
+    }
+
     /// Whether there is nothing to do and nothing under way.
     pub fn is_idle(&self) -> bool {
         self.in_flight.is_none() && self.group.is_empty() && self.queue.is_empty()

@@ -1,0 +1,168 @@
+//! Events and messages as clients see them.
+
+use confab_kit::clock;
+use confab_log::{
+    Content, ConversationId, Event, EventBody,
+    event::{Assignment, Creation, Description, LeaveCause, Sentence},
+    row::MessageRow,
+};
+use confab_proto::messages::v1::{self as pb, event::Kind};
+
+use super::row::{kind_to_pb, role_to_pb};
+
+/// An event; `reacted` are the reader's own reactions, where it is a message.
+pub(crate) fn event_to_pb(id: &ConversationId, event: &Event, reacted: &[String]) -> pb::Event {
+    pb::Event {
+        conversation_id: id.to_string(),
+        seq: event.seq,
+        create_time: Some(clock::timestamp(event.time)),
+        actor_id: event.actor.to_string(),
+        request_id: event.request_id.to_string(),
+        ordinal: event.ordinal,
+        kind: Some(kind(id, event, reacted)),
+    }
+}
+
+/// The message that an event created, as it is now; `None` for other events.
+pub(crate) fn message_to_pb(
+    id: &ConversationId,
+    event: &Event,
+    reacted: &[String],
+) -> Option<pb::Message> {
+    match &event.body {
+        EventBody::MessageCreated(row) => Some(message(id, event, row, reacted)),
+        _ => None,
+    }
+}
+
+fn message(
+    id: &ConversationId,
+    event: &Event,
+    row: &MessageRow,
+    reacted: &[String],
+) -> pb::Message {
+    let reactions = row.reactions.iter().map(|reaction| pb::ReactionCount {
+        emoji: reaction.emoji.clone(),
+        count: reaction.count,
+        reacted: reacted.contains(&reaction.emoji),
+    });
+    pb::Message {
+        conversation_id: id.to_string(),
+        seq: event.seq,
+        ordinal: event.ordinal,
+        sender_id: event.actor.to_string(),
+        request_id: event.request_id.to_string(),
+        content: row.content.as_ref().map(content_to_pb),
+        create_time: Some(clock::timestamp(event.time)),
+        edit_time: row.edit_time.map(clock::timestamp),
+        delete_time: row.delete_time.map(clock::timestamp),
+        reactions: reactions.collect(),
+        applied_seq: row.applied_seq,
+    }
+}
+
+fn content_to_pb(content: &Content) -> pb::Content {
+    pb::Content { text: content.text.clone(), attributes: content.attributes.clone() }
+}
+
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of event, nothing else")]
+fn kind(id: &ConversationId, event: &Event, reacted: &[String]) -> Kind {
+    match &event.body {
+        EventBody::ConversationCreated(creation) => Kind::ConversationCreated(created(creation)),
+        EventBody::ConversationUpdated(changes) => Kind::ConversationUpdated(updated(changes)),
+        EventBody::ConversationArchived => Kind::ConversationArchived(pb::ConversationArchived {}),
+        EventBody::ConversationUnarchived => {
+            Kind::ConversationUnarchived(pb::ConversationUnarchived {})
+        }
+        EventBody::ConversationDeleted => Kind::ConversationDeleted(pb::ConversationDeleted {}),
+        EventBody::ConversationRestored => Kind::ConversationRestored(pb::ConversationRestored {}),
+        EventBody::MessageCreated(row) => Kind::MessageCreated(message(id, event, row, reacted)),
+        EventBody::MessageEdited { target, content } => Kind::MessageEdited(pb::MessageEdited {
+            message_seq: *target,
+            content: content.as_ref().map(content_to_pb),
+        }),
+        EventBody::MessageDeleted { target } => {
+            Kind::MessageDeleted(pb::MessageDeleted { message_seq: *target })
+        }
+        EventBody::ReactionAdded { target, emoji } => {
+            Kind::ReactionAdded(pb::ReactionAdded { message_seq: *target, emoji: emoji.clone() })
+        }
+        EventBody::ReactionRemoved { target, emoji } => {
+            Kind::ReactionRemoved(pb::ReactionRemoved {
+                message_seq: *target,
+                emoji: emoji.clone(),
+            })
+        }
+        EventBody::ParticipantsJoined(users) => {
+            Kind::ParticipantsJoined(pb::ParticipantsJoined { participants: assignments(users) })
+        }
+        EventBody::ParticipantLeft { user, cause, reason } => {
+            Kind::ParticipantLeft(pb::ParticipantLeft {
+                user_id: user.to_string(),
+                cause: cause_to_pb(*cause).into(),
+                reason: reason.clone(),
+            })
+        }
+        EventBody::RolesChanged(changes) => {
+            Kind::RolesChanged(pb::RolesChanged { changes: assignments(changes) })
+        }
+        EventBody::ParticipantMuted(Sentence { user, until, reason }) => {
+            Kind::ParticipantMuted(pb::ParticipantMuted {
+                user_id: user.to_string(),
+                until: until.map(clock::timestamp),
+                reason: reason.clone(),
+            })
+        }
+        EventBody::ParticipantUnmuted { user } => {
+            Kind::ParticipantUnmuted(pb::ParticipantUnmuted { user_id: user.to_string() })
+        }
+        EventBody::ParticipantBanned(Sentence { user, until, reason }) => {
+            Kind::ParticipantBanned(pb::ParticipantBanned {
+                user_id: user.to_string(),
+                until: until.map(clock::timestamp),
+                reason: reason.clone(),
+            })
+        }
+        EventBody::ParticipantUnbanned { user } => {
+            Kind::ParticipantUnbanned(pb::ParticipantUnbanned { user_id: user.to_string() })
+        }
+    }
+}
+
+fn assignments(assignments: &[Assignment]) -> Vec<pb::RoleAssignment> {
+    let assignments = assignments.iter().map(|assignment| pb::RoleAssignment {
+        user_id: assignment.user.to_string(),
+        role: role_to_pb(assignment.role),
+    });
+    assignments.collect()
+}
+
+fn created(creation: &Creation) -> pb::ConversationCreated {
+    let Description { title, description, avatar_url, metadata } = creation.description.clone();
+    pb::ConversationCreated {
+        r#type: kind_to_pb(creation.kind),
+        participants: assignments(&creation.participants),
+        title: title.unwrap_or_default(),
+        description: description.unwrap_or_default(),
+        avatar_url: avatar_url.unwrap_or_default(),
+        metadata: metadata.unwrap_or_default(),
+    }
+}
+
+fn updated(changes: &Description) -> pb::ConversationUpdated {
+    let Description { title, description, avatar_url, metadata } = changes.clone();
+    pb::ConversationUpdated {
+        title,
+        description,
+        avatar_url,
+        metadata: metadata.map(|entries| pb::MetadataValue { entries }),
+    }
+}
+
+fn cause_to_pb(cause: LeaveCause) -> pb::LeaveCause {
+    match cause {
+        LeaveCause::Left => pb::LeaveCause::Left,
+        LeaveCause::Removed => pb::LeaveCause::Removed,
+        LeaveCause::Kicked => pb::LeaveCause::Kicked,
+    }
+}

@@ -1,0 +1,231 @@
+//! `MessagesService`: gRPC in, domain out. No decision is made here.
+
+use std::sync::Arc;
+
+use confab_kit::{
+    admission::Admission,
+    error::{Coded, Error as KitError},
+};
+use confab_proto::messages::v1::{self as pb, messages_service_server::MessagesService};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    convert::{self, Limits, event},
+    domain::{Domain, Messages, Send},
+    error::Error,
+    store::{Direction, LogStore},
+};
+
+/// The public face of the messages service.
+pub struct MessagesHandler<S> {
+    pub(crate) domain: Arc<Domain<S>>,
+    pub(crate) admission: Admission,
+    pub(crate) limits: Limits,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+fn refuse(error: Error) -> Status {
+    error.to_error().into()
+}
+
+impl<S: LogStore> MessagesHandler<S> {
+    /// A command whose answer is the seq of its event.
+    async fn seq_of(&self, admitted: confab_kit::admission::Admitted<Send>) -> Result<u64, Status> {
+        let (_, committed) = self.domain.command(admitted).await.map_err(refuse)?;
+        Ok(committed.seq)
+    }
+}
+
+#[tonic::async_trait]
+impl<S: LogStore> MessagesService for MessagesHandler<S> {
+    async fn send_message(
+        &self,
+        request: Request<pb::SendMessageRequest>,
+    ) -> Answer<pb::SendMessageResponse> {
+        let admitted = self.admission.admit(request).await?;
+        let send = admitted.try_map(|request| convert::send(request, self.limits))?;
+        let (key, event) = self.domain.send(send).await.map_err(refuse)?;
+        let message = event::message_to_pb(&key.conversation, &event, &[]);
+        Ok(Response::new(pb::SendMessageResponse { message }))
+    }
+
+    async fn get_message(
+        &self,
+        request: Request<pb::GetMessageRequest>,
+    ) -> Answer<pb::GetMessageResponse> {
+        let admitted = self.admission.admit(request).await?;
+        let get = admitted
+            .try_map(|request| convert::one(&request.conversation_id, request.message_seq))?;
+        let found = self.domain.get(get).await.map_err(refuse)?;
+        let as_of_seq = found.as_of;
+        Ok(Response::new(pb::GetMessageResponse { message: messages(&found).pop(), as_of_seq }))
+    }
+
+    async fn list_messages(
+        &self,
+        request: Request<pb::ListMessagesRequest>,
+    ) -> Answer<pb::ListMessagesResponse> {
+        let admitted = self.admission.admit(request).await?;
+        let direction = match pb::ListOrder::try_from(admitted.message().order) {
+            Ok(pb::ListOrder::OldestFirst) => Direction::OldestFirst,
+            Ok(_) => Direction::NewestFirst,
+            Err(_) => {
+                return Err(KitError::violation("order", "must be a known order").into());
+            }
+        };
+        let from_seq = admitted.message().from_seq;
+        let page = admitted.try_map(|request| {
+            convert::page(
+                &request.conversation_id,
+                request.page_size,
+                (50, 200),
+                request.page_token,
+            )
+        })?;
+        let mut found = self.domain.list(page, direction, from_seq).await.map_err(refuse)?;
+        let next_page_token = std::mem::take(&mut found.next_page_token);
+        let as_of_seq = found.as_of;
+        let messages = messages(&found);
+        Ok(Response::new(pb::ListMessagesResponse { messages, next_page_token, as_of_seq }))
+    }
+
+    async fn edit_message(
+        &self,
+        request: Request<pb::EditMessageRequest>,
+    ) -> Answer<pb::EditMessageResponse> {
+        let admitted = self.admission.admit(request).await?;
+        let edit = admitted.try_map(|request| convert::edit(request, self.limits))?;
+        Ok(Response::new(pb::EditMessageResponse { seq: self.seq_of(edit).await? }))
+    }
+
+    async fn delete_message(
+        &self,
+        request: Request<pb::DeleteMessageRequest>,
+    ) -> Answer<pb::DeleteMessageResponse> {
+        let delete =
+            self.admission.admit(request).await?.try_map(|request| convert::delete(&request))?;
+        Ok(Response::new(pb::DeleteMessageResponse { seq: self.seq_of(delete).await? }))
+    }
+
+    async fn add_reaction(
+        &self,
+        request: Request<pb::AddReactionRequest>,
+    ) -> Answer<pb::AddReactionResponse> {
+        let add = self
+            .admission
+            .admit(request)
+            .await?
+            .try_map(|request| convert::add_reaction(&request))?;
+        Ok(Response::new(pb::AddReactionResponse { seq: self.seq_of(add).await? }))
+    }
+
+    async fn remove_reaction(
+        &self,
+        request: Request<pb::RemoveReactionRequest>,
+    ) -> Answer<pb::RemoveReactionResponse> {
+        let remove = self
+            .admission
+            .admit(request)
+            .await?
+            .try_map(|request| convert::remove_reaction(&request))?;
+        Ok(Response::new(pb::RemoveReactionResponse { seq: self.seq_of(remove).await? }))
+    }
+
+    async fn list_reactions(
+        &self,
+        request: Request<pb::ListReactionsRequest>,
+    ) -> Answer<pb::ListReactionsResponse> {
+        let admitted = self.admission.admit(request).await?;
+        let message_seq = admitted.message().message_seq;
+        let page = admitted.try_map(|request| {
+            convert::one(&request.conversation_id, request.message_seq)?;
+            convert::page(
+                &request.conversation_id,
+                request.page_size,
+                (100, 200),
+                request.page_token,
+            )
+        })?;
+        let (rows, next_page_token) =
+            self.domain.reactions(page, message_seq).await.map_err(refuse)?;
+        let reactions = rows
+            .into_iter()
+            .map(|(user, emoji)| pb::UserReactions { user_id: user.to_string(), emoji })
+            .collect();
+        Ok(Response::new(pb::ListReactionsResponse { reactions, next_page_token }))
+    }
+
+    async fn mark_read(
+        &self,
+        request: Request<pb::MarkReadRequest>,
+    ) -> Answer<pb::MarkReadResponse> {
+        let admitted = self.admission.admit(request).await?;
+        let mark = admitted.try_map(|request| {
+            convert::mark(&request.conversation_id, "read_seq", request.read_seq)
+        })?;
+        let (user, cursors, unread_count) = self.domain.mark(mark, true).await.map_err(refuse)?;
+        let receipt = Some(convert::receipt_to_pb(&user, cursors));
+        Ok(Response::new(pb::MarkReadResponse { receipt, unread_count }))
+    }
+
+    async fn mark_delivered(
+        &self,
+        request: Request<pb::MarkDeliveredRequest>,
+    ) -> Answer<pb::MarkDeliveredResponse> {
+        let admitted = self.admission.admit(request).await?;
+        let mark = admitted.try_map(|request| {
+            convert::mark(&request.conversation_id, "delivered_seq", request.delivered_seq)
+        })?;
+        let (user, cursors, _) = self.domain.mark(mark, false).await.map_err(refuse)?;
+        let receipt = Some(convert::receipt_to_pb(&user, cursors));
+        Ok(Response::new(pb::MarkDeliveredResponse { receipt }))
+    }
+
+    async fn list_receipts(
+        &self,
+        request: Request<pb::ListReceiptsRequest>,
+    ) -> Answer<pb::ListReceiptsResponse> {
+        let admitted = self.admission.admit(request).await?;
+        let page = admitted.try_map(|request| {
+            convert::page(
+                &request.conversation_id,
+                request.page_size,
+                (100, 200),
+                request.page_token,
+            )
+        })?;
+        let found = self.domain.receipts(page).await.map_err(refuse)?;
+        let receipts = found
+            .rows
+            .into_iter()
+            .map(|(user, cursors)| convert::receipt_to_pb(&user, cursors))
+            .collect();
+        let next_page_token = found.next_page_token;
+        Ok(Response::new(pb::ListReceiptsResponse { receipts, next_page_token }))
+    }
+
+    async fn list_events(
+        &self,
+        request: Request<pb::ListEventsRequest>,
+    ) -> Answer<pb::ListEventsResponse> {
+        let admitted = self.admission.admit(request).await?;
+        let after = admitted.message().after_seq;
+        let page = admitted.try_map(|request| {
+            convert::page(&request.conversation_id, request.page_size, (100, 500), String::new())
+        })?;
+        let found = self.domain.events(page, after).await.map_err(refuse)?;
+        let events = found
+            .rows
+            .iter()
+            .map(|(row, own)| event::event_to_pb(&found.key.conversation, row, own))
+            .collect();
+        Ok(Response::new(pb::ListEventsResponse { events, head_seq: found.head }))
+    }
+}
+
+fn messages(found: &Messages) -> Vec<pb::Message> {
+    let id = &found.key.conversation;
+    found.rows.iter().filter_map(|(row, own)| event::message_to_pb(id, row, own)).collect()
+}

@@ -1,0 +1,146 @@
+//! Every conversation that is being used has one task, its driver, which runs
+//! the pure appender of `confab-log` against the store and the other services.
+//! Here is the registry of drivers, and what the rest of the service sees of them.
+
+mod driver;
+mod rows;
+mod sweeper;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use confab_kit::{bus::Bus, task};
+use confab_log::{Event, Request, Row, RowKey, Seq, appender, row::MemberRow};
+use tokio::sync::{mpsc, oneshot};
+
+pub use rows::Projections;
+
+use crate::{
+    error::Error,
+    store::{LogKey, LogStore},
+};
+use driver::{Driver, Job, Work};
+
+/// Commands and reads of one conversation that may wait for its driver.
+const QUEUE: usize = 4096;
+
+/// All conversations of this node.
+pub struct Logs<S> {
+    inner: Arc<Inner<S>>,
+}
+
+impl<S> Clone for Logs<S> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+struct Inner<S> {
+    store: Arc<S>,
+    projections: Projections,
+    bus: Bus,
+    options: appender::Options,
+    drivers: Mutex<HashMap<LogKey, mpsc::Sender<Job>>>,
+}
+
+/// A command's event stands in the log.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// Its position.
+    pub seq: Seq,
+    /// The event; `None` where an older try had appended it.
+    pub event: Option<Box<Event>>,
+}
+
+/// What a look at the head found.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// Every event up to here is folded and its effects are applied.
+    pub as_of: Seq,
+    rows: Vec<(RowKey, Option<Row>)>,
+}
+
+impl Observed {
+    /// The member row that was asked for.
+    pub fn member(&self) -> Option<&MemberRow> {
+        self.rows.iter().find_map(|(_, row)| match row {
+            Some(Row::Member(row)) => Some(row),
+            _ => None,
+        })
+    }
+}
+
+impl<S: LogStore> Logs<S> {
+    /// No conversation is loaded yet.
+    pub fn new(
+        store: Arc<S>,
+        projections: Projections,
+        bus: Bus,
+        options: appender::Options,
+    ) -> Self {
+        let drivers = Mutex::default();
+        Self { inner: Arc::new(Inner { store, projections, bus, options, drivers }) }
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &S {
+        &self.inner.store
+    }
+
+    /// Decides a command at the end of the log and appends its event.
+    pub async fn append(&self, key: &LogKey, request: Request) -> Result<Committed, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.submit(key, Job { work: Work::Command(Arc::new(request)), reply })?;
+        match answer.await {
+            Ok(appender::Outcome::Committed { seq, event }) => Ok(Committed { seq, event }),
+            Ok(appender::Outcome::Refused(refusal)) => Err(refusal.into()),
+            Ok(appender::Outcome::Unavailable { settled: true }) => Err(Error::Unavailable),
+            // Also when the driver is gone: what it was doing may have worked.
+            Ok(_) | Err(_) => Err(Error::OutcomeUnknown),
+        }
+    }
+
+    /// Looks at the head, folds up to it, and returns rows as of there.
+    pub async fn observe(&self, key: &LogKey, keys: Vec<RowKey>) -> Result<Observed, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.submit(key, Job { work: Work::Observe(keys), reply })?;
+        match answer.await {
+            Ok(appender::Outcome::Observed { as_of, rows }) => Ok(Observed { as_of, rows }),
+            _ => Err(Error::Unavailable),
+        }
+    }
+
+    /// Whether the conversation has a driver: its log may be ahead of its effects.
+    pub fn is_driven(&self, key: &LogKey) -> bool {
+        self.drivers().contains_key(key)
+    }
+
+    fn submit(&self, key: &LogKey, job: Job) -> Result<(), Error> {
+        let mut drivers = self.drivers();
+        // Sent under the lock: a driver retires under it, when its queue is empty.
+        let sender = drivers.entry(key.clone()).or_insert_with(|| self.start(key));
+        match sender.try_send(job) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Error::Overloaded),
+            Err(mpsc::error::TrySendError::Closed(job)) => {
+                // The driver's task died; nothing of this job has happened.
+                *sender = self.start(key);
+                sender.try_send(job).map_err(|_| Error::Overloaded)
+            }
+        }
+    }
+
+    fn start(&self, key: &LogKey) -> mpsc::Sender<Job> {
+        let (sender, jobs) = mpsc::channel(QUEUE);
+        let driver = Driver::new(self.clone(), key.clone(), jobs);
+        task::spawn("conversation", driver.run());
+        metrics::gauge!("confab_conversations_loaded").increment(1);
+        sender
+    }
+
+    fn drivers(&self) -> MutexGuard<'_, HashMap<LogKey, mpsc::Sender<Job>>> {
+        self.inner.drivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

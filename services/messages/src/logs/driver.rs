@@ -1,0 +1,226 @@
+//! One conversation's task: asks the appender what to do, does it, and tells
+//! it how that went. It decides nothing.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use confab_kit::{bus::Signal, clock, random};
+use confab_log::{
+    Appender, Effects, Event, EventBody, Request, RowKey, Seq,
+    appender::{Done, Io, Outcome, Ticket},
+    mutant,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::Logs;
+use crate::{
+    convert::event::event_to_pb,
+    store::{Direction, LogKey, LogStore, StoreResult},
+};
+
+/// A conversation that nobody uses for so long is dropped from memory.
+const IDLE: Duration = Duration::from_mins(1);
+/// Before a failed I/O is tried again, so that a store that is down is not hammered.
+const RETRY_DELAY: Duration = Duration::from_millis(40);
+
+pub(super) struct Job {
+    pub(super) work: Work,
+    pub(super) reply: oneshot::Sender<Outcome>,
+}
+
+pub(super) enum Work {
+    Command(Arc<Request>),
+    Observe(Vec<RowKey>),
+}
+
+pub(super) struct Driver<S> {
+    logs: Logs<S>,
+    key: LogKey,
+    jobs: mpsc::Receiver<Job>,
+    appender: Appender,
+    waiting: HashMap<Ticket, oneshot::Sender<Outcome>>,
+}
+
+impl<S: LogStore> Driver<S> {
+    pub(super) fn new(logs: Logs<S>, key: LogKey, jobs: mpsc::Receiver<Job>) -> Self {
+        let appender = Appender::new(logs.inner.options.clone());
+        Self { logs, key, jobs, appender, waiting: HashMap::new() }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            match tokio::time::timeout(self.idle_time(), self.jobs.recv()).await {
+                Ok(Some(job)) => self.take(job),
+                Ok(None) => break,
+                Err(_) => {
+                    self.settle().await;
+                    if self.retire() {
+                        break;
+                    }
+                    continue;
+                }
+            }
+            self.work().await;
+        }
+        metrics::gauge!("confab_conversations_loaded").decrement(1);
+    }
+
+    /// A conversation that does not exist is not worth remembering.
+    fn idle_time(&self) -> Duration {
+        if self.appender.folded_through() == Some(0) { Duration::ZERO } else { IDLE }
+    }
+
+    async fn work(&mut self) {
+        loop {
+            while let Ok(job) = self.jobs.try_recv() {
+                self.take(job);
+            }
+            let next = self.appender.poll(clock::now_micros());
+            self.hand_out();
+            let Some(io) = next else { break };
+            let done = self.perform(io).await;
+            if done == Done::Failed {
+                tokio::time::sleep(random::jitter(RETRY_DELAY)).await;
+            }
+            self.appender.complete(done);
+        }
+    }
+
+    fn take(&mut self, job: Job) {
+        let ticket = match job.work {
+            Work::Command(request) => self.appender.submit(request),
+            Work::Observe(keys) => self.appender.observe(keys),
+        };
+        self.waiting.insert(ticket, job.reply);
+    }
+
+    /// Answers and publishes what the appender says is due.
+    fn hand_out(&mut self) {
+        for event in self.appender.take_published() {
+            self.publish(&event);
+        }
+        for (ticket, outcome) in self.appender.take_answers() {
+            if let Some(reply) = self.waiting.remove(&ticket) {
+                // Whoever asked may have gone; the log does not mind.
+                let _gone = reply.send(outcome);
+            }
+        }
+    }
+
+    fn publish(&self, event: &Event) {
+        if mutant::is("publish-drops") && event.seq % 10 == 0 {
+            return;
+        }
+        self.logs.inner.bus.publish(Signal::Event {
+            tenant: self.key.tenant.clone(),
+            conversation: self.key.conversation.clone(),
+            event: Arc::new(event_to_pb(&self.key.conversation, event, &[])),
+        });
+    }
+
+    async fn perform(&self, io: Io) -> Done {
+        let outcome = match io {
+            Io::Look => self.look().await,
+            Io::Read { from, to } => self.read(from, to).await.map(Done::Read),
+            Io::Load(keys) => return self.load(keys).await,
+            Io::Append(events) => self.append(events).await.map(Done::Appended),
+            Io::Apply(event, effects) => return self.apply(&event, &effects).await,
+            Io::Raise(through) => {
+                self.logs.store().raise(&self.key, through).await.map(|()| Done::Raised)
+            }
+        };
+        outcome.unwrap_or_else(|error| {
+            tracing::warn!(conversation = %self.key.conversation, %error, "log store failed");
+            Done::Failed
+        })
+    }
+
+    async fn look(&self) -> StoreResult<Done> {
+        let end = self.logs.store().end(&self.key).await?;
+        Ok(end.map_or(Done::Looked { head: 0, applied_through: 0 }, |end| Done::Looked {
+            head: end.head.seq,
+            applied_through: end.applied_through,
+        }))
+    }
+
+    async fn read(&self, from: Seq, to: Seq) -> StoreResult<Vec<Event>> {
+        let limit = usize::try_from(to.saturating_sub(from) + 1).unwrap_or(usize::MAX);
+        let rows =
+            self.logs.store().read(&self.key, from, to, Direction::OldestFirst, limit).await?;
+        // Whatever stands above a hole is not known to be in the log yet.
+        let dense = rows.iter().zip(from..).take_while(|(row, seq)| row.seq == *seq).count();
+        Ok(rows.into_iter().take(dense).collect())
+    }
+
+    async fn append(&self, events: Vec<Event>) -> StoreResult<bool> {
+        let hour = u64::try_from(clock::now_micros()).unwrap_or(0) / 3_600_000_000;
+        metrics::histogram!("confab_append_group_events")
+            .record(f64::from(u32::try_from(events.len()).unwrap_or(u32::MAX)));
+        let messages =
+            events.iter().filter(|e| matches!(e.body, EventBody::MessageCreated(_))).count();
+        let appended = self.logs.store().append(&self.key, events, hour).await?;
+        if appended {
+            metrics::counter!("confab_messages_appended_total").increment(messages as u64);
+        } else {
+            metrics::counter!("confab_append_conflicts_total").increment(1);
+        }
+        Ok(appended)
+    }
+
+    async fn load(&self, keys: Vec<RowKey>) -> Done {
+        let (own, others): (Vec<_>, Vec<_>) = keys
+            .into_iter()
+            .partition(|key| matches!(key, RowKey::Message(_) | RowKey::Reactions(..)));
+        let projections = &self.logs.inner.projections;
+        let (own, others) = tokio::join!(
+            self.logs.store().load(&self.key, &own),
+            projections.load(&self.key, &others)
+        );
+        match (own, others) {
+            (Ok(mut rows), Ok(others)) => {
+                rows.extend(others);
+                Done::Loaded(rows)
+            }
+            (own, others) => {
+                let own = own.err().map(|error| error.to_string());
+                let others = others.err().map(|error| error.to_string());
+                tracing::warn!(conversation = %self.key.conversation, ?own, ?others, "rows not loaded");
+                Done::Failed
+            }
+        }
+    }
+
+    async fn apply(&self, event: &Event, effects: &Effects) -> Done {
+        let projections = &self.logs.inner.projections;
+        let (own, others) = tokio::join!(
+            self.logs.store().apply(&self.key, event, effects),
+            projections.apply(&self.key, event, effects)
+        );
+        if let (Ok(()), Ok(())) = (&own, &others) {
+            return Done::Applied;
+        }
+        let own = own.err().map(|error| error.to_string());
+        let others = others.err().map(|error| error.to_string());
+        tracing::warn!(conversation = %self.key.conversation, seq = event.seq, ?own, ?others, "effects not applied");
+        Done::Failed
+    }
+
+    /// Notes that every effect is applied, so that the next load is short.
+    async fn settle(&mut self) {
+        let Some(through) = self.appender.folded_through().filter(|through| *through > 0) else {
+            return;
+        };
+        if let Err(error) = self.logs.store().raise(&self.key, through).await {
+            tracing::warn!(conversation = %self.key.conversation, %error, "applied_through not raised");
+        }
+    }
+
+    /// Leaves the registry, unless somebody has asked for something meanwhile.
+    fn retire(&self) -> bool {
+        let mut drivers = self.logs.drivers();
+        if !self.jobs.is_empty() {
+            return false;
+        }
+        drivers.remove(&self.key);
+        true
+    }
+}

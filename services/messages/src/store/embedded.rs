@@ -1,0 +1,254 @@
+//! The port on the embedded engine. Every conditional write is one transaction
+//! on the engine's committer; reads go straight to memory or disk.
+
+mod codec;
+mod effects;
+
+use std::{collections::HashSet, sync::Arc, sync::Mutex};
+
+use confab_log::{Effects, Event, EventBody, Row, RowKey, Seq, UserId, row::ReactionsRow};
+use confab_store::{
+    StoreError,
+    embedded::{Direction as Scan, Engine, Keyspace},
+};
+use minicbor::{Decode, Encode};
+
+use super::{Cursors, Direction, LogEnd, LogKey, LogStore, StoreResult};
+
+/// The keyspaces of the messages service.
+#[derive(Clone)]
+pub struct EmbeddedLogStore {
+    engine: Engine,
+    spaces: Spaces,
+    /// Marks of this hour that are known to be on disk.
+    marked: Arc<Mutex<(u64, HashSet<LogKey>)>>,
+}
+
+#[derive(Clone)]
+struct Spaces {
+    log: Keyspace,
+    applied: Keyspace,
+    reactions: Keyspace,
+    cursors: Keyspace,
+    marks: Keyspace,
+}
+
+#[derive(Encode, Decode)]
+struct StoredCursors {
+    #[n(0)]
+    read_seq: Seq,
+    #[n(1)]
+    read_ordinal: u64,
+    #[n(2)]
+    delivered_seq: Seq,
+}
+
+impl EmbeddedLogStore {
+    /// Opens the keyspaces `messages-*`.
+    pub fn open(engine: &Engine) -> StoreResult<Self> {
+        Ok(Self {
+            engine: engine.clone(),
+            spaces: Spaces {
+                log: engine.keyspace("messages-log")?,
+                applied: engine.keyspace("messages-applied")?,
+                reactions: engine.keyspace("messages-reactions")?,
+                cursors: engine.keyspace("messages-cursors")?,
+                marks: engine.keyspace("messages-marks")?,
+            },
+            marked: Arc::default(),
+        })
+    }
+
+    fn is_marked(&self, hour: u64, key: &LogKey) -> bool {
+        let marked = self.marked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        marked.0 == hour && marked.1.contains(key)
+    }
+
+    fn remember_mark(&self, hour: u64, key: &LogKey) {
+        let mut marked = self.marked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if marked.0 != hour {
+            *marked = (hour, HashSet::new());
+        }
+        marked.1.insert(key.clone());
+    }
+
+    fn load_one(&self, key: &LogKey, name: &RowKey) -> StoreResult<Option<Row>> {
+        match name {
+            RowKey::Message(seq) => {
+                let Some(bytes) = self.spaces.log.get(codec::row(key, *seq))? else {
+                    return Ok(None);
+                };
+                let event: Event = codec::decode(&bytes)?;
+                match event.body {
+                    EventBody::MessageCreated(message) => Ok(Some(Row::Message(message))),
+                    _ => Ok(None),
+                }
+            }
+            RowKey::Reactions(seq, user) => {
+                let bytes = self.spaces.reactions.get(codec::reactions(key, *seq, Some(user)))?;
+                bytes.map(|bytes| codec::decode(&bytes).map(Row::Reactions)).transpose()
+            }
+            RowKey::Conversation | RowKey::Member(_) => {
+                Err(StoreError::corrupt("a row of another service was asked for"))
+            }
+        }
+    }
+}
+
+impl LogStore for EmbeddedLogStore {
+    async fn end(&self, key: &LogKey) -> StoreResult<Option<LogEnd>> {
+        let prefix = codec::log_prefix(key);
+        // `applied_through` first: it is never above the head that is read after it.
+        let applied = self.spaces.applied.get(&prefix)?;
+        let Some((_, bytes)) = self.spaces.log.last_under_prefix(&prefix)? else {
+            return Ok(None);
+        };
+        let applied_through = applied.map(|bytes| codec::decode(&bytes)).transpose()?.unwrap_or(0);
+        Ok(Some(LogEnd { head: codec::decode(&bytes)?, applied_through }))
+    }
+
+    async fn read(
+        &self,
+        key: &LogKey,
+        from: Seq,
+        to: Seq,
+        direction: Direction,
+        limit: usize,
+    ) -> StoreResult<Vec<Event>> {
+        if from > to {
+            return Ok(Vec::new());
+        }
+        let scan = match direction {
+            Direction::OldestFirst => Scan::Forward,
+            Direction::NewestFirst => Scan::Backward,
+        };
+        let range = codec::row(key, from)..=codec::row(key, to);
+        let rows = self.spaces.log.range(range, scan, limit)?;
+        rows.iter().map(|(_, bytes)| codec::decode(bytes)).collect()
+    }
+
+    async fn append(&self, key: &LogKey, events: Vec<Event>, hour: u64) -> StoreResult<bool> {
+        let Some(first) = events.first().map(|event| event.seq) else { return Ok(true) };
+        let rows: Vec<_> =
+            events.iter().map(|event| (codec::row(key, event.seq), codec::encode(event))).collect();
+        let mark = (!self.is_marked(hour, key)).then(|| codec::mark(hour, key));
+        let spaces = self.spaces.clone();
+        let first = codec::row(key, first);
+        let appended = self
+            .engine
+            .transact(move |txn| -> StoreResult<bool> {
+                if txn.get(&spaces.log, &first)?.is_some() {
+                    return Ok(false);
+                }
+                for (row, value) in rows {
+                    txn.put(&spaces.log, row, value);
+                }
+                if let Some(mark) = mark {
+                    txn.put(&spaces.marks, mark, codec::encode(&()));
+                }
+                Ok(true)
+            })
+            .await??;
+        if appended {
+            self.remember_mark(hour, key);
+        }
+        Ok(appended)
+    }
+
+    async fn load(&self, key: &LogKey, keys: &[RowKey]) -> StoreResult<Vec<(RowKey, Option<Row>)>> {
+        keys.iter().map(|name| Ok((name.clone(), self.load_one(key, name)?))).collect()
+    }
+
+    async fn apply(&self, key: &LogKey, event: &Event, effects: &Effects) -> StoreResult<()> {
+        let apply = effects::Apply::new(key, event, effects);
+        if apply.is_empty() {
+            return Ok(());
+        }
+        let spaces = self.spaces.clone();
+        self.engine.transact(move |txn| apply.run(txn, &spaces)).await?
+    }
+
+    async fn raise(&self, key: &LogKey, through: Seq) -> StoreResult<()> {
+        let (space, prefix) = (self.spaces.applied.clone(), codec::log_prefix(key));
+        self.engine
+            .transact(move |txn| -> StoreResult<()> {
+                let stored = txn.get(&space, &prefix)?;
+                let stored: Seq =
+                    stored.map(|bytes| codec::decode(&bytes)).transpose()?.unwrap_or(0);
+                if through > stored {
+                    txn.put(&space, &prefix, codec::encode(&through));
+                }
+                Ok(())
+            })
+            .await?
+    }
+
+    async fn cursors(&self, key: &LogKey, user: &UserId) -> StoreResult<Cursors> {
+        let bytes = self.spaces.cursors.get(codec::user(key, user))?;
+        bytes.map_or(Ok(Cursors::default()), |bytes| effects::cursors_of(&bytes))
+    }
+
+    async fn raise_cursors(
+        &self,
+        key: &LogKey,
+        user: &UserId,
+        to: Cursors,
+    ) -> StoreResult<(Cursors, Cursors)> {
+        let (spaces, row) = (self.spaces.clone(), codec::user(key, user));
+        self.engine.transact(move |txn| effects::raise(txn, &spaces, &row, to)).await?
+    }
+
+    async fn list_cursors(
+        &self,
+        key: &LogKey,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> StoreResult<Vec<(UserId, Cursors)>> {
+        let prefix = codec::log_prefix(key);
+        let rows = effects::after(&self.spaces.cursors, &prefix, after, limit)?;
+        rows.iter()
+            .map(|(row, value)| {
+                Ok((codec::user_at(row, prefix.len())?, effects::cursors_of(value)?))
+            })
+            .collect()
+    }
+
+    async fn list_reactions(
+        &self,
+        key: &LogKey,
+        message: Seq,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> StoreResult<Vec<(UserId, Vec<String>)>> {
+        let prefix = codec::row(key, message);
+        let (mut found, mut after) = (Vec::new(), after.cloned());
+        while found.len() < limit {
+            let rows = effects::after(&self.spaces.reactions, &prefix, after.as_ref(), limit)?;
+            let Some((last, _)) = rows.last() else { break };
+            after = Some(codec::user_at(last, prefix.len())?);
+            for (row, value) in &rows {
+                let reactions: ReactionsRow = codec::decode(value)?;
+                if !reactions.emoji.is_empty() && found.len() < limit {
+                    found.push((codec::user_at(row, prefix.len())?, reactions.emoji));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn marks(
+        &self,
+        after: Option<(u64, LogKey)>,
+        limit: usize,
+    ) -> StoreResult<Vec<(u64, LogKey)>> {
+        let mut from = after.map_or_else(Vec::new, |(hour, key)| codec::mark(hour, &key));
+        from.push(0);
+        let rows = self.spaces.marks.range(from.., Scan::Forward, limit)?;
+        rows.iter().map(|(row, _)| effects::mark_of(row)).collect()
+    }
+
+    async fn clear_mark(&self, hour: u64, key: &LogKey) -> StoreResult<()> {
+        let (space, row) = (self.spaces.marks.clone(), codec::mark(hour, key));
+        self.engine.transact(move |txn| txn.remove(&space, row)).await
+    }
+}

@@ -1,0 +1,88 @@
+//! Keys and values of the embedded store. A value is one byte of format version
+//! and minicbor; fields have numbers, so a newer version adds without breaking.
+
+use bytes::Bytes;
+use confab_log::{ConversationId, Seq, TenantId, UserId};
+use confab_store::StoreError;
+use minicbor::{Decode, Encode};
+
+use super::LogKey;
+
+const FORMAT: u8 = 1;
+
+/// Encodes a value.
+pub(super) fn encode<T: Encode<()>>(value: &T) -> Bytes {
+    let mut bytes = vec![FORMAT];
+    // Writing to a Vec cannot fail.
+    let _infallible = minicbor::encode(value, &mut bytes);
+    bytes.into()
+}
+
+/// Decodes a value; an unknown format is corruption, not a guess.
+pub(super) fn decode<T: for<'b> Decode<'b, ()>>(bytes: &[u8]) -> Result<T, StoreError> {
+    match bytes.split_first() {
+        Some((&FORMAT, rest)) => {
+            minicbor::decode(rest).map_err(|error| StoreError::corrupt(format!("value: {error}")))
+        }
+        _ => Err(StoreError::corrupt("value: unknown format version")),
+    }
+}
+
+/// `tenant length, tenant, conversation`: everything of one log shares it.
+pub(super) fn log_prefix(key: &LogKey) -> Vec<u8> {
+    let tenant = key.tenant.as_str().as_bytes();
+    let mut bytes = Vec::with_capacity(tenant.len() + 32);
+    // A tenant's name has at most 64 bytes.
+    bytes.push(u8::try_from(tenant.len()).unwrap_or(u8::MAX));
+    bytes.extend_from_slice(tenant);
+    bytes.extend_from_slice(&key.conversation.to_bytes());
+    bytes
+}
+
+/// The log back from its prefix, and how many bytes it took.
+pub(super) fn parse_log(bytes: &[u8]) -> Option<(LogKey, usize)> {
+    let (&length, rest) = bytes.split_first()?;
+    let tenant = rest.get(..usize::from(length))?;
+    let conversation = rest.get(usize::from(length)..usize::from(length) + 16)?;
+    let key = LogKey {
+        tenant: TenantId::parse(std::str::from_utf8(tenant).ok()?).ok()?,
+        conversation: ConversationId::from_bytes(conversation.try_into().ok()?),
+    };
+    Some((key, 1 + usize::from(length) + 16))
+}
+
+/// A row of the log.
+pub(super) fn row(key: &LogKey, seq: Seq) -> Vec<u8> {
+    let mut bytes = log_prefix(key);
+    bytes.extend_from_slice(&seq.to_be_bytes());
+    bytes
+}
+
+/// A user's row beside the log.
+pub(super) fn user(key: &LogKey, user: &UserId) -> Vec<u8> {
+    let mut bytes = log_prefix(key);
+    bytes.extend_from_slice(user.as_str().as_bytes());
+    bytes
+}
+
+/// A user's reactions to a message.
+pub(super) fn reactions(key: &LogKey, message: Seq, user: Option<&UserId>) -> Vec<u8> {
+    let mut bytes = row(key, message);
+    bytes.extend_from_slice(user.map_or("", UserId::as_str).as_bytes());
+    bytes
+}
+
+/// A mark: a log that was written to in this hour.
+pub(super) fn mark(hour: u64, key: &LogKey) -> Vec<u8> {
+    let mut bytes = hour.to_be_bytes().to_vec();
+    bytes.extend(log_prefix(key));
+    bytes
+}
+
+/// The user at the end of a key.
+pub(super) fn user_at(key: &[u8], prefix: usize) -> Result<UserId, StoreError> {
+    key.get(prefix..)
+        .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        .and_then(|text| UserId::parse(text).ok())
+        .ok_or_else(|| StoreError::corrupt("key: no user"))
+}
