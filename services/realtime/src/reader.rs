@@ -1,0 +1,158 @@
+//! Reads the client's frames off a request body.
+//!
+//! It keeps no buffer while nothing is half read, so that an idle stream
+//! costs nothing here, and never holds more than one frame over the limit.
+
+use std::convert::Infallible;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use confab_proto::realtime::v1::ConnectRequest;
+use http_body_util::BodyExt as _;
+use prost::Message as _;
+use tonic::body::Body;
+
+use crate::{error::Error, frame::HEADER};
+
+/// What came next.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// A frame.
+    Frame(ConnectRequest),
+    /// The client has said all it will say; it may go on listening.
+    HalfClosed,
+    /// The client, or the way to it, is gone.
+    Gone,
+}
+
+/// The client's half of a stream.
+#[derive(Debug)]
+pub(crate) struct FrameReader {
+    body: Body,
+    buffer: BytesMut,
+    limit: usize,
+    ended: bool,
+}
+
+impl FrameReader {
+    pub(crate) fn new(body: Body, limit: usize) -> Self {
+        Self { body, buffer: BytesMut::new(), limit, ended: false }
+    }
+
+    /// The next frame. A call that is dropped loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<Incoming, Error> {
+        loop {
+            if let Some(bytes) = self.take()? {
+                let request = ConnectRequest::decode(bytes).map_err(Error::MalformedFrame)?;
+                return Ok(Incoming::Frame(request));
+            }
+            match self.body.frame().await {
+                Some(Ok(part)) => {
+                    if let Ok(data) = part.into_data() {
+                        self.buffer.extend_from_slice(&data);
+                    }
+                }
+                Some(Err(_)) => {
+                    self.ended = true;
+                    return Ok(Incoming::Gone);
+                }
+                None => {
+                    self.ended = true;
+                    if self.buffer.is_empty() {
+                        return Ok(Incoming::HalfClosed);
+                    }
+                    return Err(Error::BrokenFrame("the stream ended inside a frame"));
+                }
+            }
+        }
+    }
+
+    /// Takes and forgets whatever comes, for as long as it is awaited: unread
+    /// frames would pile up against the whole connection.
+    pub(crate) async fn drain(&mut self) -> Infallible {
+        self.buffer = BytesMut::new();
+        while !self.ended {
+            self.ended = !matches!(self.body.frame().await, Some(Ok(_)));
+        }
+        std::future::pending().await
+    }
+
+    /// A whole frame's message, if it has arrived.
+    fn take(&mut self) -> Result<Option<Bytes>, Error> {
+        let Some(header) = self.buffer.get(..HEADER) else {
+            return Ok(None);
+        };
+        if header[0] != 0 {
+            return Err(Error::BrokenFrame("compressed frames are not supported"));
+        }
+        let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if length > self.limit {
+            return Err(Error::FrameTooLarge { length, limit: self.limit });
+        }
+        if self.buffer.len() < HEADER + length {
+            return Ok(None);
+        }
+        self.buffer.advance(HEADER);
+        let message = self.buffer.split_to(length).freeze();
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+        Ok(Some(message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BufMut as _;
+    use confab_proto::realtime::v1::{Ping, connect_request::Frame};
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    fn body(chunks: Vec<Bytes>) -> Body {
+        let frames =
+            chunks.into_iter().map(|chunk| Ok::<_, tonic::Status>(http_body::Frame::data(chunk)));
+        Body::new(StreamBody::new(futures_util::stream::iter(frames)))
+    }
+
+    fn ping() -> Bytes {
+        let message = ConnectRequest { frame: Some(Frame::Ping(Ping {})) }.encode_to_vec();
+        let mut buffer = BytesMut::new();
+        buffer.put_u8(0);
+        buffer.put_u32(u32::try_from(message.len()).unwrap_or_default());
+        buffer.extend_from_slice(&message);
+        buffer.freeze()
+    }
+
+    #[tokio::test]
+    async fn frames_are_found_however_the_bytes_are_cut() {
+        let bytes: Vec<u8> = [ping(), ping()].concat();
+        for size in 1..=bytes.len() {
+            let chunks = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
+            let mut reader = FrameReader::new(body(chunks), 100);
+            assert!(matches!(reader.next().await, Ok(Incoming::Frame(_))));
+            assert!(matches!(reader.next().await, Ok(Incoming::Frame(_))));
+            assert!(matches!(reader.next().await, Ok(Incoming::HalfClosed)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frame_over_the_limit_is_refused_by_its_header() {
+        let header = Bytes::from_static(&[0, 0, 160, 0, 0]);
+        let error = FrameReader::new(body(vec![header]), 65_536).next().await.err();
+        assert!(matches!(error, Some(Error::FrameTooLarge { length: 10_485_760, .. })));
+    }
+
+    #[tokio::test]
+    async fn bytes_that_are_no_frame_are_malformed() {
+        let wrong_message = Bytes::from_static(&[0, 0, 0, 0, 2, 0x0a, 9]);
+        let error = FrameReader::new(body(vec![wrong_message]), 100).next().await.err();
+        assert!(matches!(error, Some(Error::MalformedFrame(_))));
+        let compressed = Bytes::from_static(&[1, 0, 0, 0, 0]);
+        let error = FrameReader::new(body(vec![compressed]), 100).next().await.err();
+        assert!(matches!(error, Some(Error::BrokenFrame(_))));
+        let torn = Bytes::from_static(&[0, 0, 0]);
+        let error = FrameReader::new(body(vec![torn]), 100).next().await.err();
+        assert!(matches!(error, Some(Error::BrokenFrame(_))));
+    }
+}

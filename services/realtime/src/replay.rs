@@ -1,0 +1,173 @@
+//! What a stream reads of other services. Events and inbox events are read as
+//! the user would read them, so that policy and visibility apply unchanged.
+
+use std::{sync::Arc, time::Duration};
+
+use confab_kit::{channel::Channel, identity::Caller};
+use confab_log::ConversationId;
+use confab_proto::{
+    messages::v1::{
+        HeadQuery, HeadsRequest, ListEventsRequest, LogHead, ObserveRequest,
+        log_service_client::LogServiceClient, messages_service_client::MessagesServiceClient,
+    },
+    method::Relation,
+    participants::v1::{
+        InboxEvent, ListInboxEventsRequest, ListMembershipsRequest, ListMembershipsResponse,
+        member_rows_service_client::MemberRowsServiceClient,
+        participants_service_client::ParticipantsServiceClient,
+    },
+};
+use futures_util::future::try_join_all;
+use tonic::Request;
+
+use crate::{
+    Shared,
+    error::Error,
+    watch::{Read, View},
+};
+
+/// How long a read may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// A page of events with the largest texts fits.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// Reads for one user.
+#[derive(Clone)]
+pub(crate) struct Reads {
+    log: LogServiceClient<Channel>,
+    members: MemberRowsServiceClient<Channel>,
+    messages: MessagesServiceClient<Channel>,
+    participants: ParticipantsServiceClient<Channel>,
+    caller: Caller,
+    page_events: i32,
+    gap_events: u64,
+}
+
+impl Reads {
+    pub(crate) fn new(shared: &Shared, caller: &Caller) -> Arc<Self> {
+        let public = shared.public.with_token(&caller.token);
+        let messages = MessagesServiceClient::new(public.clone());
+        Arc::new(Self {
+            log: shared.log.clone(),
+            members: shared.members.clone(),
+            messages: messages.max_decoding_message_size(MAX_ANSWER),
+            participants: ParticipantsServiceClient::new(public),
+            caller: caller.clone(),
+            page_events: shared.limits.page_events,
+            gap_events: shared.limits.gap_events,
+        })
+    }
+
+    /// Events above `after`; with `look`, first what the user is to the
+    /// conversation, and no events when that says enough.
+    pub(crate) async fn events(
+        self: Arc<Self>,
+        conversation: ConversationId,
+        after: u64,
+        look: bool,
+    ) -> Result<Read, Error> {
+        let view = if look { Some(self.observe(&conversation).await?) } else { None };
+        if let Some(view) = view {
+            let far = view.visible.saturating_sub(after) > self.gap_events;
+            if view.relation == Relation::Stranger || view.visible <= after || far {
+                return Ok(Read { view: Some(view), events: Vec::new(), head: view.visible });
+            }
+        }
+        let request = ListEventsRequest {
+            conversation_id: conversation.as_str().to_owned(),
+            after_seq: after,
+            page_size: self.page_events,
+        };
+        let answer = self.messages.clone().list_events(timed(request)).await?.into_inner();
+        Ok(Read { view, events: answer.events, head: answer.head_seq })
+    }
+
+    async fn observe(&self, conversation: &ConversationId) -> Result<View, Error> {
+        let request = ObserveRequest {
+            tenant_id: self.caller.tenant.as_str().to_owned(),
+            conversation_id: conversation.as_str().to_owned(),
+            user_id: self.caller.user.as_str().to_owned(),
+        };
+        let answer = self.log.clone().observe(timed(request)).await?.into_inner();
+        Ok(View {
+            as_of: answer.as_of_seq,
+            relation: Relation::from_number(answer.relation),
+            visible: answer.visible_seq,
+        })
+    }
+
+    /// Inbox events above `after`, and the inbox's head.
+    pub(crate) async fn inbox(
+        self: Arc<Self>,
+        after: u64,
+    ) -> Result<(Vec<InboxEvent>, u64), Error> {
+        let request =
+            ListInboxEventsRequest { after_inbox_seq: after, page_size: self.page_events };
+        let mut client = self.participants.clone();
+        let answer = client.list_inbox_events(timed(request)).await?.into_inner();
+        Ok((answer.events, answer.head_inbox_seq))
+    }
+
+    /// Where the user is and was a participant.
+    pub(crate) async fn memberships(self: Arc<Self>) -> Result<ListMembershipsResponse, Error> {
+        let request = ListMembershipsRequest {
+            tenant_id: self.caller.tenant.as_str().to_owned(),
+            user_id: self.caller.user.as_str().to_owned(),
+        };
+        let client = self.members.clone().max_decoding_message_size(MAX_ANSWER);
+        Ok({ client }.list_memberships(timed(request)).await?.into_inner())
+    }
+
+    /// The ends of conversations, as far as the user may see them for sure:
+    /// not further than a look found the user to be a participant.
+    pub(crate) async fn heads(
+        self: Arc<Self>,
+        wanted: Vec<(ConversationId, u64)>,
+    ) -> Result<Vec<LogHead>, Error> {
+        let views = try_join_all(wanted.iter().map(|(id, _)| self.observe(id))).await?;
+        let mut queries = Vec::with_capacity(wanted.len());
+        for ((id, above), view) in wanted.into_iter().zip(views) {
+            if view.relation >= Relation::Member {
+                queries.push(HeadQuery {
+                    conversation_id: id.as_str().to_owned(),
+                    limit_seq: view.visible,
+                    above_seq: above,
+                });
+            }
+        }
+        self.query_heads(queries).await
+    }
+
+    /// Which conversations have a head above the cursor, and where. Says nothing
+    /// of what the user may see.
+    pub(crate) async fn behind(
+        self: Arc<Self>,
+        cursors: Vec<(ConversationId, u64)>,
+    ) -> Result<Vec<LogHead>, Error> {
+        let query = |(id, cursor): (ConversationId, u64)| HeadQuery {
+            conversation_id: id.as_str().to_owned(),
+            limit_seq: 0,
+            above_seq: cursor,
+        };
+        self.query_heads(cursors.into_iter().map(query).collect()).await
+    }
+
+    async fn query_heads(&self, queries: Vec<HeadQuery>) -> Result<Vec<LogHead>, Error> {
+        if queries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let request = HeadsRequest {
+            tenant_id: self.caller.tenant.as_str().to_owned(),
+            user_id: self.caller.user.as_str().to_owned(),
+            queries,
+        };
+        let client = self.log.clone().max_decoding_message_size(MAX_ANSWER);
+        Ok({ client }.heads(timed(request)).await?.into_inner().heads)
+    }
+}
+
+fn timed<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(TIMEOUT);
+    request
+}

@@ -1,0 +1,207 @@
+//! One stream, from its first frame to its last: a task that owns everything
+//! the stream has. It never waits for one thing alone, so a slow answer, a
+//! slow reader or a flood of frames holds up nothing else; and when the client
+//! vanishes, all of it is dropped with the task.
+
+mod acks;
+mod heads;
+mod inbox;
+mod keeper;
+mod open;
+mod stream;
+mod timers;
+mod watching;
+
+use std::{sync::Arc, time::Duration};
+
+use confab_kit::{
+    error::{Coded as _, Error as Coding},
+    identity::Caller,
+    random,
+};
+use confab_proto::realtime::v1::{ConnectRequest, connect_request, connect_response::Frame};
+use futures_util::StreamExt as _;
+use http::HeaderMap;
+use tokio::time::{Instant, sleep_until, timeout};
+use tonic::Status;
+
+use self::stream::Stream;
+use crate::{
+    Shared, convert,
+    error::Error,
+    frame::frame,
+    outbox::Outbox,
+    reader::{FrameReader, Incoming},
+};
+
+/// How long a slow reader has for its goodbye.
+const SLOW_GOODBYE: Duration = Duration::from_secs(1);
+/// How long any other reader has.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// About when a client comes back to another node.
+const DRAIN_RETRY: Duration = Duration::from_secs(3);
+
+/// Why a stream is over.
+#[derive(Debug)]
+enum Ended {
+    /// The client is gone: nobody is left to talk to.
+    Gone,
+    /// The server ends it, for this reason.
+    By(Error),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::By(error)
+    }
+}
+
+/// Counts the stream while it lives.
+struct Active(metrics::Gauge);
+
+impl Active {
+    fn new() -> Self {
+        let gauge = metrics::gauge!("confab_streams_active");
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
+
+/// Runs a stream to its end.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    caller: Caller,
+    mut reader: FrameReader,
+    outbox: Outbox,
+) {
+    let _active = Active::new();
+    let mut stream = None;
+    let ended = serve(&shared, caller, &mut reader, &outbox, &mut stream).await;
+    // Interest ends here. Who sees the goodbye finds its acks in the session.
+    if let Some(keeper) = stream.map(Stream::into_keeper) {
+        keeper.finish(&*shared.sessions).await;
+    }
+    if let Ended::By(error) = ended {
+        say_goodbye(&error, &mut reader, &outbox).await;
+    }
+}
+
+/// Serves until something ends it. The stream is put where the caller can
+/// clean up after it.
+async fn serve(
+    shared: &Arc<Shared>,
+    caller: Caller,
+    reader: &mut FrameReader,
+    outbox: &Outbox,
+    place: &mut Option<Stream>,
+) -> Ended {
+    let opened = tokio::select! {
+        opened = open::open(shared, &caller, reader) => opened,
+        () = outbox.closed() => return Ended::Gone,
+        () = shared.draining.cancelled() => return Ended::By(draining()),
+    };
+    let (opened, early) = match opened {
+        Ok(opened) => opened,
+        Err(ended) => return ended,
+    };
+    let stream = place.insert(Stream::new(Arc::clone(shared), caller, outbox.clone(), opened));
+    match drive(stream, reader, early).await {
+        Ok(never) => match never {},
+        Err(ended) => ended,
+    }
+}
+
+async fn drive(
+    stream: &mut Stream,
+    reader: &mut FrameReader,
+    early: Vec<ConnectRequest>,
+) -> Result<std::convert::Infallible, Ended> {
+    stream.start()?;
+    for request in early {
+        on_frame(stream, request)?;
+    }
+    let outbox = stream.outbox.clone();
+    let mailbox = Arc::clone(&stream.registration.mailbox);
+    let draining = stream.shared.draining.clone();
+    let mut listening = true;
+    let timer = sleep_until(stream.next_tick());
+    tokio::pin!(timer);
+    loop {
+        let room = outbox.has_room();
+        let next_tick = stream.next_tick();
+        if timer.deadline() != next_tick {
+            timer.as_mut().reset(next_tick);
+        }
+        tokio::select! {
+            incoming = reader.next(), if listening => match incoming? {
+                Incoming::Frame(request) => on_frame(stream, request)?,
+                Incoming::HalfClosed => listening = false,
+                Incoming::Gone => return Err(Ended::Gone),
+            },
+            () = mailbox.arrived() => stream.on_letters(mailbox.take())?,
+            Some(done) = stream.work.next(), if !stream.work.is_empty() => stream.on_done(done)?,
+            Some(answer) = stream.calls.next(), if room && !stream.calls.is_empty() => {
+                stream.answer_call(answer);
+            }
+            () = outbox.room(), if !room && stream.waits_for_room() => stream.on_room()?,
+            () = &mut timer => stream.on_tick(Instant::now())?,
+            () = outbox.closed() => return Err(Ended::Gone),
+            () = draining.cancelled() => return Err(Ended::By(self::draining())),
+        }
+    }
+}
+
+fn on_frame(stream: &mut Stream, request: ConnectRequest) -> Result<(), Error> {
+    use connect_request::Frame;
+    match request.frame {
+        Some(Frame::Hello(_)) => Err(Error::SecondHello),
+        Some(Frame::Watch(watch)) => stream.on_watch(watch),
+        Some(Frame::Call(call)) => stream.on_call(call),
+        Some(Frame::Ack(ack)) => stream.on_ack(&ack),
+        Some(Frame::Ping(_)) => stream.heartbeat(),
+        // A frame of a later version of the contract, or an empty one.
+        None => Err(Error::BrokenFrame("the frame is empty or of an unknown kind")),
+    }
+}
+
+fn draining() -> Error {
+    Error::Draining { retry_after: random::jitter(DRAIN_RETRY) }
+}
+
+/// Says why the stream ends, in its last frame and in its status, and gives
+/// the reader a moment to take both.
+async fn say_goodbye(error: &Error, reader: &mut FrameReader, outbox: &Outbox) {
+    let coded = error.to_error();
+    let reason = coded.reason().as_str_name().trim_start_matches("REASON_");
+    metrics::counter!("confab_stream_goodbyes_total", "reason" => reason).increment(1);
+    tracing::debug!(reason, "stream ended by the server");
+    let slow = matches!(error, Error::SlowConsumer);
+    if slow {
+        outbox.clear();
+    }
+    let _ = outbox.push(frame(Frame::Goodbye(convert::goodbye(&coded))));
+    outbox.finish(trailers(coded));
+    let patience = if slow { SLOW_GOODBYE } else { GOODBYE };
+    let taken = tokio::select! {
+        taken = timeout(patience, outbox.closed()) => taken.is_ok(),
+        never = reader.drain() => match never {},
+    };
+    if !taken {
+        outbox.reset();
+    }
+}
+
+fn trailers(error: Coding) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    if Status::from(error).add_header(&mut trailers).is_err() {
+        // Only of a message that is no header value, which ours are.
+        trailers.insert("grpc-status", http::HeaderValue::from_static("13"));
+    }
+    trailers
+}

@@ -1,0 +1,148 @@
+//! The conversations of the user that the stream does not watch: one slot
+//! each, the latest head wins, at most one a second for each.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use confab_log::ConversationId;
+use confab_proto::{messages::v1::LogHead, realtime::v1::connect_response::Frame};
+use tokio::time::Instant;
+
+use super::stream::{Done, Stream};
+use crate::{convert, error::Error, frame::frame};
+
+/// Heads that are read in one call.
+const BATCH: usize = 100;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct HeadSlots {
+    interval: Duration,
+    slots: HashMap<ConversationId, Slot>,
+    /// The conversations that moved, by when they may be shown.
+    due: BTreeSet<(Instant, ConversationId)>,
+    reading: bool,
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// The head that the client has.
+    shown: u64,
+    next: Instant,
+    due: Option<Instant>,
+}
+
+impl HeadSlots {
+    pub(super) fn new(interval: Duration) -> Self {
+        Self { interval, slots: HashMap::new(), due: BTreeSet::new(), reading: false }
+    }
+
+    fn mark(&mut self, conversation: &ConversationId, now: Instant) {
+        let slot = self.slots.entry(conversation.clone()).or_insert(Slot {
+            shown: 0,
+            next: now,
+            due: None,
+        });
+        if slot.due.is_none() {
+            let at = slot.next.max(now);
+            slot.due = Some(at);
+            self.due.insert((at, conversation.clone()));
+        }
+    }
+
+    /// Its head is of no interest any more.
+    pub(super) fn forget(&mut self, conversation: &ConversationId) {
+        if let Some(at) = self.slots.remove(conversation).and_then(|slot| slot.due) {
+            self.due.remove(&(at, conversation.clone()));
+        }
+    }
+
+    /// When the next head may be shown; one read runs at a time.
+    pub(super) fn due(&self) -> Option<Instant> {
+        if self.reading { None } else { self.due.first().map(|(at, _)| *at) }
+    }
+
+    /// Those that may be shown now, with what the client has.
+    fn take(&mut self, now: Instant) -> Vec<(ConversationId, u64)> {
+        let mut taken = Vec::new();
+        while taken.len() < BATCH && self.due.first().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, conversation)) = self.due.pop_first() else {
+                break;
+            };
+            if let Some(slot) = self.slots.get_mut(&conversation) {
+                slot.due = None;
+                slot.next = now + self.interval;
+                taken.push((conversation, slot.shown));
+            }
+        }
+        taken
+    }
+}
+
+impl Stream {
+    /// A conversation has moved.
+    pub(super) fn mark_head(&mut self, conversation: &ConversationId, now: Instant) {
+        if self.memberships.contains(conversation) && !self.watches.contains_key(conversation) {
+            self.heads.mark(conversation, now);
+        }
+    }
+
+    /// Reads the heads that may be shown now.
+    pub(super) fn read_heads(&mut self, now: Instant) {
+        let wanted = self.heads.take(now);
+        if wanted.is_empty() {
+            return;
+        }
+        if !self.outbox.has_room() {
+            // The latest wins: it is read when the reader keeps up.
+            for (conversation, _) in &wanted {
+                self.heads.mark(conversation, now);
+            }
+            return;
+        }
+        self.heads.reading = true;
+        let asked = wanted.iter().map(|(conversation, _)| conversation.clone()).collect();
+        let reads = Arc::clone(&self.reads);
+        self.work.push(Box::pin(async move {
+            Done::Heads { asked, outcome: reads.heads(wanted).await }
+        }));
+    }
+
+    /// The heads were read.
+    pub(super) fn on_heads(
+        &mut self,
+        asked: &[ConversationId],
+        outcome: Result<Vec<LogHead>, Error>,
+    ) -> Result<(), Error> {
+        self.heads.reading = false;
+        let heads = match outcome {
+            Ok(heads) => heads,
+            Err(error) if error.is_about_the_token() => return Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "heads not read");
+                let now = Instant::now();
+                for conversation in asked {
+                    self.mark_head(conversation, now);
+                }
+                return Ok(());
+            }
+        };
+        for head in heads {
+            let Ok(conversation) = ConversationId::parse(&head.conversation_id) else {
+                continue;
+            };
+            if self.watches.contains_key(&conversation) {
+                continue;
+            }
+            let Some(slot) = self.heads.slots.get_mut(&conversation) else {
+                continue;
+            };
+            slot.shown = slot.shown.max(head.seq);
+            self.send(frame(Frame::Head(convert::head(head))))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! Keeps the session's record: what is acknowledged is written at most once
+//! in a while, what is watched at once, and what is left at the stream's end.
+
+use std::{sync::Arc, time::Duration};
+
+use confab_kit::clock;
+use confab_log::ConversationId;
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    Limits,
+    error::Error,
+    store::{Saved, SessionKey, SessionRecord, SessionStore, StoreError},
+};
+
+/// How long the last write of a stream may take.
+const LAST_SAVE: Duration = Duration::from_secs(3);
+/// A sign of life is written this often, so that no live session expires.
+const TOUCH_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    pub(super) key: SessionKey,
+    pub(super) record: SessionRecord,
+    interval: Duration,
+    /// When to write what has changed, or a sign of life.
+    due: Instant,
+    changed: bool,
+    saving: bool,
+    saved_at: Instant,
+}
+
+impl Keeper {
+    pub(super) fn new(key: SessionKey, record: SessionRecord, limits: &Limits) -> Self {
+        let now = Instant::now();
+        Self {
+            key,
+            record,
+            interval: limits.save_interval,
+            due: now + TOUCH_INTERVAL,
+            changed: false,
+            saving: false,
+            saved_at: now,
+        }
+    }
+
+    /// What the session watches has changed.
+    pub(super) fn watch(&mut self, conversation: &ConversationId, seq: u64) {
+        self.record.watch.insert(conversation.clone(), seq);
+        self.change(Instant::now());
+    }
+
+    /// The session watches this no longer.
+    pub(super) fn unwatch(&mut self, conversation: &ConversationId) {
+        if self.record.watch.remove(conversation).is_some() {
+            self.change(Instant::now());
+        }
+    }
+
+    /// The client has stored this much. Cursors only grow.
+    pub(super) fn acknowledge(&mut self, conversation: &ConversationId, seq: u64) {
+        if let Some(acked) = self.record.watch.get_mut(conversation)
+            && seq > *acked
+        {
+            *acked = seq;
+            self.change(self.saved_at + self.interval);
+        }
+    }
+
+    /// The client has stored this much of the inbox.
+    pub(super) fn acknowledge_inbox(&mut self, seq: u64) {
+        if seq > self.record.inbox_seq {
+            self.record.inbox_seq = seq;
+            self.change(self.saved_at + self.interval);
+        }
+    }
+
+    fn change(&mut self, due: Instant) {
+        self.due = if self.changed { self.due.min(due) } else { due };
+        self.changed = true;
+    }
+
+    /// When the next write is due; `None` while one is under way.
+    pub(super) fn due(&self) -> Option<Instant> {
+        (!self.saving).then_some(self.due)
+    }
+
+    /// The write that is due.
+    pub(super) fn save(
+        &mut self,
+        store: Arc<dyn SessionStore>,
+    ) -> BoxFuture<'static, Result<Saved, StoreError>> {
+        let now = Instant::now();
+        self.saving = true;
+        self.changed = false;
+        self.saved_at = now;
+        self.due = now + TOUCH_INTERVAL;
+        self.record.last_seen = clock::now_micros();
+        let (key, record) = (self.key.clone(), self.record.clone());
+        Box::pin(async move { store.save(&key, &record).await })
+    }
+
+    /// The write has ended.
+    pub(super) fn saved(&mut self, outcome: Result<Saved, StoreError>) -> Result<(), Error> {
+        self.saving = false;
+        match outcome {
+            Ok(Saved::Stored) => Ok(()),
+            Ok(Saved::Fenced) => Err(Error::SessionFenced),
+            Err(error) => {
+                // The cursors are the client's to lose: it gets some events twice.
+                tracing::warn!(%error, "session not saved");
+                self.change(Instant::now() + self.interval);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes what is not written yet, at the stream's end.
+    pub(super) async fn finish(mut self, store: &dyn SessionStore) {
+        if !self.changed && !self.saving {
+            return;
+        }
+        self.record.last_seen = clock::now_micros();
+        match timeout(LAST_SAVE, store.save(&self.key, &self.record)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "session not saved"),
+            Err(_) => tracing::warn!("session not saved in time"),
+        }
+    }
+}

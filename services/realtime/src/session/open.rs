@@ -1,0 +1,145 @@
+//! The beginning of a stream: waits for the hello, finds or makes the session,
+//! and registers every interest before anything is read, so that nothing can
+//! happen unseen between a read and the first live event.
+
+use std::{collections::BTreeMap, collections::HashSet, sync::Arc};
+
+use confab_kit::{clock, identity::Caller};
+use confab_log::ConversationId;
+use confab_proto::{
+    participants::v1::ListMembershipsResponse,
+    realtime::v1::{ConnectRequest, Hello, connect_request::Frame},
+};
+use tokio::time::timeout;
+
+use super::{Ended, keeper::Keeper};
+use crate::{
+    Shared,
+    convert::{self, Opening},
+    error::Error,
+    hub::{Interest, Registration},
+    reader::{FrameReader, Incoming},
+    replay::Reads,
+    store::{SessionId, SessionKey, SessionRecord},
+};
+
+/// Frames that may follow the hello before it is answered.
+const MAX_EARLY: usize = 64;
+
+/// A stream about to begin.
+pub(super) struct Opened {
+    pub(super) reads: Arc<Reads>,
+    pub(super) registration: Registration,
+    pub(super) keeper: Keeper,
+    pub(super) watch: BTreeMap<ConversationId, u64>,
+    pub(super) inbox_seq: u64,
+    pub(super) head_inbox_seq: u64,
+    pub(super) memberships: HashSet<ConversationId>,
+}
+
+/// Reads up to the hello and answers it. Frames that come meanwhile are
+/// returned beside, in order.
+pub(super) async fn open(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    reader: &mut FrameReader,
+) -> Result<(Opened, Vec<ConnectRequest>), Ended> {
+    let hello = timeout(shared.limits.hello_timeout, first_frame(reader))
+        .await
+        .map_err(|_| Error::HelloTimeout)??;
+    let prepared = prepare(shared, caller, &hello);
+    tokio::pin!(prepared);
+    let mut early = Vec::new();
+    let mut listening = true;
+    loop {
+        tokio::select! {
+            opened = &mut prepared => return Ok((opened?, early)),
+            incoming = reader.next(), if listening => match incoming? {
+                Incoming::Frame(_) if early.len() >= MAX_EARLY => {
+                    return Err(Error::Overloaded("too many frames before the welcome").into());
+                }
+                Incoming::Frame(request) => early.push(request),
+                Incoming::HalfClosed => listening = false,
+                Incoming::Gone => return Err(Ended::Gone),
+            },
+        }
+    }
+}
+
+async fn first_frame(reader: &mut FrameReader) -> Result<Hello, Ended> {
+    match reader.next().await? {
+        Incoming::Frame(ConnectRequest { frame: Some(Frame::Hello(hello)) }) => Ok(hello),
+        Incoming::Frame(_) | Incoming::HalfClosed => Err(Error::HelloExpected.into()),
+        Incoming::Gone => Err(Ended::Gone),
+    }
+}
+
+async fn prepare(shared: &Shared, caller: &Caller, hello: &Hello) -> Result<Opened, Error> {
+    let opening = convert::opening(hello, shared.limits.watches)?;
+    let reads = Reads::new(shared, caller);
+    let mut registration = shared.hub.register(&caller.tenant, &caller.user);
+    let resumed = match &opening {
+        Opening::Session(session) => Some(take_over(shared, caller, session.clone()).await?),
+        Opening::Cursors { .. } => None,
+    };
+    let (watch, inbox_seq) = match (&resumed, opening) {
+        (Some(keeper), _) => (keeper.record.watch.clone(), Some(keeper.record.inbox_seq)),
+        (None, Opening::Cursors { watch, inbox_seq }) => (watch, inbox_seq),
+        (None, Opening::Session(_)) => return Err(Error::SessionLost),
+    };
+    registration.set_all(watch.keys(), Interest::Events);
+    let answer = Arc::clone(&reads).memberships().await?;
+    let memberships = active(&answer);
+    let others = memberships.iter().filter(|id| !watch.contains_key(*id));
+    registration.set_all(others, Interest::Head);
+
+    let head = answer.head_inbox_seq;
+    let inbox_seq = inbox_seq.unwrap_or(head);
+    if inbox_seq > head {
+        return Err(Error::CursorAboveHead { cursor: inbox_seq, head });
+    }
+    let keeper = match resumed {
+        Some(keeper) => keeper,
+        None => create(shared, caller, &watch, inbox_seq).await?,
+    };
+    registration.claim(keeper.key.clone(), keeper.record.epoch);
+    Ok(Opened { reads, registration, keeper, watch, inbox_seq, head_inbox_seq: head, memberships })
+}
+
+/// The conversations that the user is in.
+pub(super) fn active(answer: &ListMembershipsResponse) -> HashSet<ConversationId> {
+    let active = answer.memberships.iter().filter(|membership| membership.active);
+    active
+        .filter_map(|membership| ConversationId::parse(&membership.conversation_id).ok())
+        .collect()
+}
+
+/// The session of an earlier stream, which is fenced from now on.
+async fn take_over(shared: &Shared, caller: &Caller, session: SessionId) -> Result<Keeper, Error> {
+    let key = SessionKey { tenant: caller.tenant.clone(), user: caller.user.clone(), session };
+    // A session is its device's: another device has other things stored.
+    let found = shared.sessions.take_over(&key, &caller.device_id, clock::now_micros()).await?;
+    Ok(Keeper::new(key, found.ok_or(Error::SessionLost)?, &shared.limits))
+}
+
+async fn create(
+    shared: &Shared,
+    caller: &Caller,
+    watch: &BTreeMap<ConversationId, u64>,
+    inbox_seq: u64,
+) -> Result<Keeper, Error> {
+    let key = SessionKey {
+        tenant: caller.tenant.clone(),
+        user: caller.user.clone(),
+        session: SessionId::random(),
+    };
+    let record = SessionRecord {
+        device_id: caller.device_id.to_string(),
+        watch: watch.clone(),
+        inbox_seq,
+        epoch: 1,
+        last_seen: clock::now_micros(),
+    };
+    shared.sessions.create(&key, &record).await?;
+    Ok(Keeper::new(key, record, &shared.limits))
+}

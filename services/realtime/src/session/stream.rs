@@ -1,0 +1,283 @@
+//! What a stream has, and the parts of it that the others share: sending,
+//! calls, the clock, and the answers of what runs beside it.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use confab_kit::{channel::Channel, identity::Caller};
+use confab_log::ConversationId;
+use confab_proto::{
+    messages::v1::LogHead,
+    participants::v1::{InboxEvent, ListMembershipsResponse},
+    realtime::v1::{Call, Heartbeat, Welcome, connect_response::Frame},
+};
+use futures_util::{future::BoxFuture, stream::FuturesUnordered};
+use tokio::time::Instant;
+
+use super::{
+    heads::HeadSlots, keeper::Keeper, open::Opened, timers::Retry, timers::Timers,
+    watching::Watching,
+};
+use crate::{
+    Shared, calls, convert,
+    error::Error,
+    frame::frame,
+    hub::Registration,
+    inbox::Inbox,
+    mailbox::{Delivery, Letters},
+    outbox::Outbox,
+    replay::Reads,
+    store::{Saved, StoreError},
+    watch::Read,
+};
+
+/// What ran beside the stream and has ended.
+pub(super) enum Done {
+    Read { conversation: ConversationId, generation: u64, outcome: Result<Read, Error> },
+    Inbox(Result<(Vec<InboxEvent>, u64), Error>),
+    Heads { asked: Vec<ConversationId>, outcome: Result<Vec<LogHead>, Error> },
+    Behind(Result<Vec<LogHead>, Error>),
+    Memberships(Result<ListMembershipsResponse, Error>),
+    Saved(Result<Saved, StoreError>),
+}
+
+/// See the module.
+pub(super) struct Stream {
+    pub(super) shared: Arc<Shared>,
+    pub(super) caller: Caller,
+    pub(super) reads: Arc<Reads>,
+    pub(super) public: Channel,
+    pub(super) outbox: Outbox,
+    pub(super) registration: Registration,
+    pub(super) keeper: Keeper,
+    pub(super) watches: HashMap<ConversationId, Watching>,
+    /// Where watches stood that are over: late acks for them are fine.
+    pub(super) ended: HashMap<ConversationId, u64>,
+    pub(super) next_generation: u64,
+    /// Conversations that read, or send what they have read.
+    pub(super) busy: HashSet<ConversationId>,
+    /// Those that wait to be among these.
+    pub(super) queued: VecDeque<ConversationId>,
+    /// Those whose next frame waits for room.
+    pub(super) feeding: VecDeque<ConversationId>,
+    pub(super) inbox: Inbox,
+    pub(super) inbox_feeding: bool,
+    pub(super) memberships: HashSet<ConversationId>,
+    pub(super) heads: HeadSlots,
+    pub(super) calls: FuturesUnordered<BoxFuture<'static, Bytes>>,
+    pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
+    timers: Timers,
+    last_sent: Instant,
+    /// How much the reader had taken when it was seen to have more to take.
+    stalled: Option<(u64, Instant)>,
+    welcome: Option<Welcome>,
+    start_with: Vec<(ConversationId, u64)>,
+}
+
+impl Stream {
+    pub(super) fn new(shared: Arc<Shared>, caller: Caller, outbox: Outbox, opened: Opened) -> Self {
+        let limits = &shared.limits;
+        let welcome = Welcome {
+            session_id: opened.keeper.key.session.as_str().to_owned(),
+            head_inbox_seq: opened.head_inbox_seq,
+            user_id: caller.user.as_str().to_owned(),
+            heartbeat_interval: Some(convert::duration(limits.heartbeat)),
+            watching: convert::cursors(&opened.watch),
+        };
+        Self {
+            public: shared.public.with_token(&caller.token),
+            timers: Timers::new(&caller, limits),
+            heads: HeadSlots::new(limits.head_interval),
+            inbox: Inbox::new(opened.inbox_seq, opened.head_inbox_seq, limits.gap_events),
+            reads: opened.reads,
+            outbox,
+            registration: opened.registration,
+            keeper: opened.keeper,
+            watches: HashMap::new(),
+            ended: HashMap::new(),
+            next_generation: 0,
+            busy: HashSet::new(),
+            queued: VecDeque::new(),
+            feeding: VecDeque::new(),
+            inbox_feeding: false,
+            memberships: opened.memberships,
+            calls: FuturesUnordered::new(),
+            work: FuturesUnordered::new(),
+            last_sent: Instant::now(),
+            stalled: None,
+            welcome: Some(welcome),
+            start_with: opened.watch.into_iter().collect(),
+            shared,
+            caller,
+        }
+    }
+
+    /// Sends the welcome and begins every replay.
+    pub(super) fn start(&mut self) -> Result<(), Error> {
+        if let Some(welcome) = self.welcome.take() {
+            self.send(frame(Frame::Welcome(welcome)))?;
+        }
+        self.pump_inbox()?;
+        for (conversation, cursor) in std::mem::take(&mut self.start_with) {
+            self.start_watch(conversation, cursor)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up everything but the session.
+    pub(super) fn into_keeper(self) -> Keeper {
+        self.keeper
+    }
+
+    /// Queues a frame.
+    pub(super) fn send(&mut self, bytes: Bytes) -> Result<(), Error> {
+        self.last_sent = Instant::now();
+        self.outbox.push(bytes)
+    }
+
+    /// Shows that the stream lives.
+    pub(super) fn heartbeat(&mut self) -> Result<(), Error> {
+        self.send(frame(Frame::Heartbeat(Heartbeat {})))
+    }
+
+    /// Takes what the hub has put into the mailbox.
+    pub(super) fn on_letters(&mut self, letters: Letters) -> Result<(), Error> {
+        if letters.fenced {
+            return Err(Error::SessionFenced);
+        }
+        for delivery in letters.deliveries {
+            match delivery {
+                Delivery::Event(event) => self.on_event(&event)?,
+                Delivery::Receipt(receipt) => self.on_receipt(&receipt)?,
+                Delivery::Inbox(event) => self.on_inbox(&event)?,
+            }
+        }
+        for conversation in letters.lossy {
+            self.doubt(&conversation)?;
+        }
+        if letters.inbox_lossy {
+            self.inbox.doubt();
+            self.pump_inbox()?;
+        }
+        let now = Instant::now();
+        for conversation in &letters.moved {
+            self.mark_head(conversation, now);
+        }
+        Ok(())
+    }
+
+    /// Starts a call, or refuses it.
+    pub(super) fn on_call(&mut self, call: Call) -> Result<(), Error> {
+        if self.calls.len() >= self.shared.limits.calls {
+            let error = Error::Overloaded("too many calls at a time on this stream");
+            return self.send(calls::refusal(call.call_id, &error));
+        }
+        self.calls.push(Box::pin(calls::run(self.public.clone(), call)));
+        Ok(())
+    }
+
+    /// Sends a call's answer.
+    pub(super) fn answer_call(&mut self, answer: Bytes) {
+        self.last_sent = Instant::now();
+        self.outbox.push_answer(answer);
+    }
+
+    /// Takes the answer of what ran beside the stream.
+    pub(super) fn on_done(&mut self, done: Done) -> Result<(), Error> {
+        match done {
+            Done::Read { conversation, generation, outcome } => {
+                self.on_read(&conversation, generation, outcome)
+            }
+            Done::Inbox(outcome) => self.on_inbox_read(outcome),
+            Done::Heads { asked, outcome } => self.on_heads(&asked, outcome),
+            Done::Behind(outcome) => self.on_behind(outcome),
+            Done::Memberships(outcome) => self.on_memberships(outcome),
+            Done::Saved(outcome) => self.keeper.saved(outcome),
+        }
+    }
+
+    /// Whether something can be sent as soon as the reader keeps up.
+    pub(super) fn waits_for_room(&self) -> bool {
+        !self.feeding.is_empty() || self.inbox_feeding || !self.calls.is_empty()
+    }
+
+    /// The reader keeps up again.
+    pub(super) fn on_room(&mut self) -> Result<(), Error> {
+        if self.inbox_feeding {
+            self.pump_inbox()?;
+        }
+        for conversation in std::mem::take(&mut self.feeding) {
+            self.pump(&conversation)?;
+        }
+        Ok(())
+    }
+
+    /// When something is due next.
+    pub(super) fn next_tick(&self) -> Instant {
+        let due = [self.keeper.due(), self.heads.due()];
+        due.into_iter().flatten().fold(self.timers.next(), Instant::min)
+    }
+
+    /// Does what is due.
+    pub(super) fn on_tick(&mut self, now: Instant) -> Result<(), Error> {
+        if self.timers.has_expired(now) {
+            return Err(Error::TokenExpired);
+        }
+        self.check_stall(now)?;
+        if self.timers.heartbeat_due(now, self.last_sent) {
+            self.heartbeat()?;
+        }
+        if self.timers.heal_due(now) {
+            self.heal()?;
+        }
+        while let Some(retry) = self.timers.next_retry(now) {
+            match retry {
+                Retry::Inbox => self.retry_inbox()?,
+                Retry::Watch(conversation) => self.retry_watch(&conversation)?,
+            }
+        }
+        if self.heads.due().is_some_and(|at| at <= now) {
+            self.read_heads(now);
+        }
+        if self.keeper.due().is_some_and(|at| at <= now) {
+            let save = self.keeper.save(Arc::clone(&self.shared.sessions));
+            self.work.push(Box::pin(async move { Done::Saved(save.await) }));
+        }
+        Ok(())
+    }
+
+    /// A reader that takes nothing for long holds what others could use.
+    fn check_stall(&mut self, now: Instant) -> Result<(), Error> {
+        let seen = self.outbox.stalled_at();
+        match (seen, self.stalled) {
+            (None, _) => self.stalled = None,
+            (Some(taken), Some((before, since))) if taken == before => {
+                if now.duration_since(since) >= self.shared.limits.stall_timeout {
+                    return Err(Error::SlowConsumer);
+                }
+            }
+            (Some(taken), _) => self.stalled = Some((taken, now)),
+        }
+        Ok(())
+    }
+
+    pub(super) fn retry_later(&mut self, what: Retry, times: u32) {
+        self.timers.retry(what, times);
+    }
+
+    /// Asks for what the bus may have lost without anything following it.
+    fn heal(&mut self) -> Result<(), Error> {
+        self.inbox.doubt();
+        self.pump_inbox()?;
+        let live = self.watches.iter().filter(|(_, watching)| watching.watch.is_live());
+        let cursors: Vec<_> = live.map(|(id, w)| (id.clone(), w.watch.cursor())).collect();
+        if !cursors.is_empty() {
+            let reads = Arc::clone(&self.reads);
+            self.work.push(Box::pin(async move { Done::Behind(reads.behind(cursors).await) }));
+        }
+        Ok(())
+    }
+}

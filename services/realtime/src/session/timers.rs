@@ -1,0 +1,96 @@
+//! Everything on a stream that happens at a time: the one timer that its loop
+//! sleeps on is set to the earliest of these.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use confab_kit::{clock, identity::Caller, random};
+use confab_log::ConversationId;
+use tokio::time::Instant;
+
+use crate::Limits;
+
+/// A token that lives longer than this needs no timer.
+const FOR_EVER: i64 = 10 * 365 * 86_400;
+/// The first delay before a read is tried again; it doubles each time.
+const RETRY: Duration = Duration::from_millis(50);
+const MAX_RETRY: Duration = Duration::from_secs(5);
+
+/// What is read again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Retry {
+    Inbox,
+    Watch(ConversationId),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Timers {
+    heartbeat: Instant,
+    heartbeat_interval: Duration,
+    heal: Instant,
+    heal_interval: Duration,
+    expires: Option<Instant>,
+    retries: BTreeSet<(Instant, Retry)>,
+}
+
+impl Timers {
+    pub(super) fn new(caller: &Caller, limits: &Limits) -> Self {
+        let now = Instant::now();
+        let leeway = i64::try_from(limits.token_leeway.as_secs()).unwrap_or(i64::MAX);
+        let left = caller.expires_at.saturating_add(leeway).saturating_sub(clock::now_seconds());
+        let left = (left < FOR_EVER).then(|| u64::try_from(left).unwrap_or(0));
+        Self {
+            heartbeat: now + limits.heartbeat,
+            heartbeat_interval: limits.heartbeat,
+            heal: now + random::jitter(limits.heal_interval),
+            heal_interval: limits.heal_interval,
+            expires: left.map(|seconds| now + Duration::from_secs(seconds)),
+            retries: BTreeSet::new(),
+        }
+    }
+
+    /// The earliest of all.
+    pub(super) fn next(&self) -> Instant {
+        let earliest = self.heartbeat.min(self.heal);
+        let earliest = self.expires.map_or(earliest, |at| earliest.min(at));
+        self.retries.first().map_or(earliest, |(at, _)| earliest.min(*at))
+    }
+
+    /// Whether the token is no longer good.
+    pub(super) fn has_expired(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+
+    /// Whether to look at what the reader takes, and to send something if nothing
+    /// was sent since.
+    pub(super) fn heartbeat_due(&mut self, now: Instant, last_sent: Instant) -> bool {
+        if self.heartbeat > now {
+            return false;
+        }
+        let next = last_sent + self.heartbeat_interval;
+        let due = next <= now;
+        self.heartbeat = if due { now + self.heartbeat_interval } else { next };
+        due
+    }
+
+    /// Whether to ask the log for what the bus may have lost.
+    pub(super) fn heal_due(&mut self, now: Instant) -> bool {
+        let due = self.heal <= now;
+        if due {
+            self.heal = now + random::jitter(self.heal_interval);
+        }
+        due
+    }
+
+    /// Tries again after a while: longer each time in a row.
+    pub(super) fn retry(&mut self, what: Retry, times: u32) {
+        let delay = RETRY.saturating_mul(1 << times.min(10)).min(MAX_RETRY);
+        self.retries.insert((Instant::now() + random::jitter(delay), what));
+    }
+
+    /// What is to be tried again by now.
+    pub(super) fn next_retry(&mut self, now: Instant) -> Option<Retry> {
+        let due = self.retries.first().is_some_and(|(at, _)| *at <= now);
+        if due { self.retries.pop_first().map(|(_, what)| what) } else { None }
+    }
+}

@@ -1,0 +1,296 @@
+//! The watched conversations of a stream: what is read for them, in which
+//! order, and when a watch is over.
+
+use std::sync::Arc;
+
+use confab_log::ConversationId;
+use confab_proto::{
+    messages::v1::LogHead,
+    realtime::v1::{Watch as WatchChange, connect_response::Frame},
+};
+
+use super::{
+    stream::{Done, Stream},
+    timers::Retry,
+};
+use crate::{
+    convert,
+    error::Error,
+    frame::{SharedEvent, frame},
+    hub::Interest,
+    mailbox::SharedReceipt,
+    watch::{Next, Read, Watch},
+};
+
+/// Conversations of one stream that read at a time: bounds what pages hold.
+const MAX_BUSY: usize = 2;
+/// A read that fails this often in a row ends the stream.
+const MAX_FAILURES: u32 = 10;
+/// Ended watches that are remembered for late acks.
+const MAX_ENDED: usize = 1000;
+
+/// A watched conversation.
+pub(super) struct Watching {
+    pub(super) watch: Watch,
+    /// Tells the answers to this watch from those to an earlier one.
+    generation: u64,
+    /// The read that waits for its turn.
+    waiting_read: Option<(u64, bool)>,
+}
+
+impl Stream {
+    /// The client changes what it watches.
+    pub(super) fn on_watch(&mut self, change: WatchChange) -> Result<(), Error> {
+        for text in &change.remove {
+            if let Ok(conversation) = ConversationId::parse(text) {
+                self.stop_watch(&conversation)?;
+            }
+        }
+        for cursor in change.add {
+            match ConversationId::parse(&cursor.conversation_id) {
+                Ok(conversation) => self.add_watch(conversation, cursor.seq)?,
+                Err(invalid) => {
+                    let error = confab_kit::Error::violation(
+                        "watch.add.conversation_id",
+                        invalid.to_string(),
+                    );
+                    self.send_watch_ended(&cursor.conversation_id, &error.into())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_watch(&mut self, conversation: ConversationId, cursor: u64) -> Result<(), Error> {
+        let known = self.watches.contains_key(&conversation);
+        if !known && self.watches.len() >= self.shared.limits.watches {
+            let error = Error::Overloaded("the stream watches as many conversations as it may");
+            return self.send_watch_ended(conversation.as_str(), &error);
+        }
+        self.keeper.watch(&conversation, cursor);
+        self.start_watch(conversation, cursor)
+    }
+
+    /// Begins a watch, anew if there is one. Interest comes before any read.
+    pub(super) fn start_watch(
+        &mut self,
+        conversation: ConversationId,
+        cursor: u64,
+    ) -> Result<(), Error> {
+        self.registration.set(&conversation, Interest::Events);
+        self.release(&conversation)?;
+        self.ended.remove(&conversation);
+        self.next_generation += 1;
+        let gap_events = self.shared.limits.gap_events;
+        let user = self.caller.user.as_str();
+        let watching = Watching {
+            watch: Watch::new(conversation.clone(), user, cursor, gap_events),
+            generation: self.next_generation,
+            waiting_read: None,
+        };
+        self.watches.insert(conversation.clone(), watching);
+        self.pump(&conversation)
+    }
+
+    fn stop_watch(&mut self, conversation: &ConversationId) -> Result<(), Error> {
+        let Some(watching) = self.watches.remove(conversation) else {
+            return Ok(());
+        };
+        self.remember_ended(conversation, watching.watch.cursor());
+        self.keeper.unwatch(conversation);
+        if self.memberships.contains(conversation) {
+            self.registration.set(conversation, Interest::Head);
+        } else {
+            self.registration.remove(conversation);
+        }
+        self.release(conversation)
+    }
+
+    fn remember_ended(&mut self, conversation: &ConversationId, cursor: u64) {
+        if self.ended.len() >= MAX_ENDED {
+            self.ended.clear();
+        }
+        self.ended.insert(conversation.clone(), cursor);
+    }
+
+    /// The server ends a watch. What the client has not acknowledged stays in
+    /// the session, so that a stream that resumes it tells the end again.
+    fn end_watch(&mut self, conversation: &ConversationId, error: &Error) -> Result<(), Error> {
+        let Some(watching) = self.watches.remove(conversation) else {
+            return Ok(());
+        };
+        let cursor = watching.watch.cursor();
+        let acked = self.keeper.record.watch.get(conversation).copied().unwrap_or(cursor);
+        if acked >= cursor || !matches!(error, Error::NotAParticipant(_)) {
+            self.keeper.unwatch(conversation);
+        }
+        self.remember_ended(conversation, cursor);
+        self.registration.remove(conversation);
+        self.heads.forget(conversation);
+        tracing::debug!(%conversation, cursor, "watch ended");
+        self.send_watch_ended(conversation.as_str(), error)?;
+        self.release(conversation)
+    }
+
+    fn send_watch_ended(&mut self, conversation: &str, error: &Error) -> Result<(), Error> {
+        self.send(frame(Frame::WatchEnded(convert::watch_ended(conversation, error))))
+    }
+
+    /// The bus brought an event of a watched conversation.
+    pub(super) fn on_event(&mut self, event: &SharedEvent) -> Result<(), Error> {
+        let Some(watching) = self.watches.get_mut(&event.conversation) else {
+            return Ok(());
+        };
+        if let Some(bytes) = watching.watch.hear(event) {
+            self.shared.deliveries.increment(1);
+            self.send(bytes)?;
+        }
+        self.pump(&event.conversation)
+    }
+
+    /// Somebody's cursors moved. One that names more than was sent here would
+    /// tell of events that the user may not be allowed to see.
+    pub(super) fn on_receipt(&mut self, receipt: &SharedReceipt) -> Result<(), Error> {
+        let Some(watching) = self.watches.get_mut(&receipt.conversation) else {
+            return Ok(());
+        };
+        if receipt.reach > watching.watch.cursor() {
+            watching.watch.hear_of(receipt.reach);
+            return self.pump(&receipt.conversation);
+        }
+        if watching.watch.is_live() && self.outbox.has_room() {
+            self.send(receipt.frame.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Something of this conversation was lost on the way here.
+    pub(super) fn doubt(&mut self, conversation: &ConversationId) -> Result<(), Error> {
+        if let Some(watching) = self.watches.get_mut(conversation) {
+            watching.watch.doubt();
+        }
+        self.pump(conversation)
+    }
+
+    /// The log was asked for what the bus lost.
+    pub(super) fn on_behind(&mut self, outcome: Result<Vec<LogHead>, Error>) -> Result<(), Error> {
+        let heads = match outcome {
+            Ok(heads) => heads,
+            Err(error) => {
+                tracing::debug!(%error, "heads not compared");
+                return Ok(());
+            }
+        };
+        for head in heads {
+            let Ok(conversation) = ConversationId::parse(&head.conversation_id) else {
+                continue;
+            };
+            if let Some(watching) = self.watches.get_mut(&conversation) {
+                watching.watch.hear_of(head.seq);
+                self.pump(&conversation)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a watch do what it can do now.
+    pub(super) fn pump(&mut self, conversation: &ConversationId) -> Result<(), Error> {
+        while let Some(watching) = self.watches.get_mut(conversation) {
+            if !self.outbox.has_room() {
+                if !self.feeding.contains(conversation) && !watching.watch.is_live() {
+                    self.feeding.push_back(conversation.clone());
+                }
+                return Ok(());
+            }
+            match watching.watch.next() {
+                Next::Send { frame, replayed } => {
+                    self.shared.replayed.increment(replayed);
+                    self.send(frame)?;
+                }
+                Next::Read { after, look } => {
+                    watching.waiting_read = Some((after, look));
+                    return self.read_or_queue(conversation);
+                }
+                Next::ReadLater { vain } => {
+                    self.retry_later(Retry::Watch(conversation.clone()), vain);
+                    return self.release(conversation);
+                }
+                Next::End(error) => return self.end_watch(conversation, &error),
+                Next::Rest => {
+                    let resting = watching.watch.is_live();
+                    return if resting { self.release(conversation) } else { Ok(()) };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_or_queue(&mut self, conversation: &ConversationId) -> Result<(), Error> {
+        if !self.busy.contains(conversation) && self.busy.len() >= MAX_BUSY {
+            self.queued.push_back(conversation.clone());
+            return Ok(());
+        }
+        let Some(watching) = self.watches.get_mut(conversation) else {
+            return Ok(());
+        };
+        let Some((after, look)) = watching.waiting_read.take() else {
+            return Ok(());
+        };
+        self.busy.insert(conversation.clone());
+        let (reads, generation) = (Arc::clone(&self.reads), watching.generation);
+        let conversation = conversation.clone();
+        self.work.push(Box::pin(async move {
+            let outcome = reads.events(conversation.clone(), after, look).await;
+            Done::Read { conversation, generation, outcome }
+        }));
+        Ok(())
+    }
+
+    /// The conversation needs its turn no more: the next one has it.
+    fn release(&mut self, conversation: &ConversationId) -> Result<(), Error> {
+        self.busy.remove(conversation);
+        while self.busy.len() < MAX_BUSY {
+            let Some(next) = self.queued.pop_front() else {
+                break;
+            };
+            self.read_or_queue(&next)?;
+        }
+        Ok(())
+    }
+
+    /// A read was answered.
+    pub(super) fn on_read(
+        &mut self,
+        conversation: &ConversationId,
+        generation: u64,
+        outcome: Result<Read, Error>,
+    ) -> Result<(), Error> {
+        let watching = self.watches.get_mut(conversation);
+        let Some(watching) = watching.filter(|watching| watching.generation == generation) else {
+            return Ok(());
+        };
+        match outcome {
+            Ok(read) => watching.watch.answer(read),
+            Err(error) if error.is_about_the_token() => return Err(error),
+            Err(error) if error.is_transient() => {
+                let times = watching.watch.fail();
+                tracing::debug!(%conversation, %error, times, "replay not read");
+                if times > MAX_FAILURES {
+                    return Err(error);
+                }
+                self.retry_later(Retry::Watch(conversation.clone()), times);
+                return self.release(conversation);
+            }
+            Err(error) => return self.end_watch(conversation, &error),
+        }
+        self.pump(conversation)
+    }
+
+    /// The time of a delayed read has come.
+    pub(super) fn retry_watch(&mut self, conversation: &ConversationId) -> Result<(), Error> {
+        if let Some(watching) = self.watches.get_mut(conversation) {
+            watching.watch.retry();
+        }
+        self.pump(conversation)
+    }
+}

@@ -1,0 +1,369 @@
+//! One watched conversation on one stream: from which event on the client
+//! knows nothing, and what comes next for it. Pure: it is told what the bus
+//! brought and what the log answered, and says what to send or to read.
+//!
+//! The promise it keeps: whatever it sends next is the event `cursor + 1`, or
+//! a gap that starts there. What the bus says is only ever a hint to that.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use confab_log::{ConversationId, mutant};
+use confab_proto::{
+    messages::v1::{Event, event::Kind},
+    method::Relation,
+    realtime::v1::{Gap, Synced, connect_response::Frame},
+};
+
+use crate::{
+    error::Error,
+    frame::{SharedEvent, event_frame, frame},
+};
+
+/// Reads in a row that brought nothing although there should be something.
+const MAX_VAIN_READS: u32 = 10;
+
+/// What the log's owner says of the user and the conversation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    pub(crate) as_of: u64,
+    pub(crate) relation: Relation,
+    pub(crate) visible: u64,
+}
+
+/// What a read brought.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    /// Looked at before the events; absent when it was not asked for.
+    pub(crate) view: Option<View>,
+    /// The events above the cursor.
+    pub(crate) events: Vec<Event>,
+    /// The newest event that the user may see.
+    pub(crate) head: u64,
+}
+
+/// What comes next for a conversation.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// This frame; `replayed` counts its events.
+    Send { frame: Bytes, replayed: u64 },
+    /// A read from the cursor, after a look at the user's relation if so.
+    Read { after: u64, look: bool },
+    /// The same, but not at once: the last one was in vain this many times.
+    ReadLater { vain: u32 },
+    /// The watch is over.
+    End(Error),
+    /// Nothing until something happens.
+    Rest,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Something is to be sent or read.
+    Moving,
+    /// A read is under way.
+    Reading,
+    /// A read failed, or brought nothing; another one comes.
+    Waiting,
+    /// Up to date as far as is known.
+    Live,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    conversation: ConversationId,
+    user: String,
+    /// The last event sent, or passed by a gap.
+    cursor: u64,
+    /// The highest event heard of.
+    heard: u64,
+    phase: Phase,
+    /// Whether the next read looks at the user's relation first.
+    look: bool,
+    /// The user was a participant at this event: leaves up to it are history.
+    member_as_of: u64,
+    /// The user is not a participant, and may see this far.
+    former_until: Option<u64>,
+    /// Read and not sent yet.
+    page: VecDeque<Event>,
+    page_head: u64,
+    gap: Option<Gap>,
+    end: Option<Error>,
+    synced: bool,
+    /// Something may have been lost that nobody can name.
+    doubtful: bool,
+    /// Reads in a row that failed, or lacked what was heard of.
+    vain: u32,
+    /// Whether the next read need not wait.
+    may_read: bool,
+    gap_events: u64,
+    live_count: u64,
+}
+
+impl Watch {
+    /// Starts from the last event that the client has applied.
+    pub(crate) fn new(
+        conversation: ConversationId,
+        user: &str,
+        cursor: u64,
+        gap_events: u64,
+    ) -> Self {
+        Self {
+            conversation,
+            user: user.to_owned(),
+            cursor,
+            heard: 0,
+            phase: Phase::Moving,
+            look: true,
+            member_as_of: 0,
+            former_until: None,
+            page: VecDeque::new(),
+            page_head: 0,
+            gap: None,
+            end: None,
+            synced: false,
+            doubtful: false,
+            vain: 0,
+            may_read: true,
+            gap_events,
+            live_count: 0,
+        }
+    }
+
+    /// The last event sent, or passed by a gap.
+    pub(crate) fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// Whether it is up to date as far as is known.
+    pub(crate) fn is_live(&self) -> bool {
+        self.phase == Phase::Live
+    }
+
+    /// The bus brought an event. Returns its frame if it is the next one.
+    pub(crate) fn hear(&mut self, shared: &SharedEvent) -> Option<Bytes> {
+        let seq = shared.event.seq;
+        if self.phase != Phase::Live || seq <= self.cursor {
+            self.heard = self.heard.max(seq);
+            return None;
+        }
+        if seq > self.cursor + 1 && !mutant::is("realtime-skip-hole-check") {
+            self.hear_of(seq);
+            return None;
+        }
+        self.pass(&shared.event);
+        if self.end.is_some() {
+            self.phase = Phase::Moving;
+        }
+        self.live_count += 1;
+        if mutant::is("realtime-drop-event") && self.live_count.is_multiple_of(10) {
+            return None;
+        }
+        Some(shared.frame())
+    }
+
+    /// Something tells of this event, without bringing it.
+    pub(crate) fn hear_of(&mut self, seq: u64) {
+        self.heard = self.heard.max(seq);
+        if self.phase == Phase::Live && self.heard > self.cursor {
+            self.phase = Phase::Moving;
+        }
+    }
+
+    /// Something was lost on the way here: only the log knows what.
+    pub(crate) fn doubt(&mut self) {
+        self.doubtful = true;
+        if self.phase == Phase::Live {
+            self.phase = Phase::Moving;
+        }
+    }
+
+    /// A read was answered.
+    pub(crate) fn answer(&mut self, read: Read) {
+        self.phase = Phase::Moving;
+        if let Some(view) = read.view {
+            self.look = false;
+            if !self.take_view(view) {
+                return;
+            }
+        } else if read.head.saturating_sub(self.cursor) > self.gap_events {
+            // A gap may hide the user's own leave: look first.
+            self.look = true;
+            return;
+        }
+        self.page = read.events.into();
+        self.page_head = read.head;
+        if self.page.iter().any(|event| event.seq > self.cursor) {
+            self.vain = 0;
+        } else if self.is_behind() {
+            self.vain += 1;
+            self.may_read = false;
+        }
+    }
+
+    fn is_behind(&self) -> bool {
+        self.cursor < self.page_head.max(self.heard)
+    }
+
+    /// A read failed in a way that a later one may not.
+    pub(crate) fn fail(&mut self) -> u32 {
+        self.vain += 1;
+        self.phase = Phase::Waiting;
+        self.vain
+    }
+
+    /// The time of a delayed read has come.
+    pub(crate) fn retry(&mut self) {
+        if self.phase == Phase::Waiting {
+            self.phase = Phase::Moving;
+            self.may_read = true;
+        }
+    }
+
+    /// Whether the page of the read may be looked at.
+    fn take_view(&mut self, view: View) -> bool {
+        if view.relation == Relation::Stranger {
+            self.end = Some(Error::ConversationNotFound(self.conversation.clone()));
+            return false;
+        }
+        if self.cursor > view.visible && !self.synced {
+            self.end = Some(Error::CursorAboveHead { cursor: self.cursor, head: view.visible });
+            return false;
+        }
+        if view.relation >= Relation::Member {
+            self.member_as_of = view.as_of;
+            self.former_until = None;
+        } else {
+            self.former_until = Some(view.visible);
+        }
+        if mutant::is("realtime-no-replay") {
+            self.cursor = self.cursor.max(view.visible);
+            self.heard = 0;
+            return false;
+        }
+        if view.visible.saturating_sub(self.cursor) > self.gap_events {
+            self.skip_to(view.visible);
+            return false;
+        }
+        true
+    }
+
+    /// Moves the cursor over events that are not sent.
+    fn skip_to(&mut self, seq: u64) {
+        metrics::counter!("confab_gaps_total").increment(1);
+        self.gap = Some(Gap {
+            conversation_id: self.conversation.as_str().to_owned(),
+            from_seq: self.cursor + 1,
+            to_seq: seq,
+        });
+        self.cursor = seq;
+        self.page_head = seq;
+        self.vain = 0;
+    }
+
+    /// Moves the cursor to an event that is sent.
+    fn pass(&mut self, event: &Event) {
+        self.cursor = event.seq;
+        match own_membership(event, &self.user) {
+            Some(false) if event.seq > self.member_as_of => {
+                if !mutant::is("realtime-after-removal") {
+                    self.page.clear();
+                    self.end = Some(Error::NotAParticipant(self.conversation.clone()));
+                }
+            }
+            Some(true) => {
+                self.former_until = None;
+                self.member_as_of = self.member_as_of.max(event.seq);
+            }
+            _ => {}
+        }
+    }
+
+    /// What comes next. Asked again until it says to read, rest or end.
+    pub(crate) fn next(&mut self) -> Next {
+        if self.phase != Phase::Moving {
+            return Next::Rest;
+        }
+        if let Some(gap) = self.gap.take() {
+            return Next::Send { frame: frame(Frame::Gap(gap)), replayed: 0 };
+        }
+        if let Some(sent) = self.next_of_page() {
+            return sent;
+        }
+        if let Some(end) = self.end.take() {
+            return Next::End(end);
+        }
+        if self.former_until.is_some_and(|until| self.cursor >= until) {
+            return Next::End(Error::NotAParticipant(self.conversation.clone()));
+        }
+        if self.look || self.doubtful || self.is_behind() {
+            return self.next_read();
+        }
+        self.vain = 0;
+        self.may_read = true;
+        if !self.synced {
+            self.synced = true;
+            let synced =
+                Synced { conversation_id: self.conversation.as_str().to_owned(), seq: self.cursor };
+            return Next::Send { frame: frame(Frame::Synced(synced)), replayed: 0 };
+        }
+        self.phase = Phase::Live;
+        Next::Rest
+    }
+
+    fn next_of_page(&mut self) -> Option<Next> {
+        loop {
+            let event = self.page.pop_front()?;
+            if event.seq <= self.cursor {
+                continue;
+            }
+            if event.seq > self.cursor + 1 {
+                // The log itself leaves these out for this user.
+                let head = self.page_head;
+                self.skip_to(event.seq - 1);
+                self.page_head = head;
+                self.page.push_front(event);
+                let gap = self.gap.take()?;
+                return Some(Next::Send { frame: frame(Frame::Gap(gap)), replayed: 0 });
+            }
+            self.pass(&event);
+            return Some(Next::Send { frame: event_frame(&event), replayed: 1 });
+        }
+    }
+
+    fn next_read(&mut self) -> Next {
+        if !self.may_read && self.vain < MAX_VAIN_READS {
+            // What was heard of may lie behind the user's own leave.
+            self.look = true;
+            self.phase = Phase::Waiting;
+            return Next::ReadLater { vain: self.vain };
+        }
+        if !self.may_read {
+            tracing::warn!(
+                conversation = %self.conversation, cursor = self.cursor, heard = self.heard,
+                "the log does not have what was heard of"
+            );
+            self.heard = self.cursor;
+            self.page_head = self.cursor;
+            self.may_read = true;
+            self.look = false;
+            return self.next();
+        }
+        self.phase = Phase::Reading;
+        self.doubtful = false;
+        Next::Read { after: self.cursor, look: self.look }
+    }
+}
+
+/// Whether the event makes the user a participant, or ends it.
+fn own_membership(event: &Event, user: &str) -> Option<bool> {
+    match event.kind.as_ref()? {
+        Kind::ParticipantLeft(left) if left.user_id == user => Some(false),
+        Kind::ParticipantBanned(banned) if banned.user_id == user => Some(false),
+        Kind::ParticipantsJoined(joined) => {
+            joined.participants.iter().any(|joiner| joiner.user_id == user).then_some(true)
+        }
+        _ => None,
+    }
+}
