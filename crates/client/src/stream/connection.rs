@@ -1,0 +1,410 @@
+//! One connection of a stream, from welcome to its end: frames in and out, gaps,
+//! calls, acknowledgements, heartbeats. Its cursors outlive it in the tracker.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use confab_proto::{
+    conversations::v1::ConversationCursor,
+    realtime::v1::{
+        Call, ConnectRequest, ConnectResponse, Goodbye, Result as CallResult, Watch,
+        connect_request, connect_response::Frame, result::Outcome,
+    },
+};
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use prost_types::Any;
+use tokio::sync::{mpsc, oneshot};
+use tonic::{Status, Streaming};
+
+use super::{
+    gaps,
+    handle::{Order, Queued},
+    supervisor::{Opened, Supervisor},
+    tracker::{Item, PageRequest, Step},
+    update::{INBOX, Topic, Update},
+    verdict::End,
+};
+use crate::{error::Error, runtime};
+
+/// Pages of gaps that are asked for at once.
+const PAGES: usize = 4;
+/// Frames that wait for the network before orders wait.
+const OUTGOING: usize = 64;
+/// Calls without an answer before those that nobody waits for are forgotten.
+const CALLS: usize = 256;
+/// How long the server has to take leave.
+const LEAVE: Duration = Duration::from_secs(2);
+/// The heartbeat interval of a server that does not tell it.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+type Paged = (PageRequest, Result<Vec<Item>, Error>);
+
+pub(super) struct Connection<'a> {
+    stream: &'a mut Supervisor,
+    opened: Opened,
+    outgoing: VecDeque<ConnectRequest>,
+    pages: FuturesUnordered<BoxFuture<'static, Paged>>,
+    pages_waiting: VecDeque<PageRequest>,
+    calls: HashMap<u64, oneshot::Sender<Result<Any, Error>>>,
+    last_call_id: u64,
+    heartbeat: Duration,
+    /// When the server was heard last, or reading began again.
+    heard: runtime::Instant,
+    reading: bool,
+    ack_at: Option<runtime::Instant>,
+}
+
+/// What a turn of the loop is about.
+enum Wake {
+    Closed,
+    Nothing,
+    Frame(Result<Option<Box<ConnectResponse>>, Status>),
+    Page(Paged),
+    Order(Option<Order>),
+    Stored,
+    AckDue,
+    Silence,
+}
+
+impl<'a> Connection<'a> {
+    pub(super) fn new(stream: &'a mut Supervisor, opened: Opened) -> Self {
+        let interval = opened.welcome.heartbeat_interval;
+        let heartbeat = interval.and_then(|interval| Duration::try_from(interval).ok());
+        Self {
+            stream,
+            opened,
+            outgoing: VecDeque::new(),
+            pages: FuturesUnordered::new(),
+            pages_waiting: VecDeque::new(),
+            calls: HashMap::new(),
+            last_call_id: 0,
+            heartbeat: heartbeat.filter(|interval| !interval.is_zero()).unwrap_or(HEARTBEAT),
+            heard: runtime::now(),
+            reading: true,
+            ack_at: None,
+        }
+    }
+
+    /// Serves the connection until it ends. `adopt`: what the session watches is
+    /// news to this stream.
+    pub(super) async fn run(mut self, adopt: bool) -> End {
+        if let Err(error) = self.begin(adopt) {
+            return End::lost(error);
+        }
+        let end = loop {
+            if let Err(end) = self.turn().await {
+                break end;
+            }
+        };
+        if matches!(end, End::Closed) {
+            self.leave().await;
+        }
+        let error = match &end {
+            End::Closed => Error::Closed,
+            End::Lost { .. } => Error::Transport("the stream broke".to_owned()),
+        };
+        for (_, answer) in self.calls.drain() {
+            // Whoever asked may have stopped waiting; then there is nobody to tell.
+            let _ = answer.send(Err(error.clone()));
+        }
+        end
+    }
+
+    /// Brings the server's idea of what is watched and ours together.
+    fn begin(&mut self, adopt: bool) -> Result<(), Error> {
+        let stream = &mut *self.stream;
+        if !self.opened.by_session {
+            if !stream.tracker.is_watched(INBOX) {
+                let cursor = self.opened.welcome.head_inbox_seq;
+                let epoch = stream.shared.watch(INBOX, cursor)?;
+                stream.tracker.watch(INBOX, cursor, epoch);
+            }
+            return Ok(());
+        }
+        let known = stream.tracker.is_watched(INBOX);
+        let inbox_epoch = if known { 0 } else { stream.shared.watch(INBOX, 0)? };
+        stream.tracker.resume_somewhere(INBOX, inbox_epoch);
+        let watching = std::mem::take(&mut self.opened.welcome.watching);
+        let mut change = Watch::default();
+        let ours = stream.tracker.cursors();
+        let unknown = |cursor: &ConversationCursor| {
+            watching.iter().all(|known| known.conversation_id != cursor.conversation_id)
+        };
+        change.add.extend(ours.into_iter().filter(unknown));
+        for ConversationCursor { conversation_id, seq } in watching {
+            if stream.tracker.is_watched(&conversation_id) {
+                stream.shared.server_knows(&conversation_id, seq);
+                if let Some(seq) = stream.tracker.resume_at(&conversation_id, seq) {
+                    change.add.push(ConversationCursor { conversation_id, seq });
+                }
+            } else if adopt {
+                let epoch = stream.shared.watch(&conversation_id, seq)?;
+                stream.tracker.watch(&conversation_id, seq, epoch);
+            } else {
+                change.remove.push(conversation_id);
+            }
+        }
+        if change != Watch::default() {
+            self.send(connect_request::Frame::Watch(change));
+        }
+        Ok(())
+    }
+
+    async fn turn(&mut self) -> Result<(), End> {
+        self.start_pages();
+        self.note_reading();
+        match self.wake().await {
+            Wake::Closed | Wake::Order(None) => Err(End::Closed),
+            Wake::Nothing => Ok(()),
+            Wake::Frame(Ok(Some(response))) => {
+                self.heard = runtime::now();
+                self.take_frame(*response)
+            }
+            Wake::Frame(Ok(None)) => {
+                Err(End::lost(Error::Transport("the server ended the stream".to_owned())))
+            }
+            Wake::Frame(Err(status)) => Err(End::lost(status.into())),
+            Wake::Page((request, page)) => self.take_page(&request, page),
+            Wake::Order(Some(order)) => {
+                self.take_order(order);
+                Ok(())
+            }
+            Wake::Stored => {
+                self.ack_at = Some(runtime::now() + self.stream.options.ack_interval);
+                Ok(())
+            }
+            Wake::AckDue => {
+                self.ack_at = None;
+                self.send_ack();
+                Ok(())
+            }
+            Wake::Silence => {
+                Err(End::lost(Error::Transport("nothing was heard for two heartbeats".to_owned())))
+            }
+        }
+    }
+
+    /// In this order: what was received goes on first, and silence is noticed only
+    /// when there is nothing to read.
+    async fn wake(&mut self) -> Wake {
+        let stream = &mut *self.stream;
+        let silence_at = self.heard + self.heartbeat * 2;
+        tokio::select! {
+            biased;
+            () = stream.updates.closed() => Wake::Closed,
+            permit = stream.updates.reserve(), if !stream.outbox.is_empty() => {
+                let Ok(permit) = permit else { return Wake::Closed };
+                if let Some(queued) = stream.outbox.pop_front() {
+                    permit.send(Ok(queued));
+                }
+                Wake::Nothing
+            }
+            permit = self.opened.out.reserve(), if !self.outgoing.is_empty() => {
+                match permit {
+                    Ok(permit) => if let Some(frame) = self.outgoing.pop_front() {
+                        permit.send(frame);
+                    },
+                    // The request side is gone; the response side says why.
+                    Err(_) => self.outgoing.clear(),
+                }
+                Wake::Nothing
+            }
+            () = until(self.ack_at), if self.ack_at.is_some() => Wake::AckDue,
+            () = stream.shared.something_stored(), if self.ack_at.is_none() => Wake::Stored,
+            order = stream.orders.recv(), if self.outgoing.len() < OUTGOING => Wake::Order(order),
+            Some(page) = self.pages.next(), if stream.outbox.is_empty() => Wake::Page(page),
+            frame = self.opened.frames.message(), if self.reading => {
+                Wake::Frame(frame.map(|frame| frame.map(Box::new)))
+            }
+            () = runtime::sleep_until(silence_at), if self.reading => Wake::Silence,
+        }
+    }
+
+    /// Nothing is read while the application does not read, or too much waits
+    /// behind gaps. That time does not count as the server's silence.
+    fn note_reading(&mut self) {
+        let reading = self.stream.outbox.is_empty() && !self.stream.tracker.is_full();
+        if reading && !self.reading {
+            self.heard = runtime::now();
+        }
+        self.reading = reading;
+    }
+
+    fn start_pages(&mut self) {
+        while self.pages.len() < PAGES
+            && let Some(request) = self.pages_waiting.pop_front()
+        {
+            let client = self.stream.client.clone();
+            self.pages.push(Box::pin(async move {
+                let page = gaps::page(&client, &request).await;
+                (request, page)
+            }));
+        }
+    }
+
+    fn take_frame(&mut self, response: ConnectResponse) -> Result<(), End> {
+        // A frame of a kind that this client does not know is passed over.
+        let Some(frame) = response.frame else { return Ok(()) };
+        let (topic, item) = match frame {
+            Frame::Event(event) => {
+                self.stream.client.note_head(&event.conversation_id, event.seq);
+                (event.conversation_id.clone(), Item::Event(Box::new(event)))
+            }
+            Frame::Inbox(event) => (INBOX.to_owned(), Item::Inbox(Box::new(event))),
+            Frame::Gap(gap) => {
+                self.stream.client.note_head(&gap.conversation_id, gap.to_seq);
+                (gap.conversation_id, Item::Gap { from: gap.from_seq, to: gap.to_seq })
+            }
+            Frame::Synced(synced) => (synced.conversation_id, Item::Synced { seq: synced.seq }),
+            Frame::WatchEnded(ended) => {
+                let reason = Error::from_failure(&ended.failure.unwrap_or_default());
+                (ended.conversation_id, Item::Ended(reason))
+            }
+            Frame::Goodbye(goodbye) => return Err(farewell(&goodbye)),
+            other => return self.take_other(other),
+        };
+        let steps = self.stream.tracker.accept(&topic, item).map_err(End::lost)?;
+        self.stream.shared.set_duplicates(self.stream.tracker.duplicates());
+        self.take_steps(&topic, steps);
+        Ok(())
+    }
+
+    /// Frames that move no cursor.
+    fn take_other(&mut self, frame: Frame) -> Result<(), End> {
+        match frame {
+            Frame::Head(head) => {
+                self.stream.client.note_head(&head.conversation_id, head.seq);
+                self.stream.emit(Update::Head(Box::new(head)));
+            }
+            Frame::Receipt(moved) => {
+                let conversation_id = moved.conversation_id;
+                let receipt = moved.receipt.unwrap_or_default();
+                self.stream.emit(Update::Receipt { conversation_id, receipt });
+            }
+            Frame::Result(result) => self.take_result(result),
+            Frame::Welcome(_) => {
+                return Err(End::lost(Error::Protocol("a second welcome".to_owned())));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_result(&mut self, result: CallResult) {
+        let Some(answer) = self.calls.remove(&result.call_id) else { return };
+        let outcome = match result.outcome {
+            Some(Outcome::Response(response)) => Ok(response),
+            Some(Outcome::Failure(failure)) => Err(Error::from_failure(&failure)),
+            None => Err(Error::Protocol("a result without an outcome".to_owned())),
+        };
+        // Whoever asked may have stopped waiting; then there is nobody to tell.
+        let _ = answer.send(outcome);
+    }
+
+    fn take_page(
+        &mut self,
+        request: &PageRequest,
+        page: Result<Vec<Item>, Error>,
+    ) -> Result<(), End> {
+        let topic = request.topic.as_str();
+        let page = match page {
+            Ok(page) => page,
+            Err(reason @ Error::Refused(_)) if !reason.is_retryable() && topic != INBOX => {
+                let remove = vec![topic.to_owned()];
+                self.send(connect_request::Frame::Watch(Watch { remove, ..Watch::default() }));
+                let steps = self.stream.tracker.end(request, reason);
+                self.take_steps(topic, steps);
+                return Ok(());
+            }
+            Err(error) => return Err(End::lost(error)),
+        };
+        let steps = self.stream.tracker.fill(request, page).map_err(End::lost)?;
+        self.take_steps(topic, steps);
+        Ok(())
+    }
+
+    fn take_steps(&mut self, topic: &str, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Page(request) => self.pages_waiting.push_back(request),
+                Step::Emit { epoch, update } => {
+                    self.stream.made_progress();
+                    let watch = Some((Topic::from(topic), epoch));
+                    self.stream.outbox.push_back(Queued { watch, update });
+                }
+            }
+        }
+    }
+
+    fn take_order(&mut self, order: Order) {
+        match order {
+            Order::Watch { topic, cursor, epoch } => {
+                self.stream.tracker.watch(&topic, cursor, epoch);
+                let add = vec![ConversationCursor { conversation_id: topic, seq: cursor }];
+                self.send(connect_request::Frame::Watch(Watch { add, ..Watch::default() }));
+            }
+            Order::Unwatch { topic } => {
+                self.stream.tracker.unwatch(&topic);
+                let remove = vec![topic];
+                self.send(connect_request::Frame::Watch(Watch { remove, ..Watch::default() }));
+            }
+            Order::Call { request, timeout, answer } => {
+                if self.calls.len() >= CALLS {
+                    self.calls.retain(|_, answer| !answer.is_closed());
+                }
+                self.last_call_id += 1;
+                let call_id = self.last_call_id;
+                self.calls.insert(call_id, answer);
+                let timeout = prost_types::Duration::try_from(timeout).ok();
+                let request = Some(request);
+                self.send(connect_request::Frame::Call(Call { call_id, request, timeout }));
+            }
+        }
+    }
+
+    fn send_ack(&mut self) {
+        if let Some(ack) = self.stream.shared.take_ack() {
+            self.send(connect_request::Frame::Ack(ack));
+        }
+    }
+
+    fn send(&mut self, frame: connect_request::Frame) {
+        self.outgoing.push_back(ConnectRequest { frame: Some(frame) });
+    }
+
+    /// Says what is stored, ends the request side, and waits for the server's end.
+    async fn leave(&mut self) {
+        self.send_ack();
+        let (out, _) = mpsc::channel(1);
+        let out = std::mem::replace(&mut self.opened.out, out);
+        let outgoing = std::mem::take(&mut self.outgoing);
+        let frames: &mut Streaming<ConnectResponse> = &mut self.opened.frames;
+        let farewell = async move {
+            for frame in outgoing {
+                if out.send(frame).await.is_err() {
+                    return;
+                }
+            }
+            drop(out);
+            while let Ok(Some(_)) = frames.message().await {}
+        };
+        if runtime::timeout(LEAVE, farewell).await.is_err() {
+            tracing::debug!("the server did not end the stream in time");
+        }
+    }
+}
+
+async fn until(deadline: Option<runtime::Instant>) {
+    if let Some(deadline) = deadline {
+        runtime::sleep_until(deadline).await;
+    }
+}
+
+/// The end that a goodbye announces.
+pub(super) fn farewell(goodbye: &Goodbye) -> End {
+    let reason = Error::from_failure(&goodbye.failure.clone().unwrap_or_default());
+    let retry_after = goodbye.retry_after.and_then(|delay| Duration::try_from(delay).ok());
+    End::Lost { reason, retry_after }
+}
