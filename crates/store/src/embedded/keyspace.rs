@@ -1,7 +1,10 @@
 //! A named set of rows, ordered by key. Reads only: writes go through
 //! [`Engine::transact`](super::Engine::transact).
 
-use std::{ops::RangeBounds, sync::Arc};
+use std::{
+    ops::{Bound, RangeBounds},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
@@ -130,4 +133,21 @@ pub(super) fn take_rows(
 pub(super) fn read_row(row: fjall::Guard) -> Result<Row, StoreError> {
     let (key, value) = row.into_inner().map_err(|error| StoreError::from_read(&error))?;
     Ok((key.into(), value.into()))
+}
+
+pub(super) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
+pub(super) fn borrow<'a, K: AsRef<[u8]> + 'a>(range: &'a impl RangeBounds<K>) -> Bounds<'a> {
+    let (from, to) = (range.start_bound(), range.end_bound());
+    (from.map(AsRef::as_ref), to.map(AsRef::as_ref))
+}
+
+/// Whether no key can lie in the range; its start may also be above its end.
+pub(super) fn is_empty(bounds: Bounds<'_>) -> bool {
+    match bounds {
+        (Bound::Included(from), Bound::Included(to)) => from > to,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Excluded(to))
+        | (Bound::Excluded(from), Bound::Included(to)) => from >= to,
+        _ => false,
+    }
 }

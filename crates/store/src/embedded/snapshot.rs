@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fjall::Readable;
 
 use super::{
-    keyspace::{Direction, Keyspace, Row, take_rows},
+    keyspace::{Direction, Keyspace, Row, borrow, is_empty, take_rows},
     shared::Shared,
 };
 use crate::StoreError;
@@ -52,7 +52,12 @@ impl Snapshot {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
         self.check(keyspace)?;
-        take_rows(self.view.range(keyspace.tree(), range), direction, limit)
+        let bounds = borrow(&range);
+        if is_empty(bounds) {
+            return Ok(Vec::new());
+        }
+        let rows = self.view.range::<&[u8], _>(keyspace.tree(), bounds);
+        take_rows(rows, direction, limit)
     }
 
     /// At most `limit` rows whose keys begin with the prefix, from the first or the last.

@@ -1,16 +1,12 @@
 //! What a transaction sees and does: reads through its own writes, then those of
 //! its group, then the database. It decides nothing about durability.
 
-use std::{
-    collections::BTreeMap,
-    ops::{Bound, RangeBounds},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, ops::RangeBounds, sync::Arc};
 
 use bytes::Bytes;
 
 use super::{
-    keyspace::{Direction, Keyspace, Row, read_row},
+    keyspace::{Direction, Keyspace, Row, borrow, is_empty, read_row},
     shared::Shared,
     writes::{Change, Writes},
 };
@@ -68,7 +64,7 @@ impl<'a> Transaction<'a> {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
         keyspace.assert_of(self.shared);
-        let bounds = (range.start_bound().map(AsRef::as_ref), range.end_bound().map(AsRef::as_ref));
+        let bounds = borrow(&range);
         if is_empty(bounds) {
             return Ok(Vec::new());
         }
@@ -152,15 +148,6 @@ impl<'a> Transaction<'a> {
             None if self.discarded => Ok(Writes::default()),
             None => Ok(self.own),
         }
-    }
-}
-
-fn is_empty(bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> bool {
-    match bounds {
-        (Bound::Included(from), Bound::Included(to)) => from > to,
-        (Bound::Included(from) | Bound::Excluded(from), Bound::Excluded(to))
-        | (Bound::Excluded(from), Bound::Included(to)) => from >= to,
-        _ => false,
     }
 }
 

@@ -1,11 +1,11 @@
 //! Rows written but not yet committed: of one transaction, or of a group.
 //! Later writes of a key replace earlier ones. It never touches the database.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::keyspace::Keyspace;
+use super::keyspace::{Bounds, Keyspace};
 
 /// A value, or `None` for a removed row.
 pub(super) type Change = Option<Bytes>;
@@ -48,7 +48,7 @@ impl Writes {
     pub(super) fn range<'a>(
         &'a self,
         keyspace: &Keyspace,
-        range: (Bound<&[u8]>, Bound<&[u8]>),
+        range: Bounds<'_>,
     ) -> impl Iterator<Item = (&'a Bytes, &'a Change)> + use<'a> {
         let table = self.tables.get(keyspace.name());
         table.map(|table| table.rows.range::<[u8], _>(range)).into_iter().flatten()

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc,
@@ -10,7 +11,7 @@ use std::{
 
 use confab_store::{
     StoreError,
-    embedded::{Direction, Engine, Keyspace, Options},
+    embedded::{Direction, Engine, Keyspace, Options, Row},
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tempfile::TempDir;
@@ -212,6 +213,7 @@ async fn reads_in_a_transaction_merge_all_that_came_before() {
         });
         tokio::task::yield_now().await;
         let own = changes(&mut random, &mut model);
+        let (all, in_transaction) = (rows.clone(), model.clone());
         let reads = tokio::spawn(engine.transact(move |transaction| {
             for (key, value) in own {
                 match value {
@@ -219,28 +221,38 @@ async fn reads_in_a_transaction_merge_all_that_came_before() {
                     None => transaction.remove(&rows, [key]),
                 }
             }
-            for _ in 0..50 {
-                let (from, to) = (random.random_range(0..40), random.random_range(0..40_u8));
-                let limit = random.random_range(0..12);
-                let found = transaction.range(&rows, [from]..[to], Direction::Forward, limit);
-                let mut expected = between(&model, from, to);
-                expected.truncate(limit);
-                assert_eq!(plain(found), expected, "seed {seed}");
-                let found = transaction.range(&rows, [from]..[to], Direction::Backward, limit);
-                let mut expected = between(&model, from, to);
-                expected.reverse();
-                expected.truncate(limit);
-                assert_eq!(plain(found), expected, "seed {seed}");
-            }
+            assert_agrees(seed, &in_transaction, |range, direction, limit| {
+                transaction.range(&rows, range, direction, limit)
+            });
             let last = transaction.last_under_prefix(&rows, "").expect("a read");
             let last = last.map(|(key, value)| (key[0], value[0]));
-            assert_eq!(last, model.last_key_value().map(|(k, v)| (*k, *v)));
+            assert_eq!(last, in_transaction.last_key_value().map(|(k, v)| (*k, *v)));
         }));
         tokio::task::yield_now().await;
         release.send(()).expect("the committer waits");
         held.await.expect("the holder ends");
         grouped.await.expect("the writer ends");
         reads.await.expect("a task").expect("the reads agree");
+        assert_agrees(seed, &model, |range, direction, limit| all.range(range, direction, limit));
+    }
+}
+
+/// Compares reads of drawn ranges, inverted ones too, with the model.
+fn assert_agrees(
+    seed: u64,
+    model: &BTreeMap<u8, u8>,
+    mut read: impl FnMut(Range<[u8; 1]>, Direction, usize) -> Result<Vec<Row>, StoreError>,
+) {
+    let mut random = SmallRng::seed_from_u64(seed);
+    for _ in 0..50 {
+        let (from, to) = (random.random_range(0..40), random.random_range(0..40));
+        let limit = random.random_range(0..12);
+        let mut expected = between(model, from, to);
+        for direction in [Direction::Forward, Direction::Backward] {
+            let found = plain(read([from]..[to], direction, limit));
+            assert_eq!(found, expected[..limit.min(expected.len())], "seed {seed}");
+            expected.reverse();
+        }
     }
 }
 
@@ -276,7 +288,7 @@ fn between(model: &BTreeMap<u8, u8>, from: u8, to: u8) -> Vec<(u8, u8)> {
     inside.map(|(key, value)| (*key, *value)).collect()
 }
 
-fn plain(rows: Result<Vec<confab_store::embedded::Row>, StoreError>) -> Vec<(u8, u8)> {
+fn plain(rows: Result<Vec<Row>, StoreError>) -> Vec<(u8, u8)> {
     let rows = rows.expect("a read");
     rows.iter().map(|(key, value)| (key[0], value[0])).collect()
 }
