@@ -1,1 +1,4 @@
-//! Placeholder.
+//! What the tests of the whole need: the model of the log, and helpers that run
+//! Confab as its users do. Never part of a release.
+
+pub mod model;

@@ -1,0 +1,73 @@
+//! One node: the real appender, and the I/O that it has under way. What the
+//! appender knows is its own affair; nothing here looks into it.
+
+use confab_log::{
+    Appender, Seq,
+    appender::{Done, Io, Options, Ticket},
+};
+
+use super::store::Write;
+
+/// One try of an ask, sent to a node and not answered yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Try {
+    /// The node's name for it.
+    pub ticket: Ticket,
+    /// Which ask.
+    pub ask: usize,
+    /// 1 for the first.
+    pub number: u8,
+    /// The log's head when it arrived.
+    pub arrived: Seq,
+    /// The newest event that anybody had been told of by then.
+    pub acked: Seq,
+}
+
+/// Names tries: an ask and the bits of its tries.
+pub type Tries = Vec<(usize, u8)>;
+
+/// The bit of a try.
+pub fn bit(number: u8) -> u8 {
+    1 << (number - 1)
+}
+
+/// An I/O under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Flight {
+    /// What the appender asked for.
+    pub io: Io,
+    /// Writes that have not landed yet, the next one first.
+    pub parts: Vec<Write>,
+    /// What came out, on its way to the node.
+    pub result: Option<Done>,
+    /// The tries whose events an append carries.
+    pub tries: Tries,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Node {
+    /// The code under test.
+    pub appender: Appender,
+    /// The I/O under way.
+    pub flight: Option<Flight>,
+    /// What it owes an answer.
+    pub tries: Vec<Try>,
+    /// Which of the scenario's two clocks it has.
+    pub clock: usize,
+    /// The newest event it published since it last forgot what it knew.
+    pub published: Option<Seq>,
+}
+
+impl Node {
+    /// Cold, and free.
+    pub fn cold(options: &Options) -> Self {
+        Self {
+            appender: Appender::new(options.clone()),
+            flight: None,
+            tries: Vec::new(),
+            clock: 0,
+            published: None,
+        }
+    }
+}
