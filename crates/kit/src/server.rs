@@ -9,13 +9,15 @@
 mod connection;
 mod registry;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::server::conn::http1;
+use futures_util::FutureExt as _;
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Config, Limits},
@@ -31,6 +33,8 @@ use registry::Registry;
 const RESERVED_FILES: u64 = 512;
 /// After a failed accept: most often there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// An operator's request must have come by then.
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -106,17 +110,18 @@ impl Server {
             );
             connections.spawn_named("acceptor", acceptor.run(listener));
         }
-        let ops_over = TaskTracker::new();
-        ops_over
-            .spawn_named("ops", serve_ops(self.ops, services.health.clone(), lifecycle.clone()));
+        let ops = TaskTracker::new();
+        let ops_end = CancellationToken::new();
+        let serving = serve_ops(self.ops, services.health.clone(), ops_end.clone());
+        ops.spawn_named("ops", serving);
         lifecycle.draining().await;
         services.health.set_not_ready().await;
         connections.close();
         connections.wait().await;
-        // Nothing is left to wait for: whoever waits for the stop may go on.
-        lifecycle.stop();
-        ops_over.close();
-        ops_over.wait().await;
+        // Operators got to see the drain; now nothing is left to see.
+        ops_end.cancel();
+        ops.close();
+        ops.wait().await;
     }
 }
 
@@ -173,32 +178,30 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// Serves operators until the hard stop: they want to see the drain.
-async fn serve_ops(listener: TcpListener, health: Health, lifecycle: Lifecycle) {
+/// Serves operators to the end of the drain.
+async fn serve_ops(listener: TcpListener, health: Health, end: CancellationToken) {
     loop {
         let stream = tokio::select! {
             stream = accept(&listener) => stream,
-            () = lifecycle.stopped() => return,
+            () = end.cancelled() => return,
         };
-        let (health, lifecycle) = (health.clone(), lifecycle.clone());
-        task::spawn("ops connection", async move {
-            let service = hyper::service::service_fn(move |request| {
-                let health = health.clone();
-                async move { Ok::<_, std::convert::Infallible>(health::answer(&health, &request).await) }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(Duration::from_secs(10))
-                .serve_connection(TokioIo::new(stream), service);
-            tokio::select! {
-                outcome = connection => {
-                    if let Err(error) = outcome {
-                        tracing::debug!(%error, "operations connection broke");
-                    }
-                }
-                () = lifecycle.stopped() => {}
-            }
-        });
+        let serving = serve_operator(stream, health.clone());
+        task::spawn("ops connection", end.clone().run_until_cancelled_owned(serving).map(drop));
+    }
+}
+
+async fn serve_operator(stream: TcpStream, health: Health) {
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let health = health.clone();
+        async move { Ok::<_, Infallible>(health::answer(&health, &request).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(OPERATOR_PATIENCE)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "operations connection broke");
     }
 }
 

@@ -7,6 +7,7 @@ use super::*;
 
 const EC_PUBLIC: &str = include_str!("../identity/testdata/ec-public.pem");
 
+#[expect(clippy::result_large_err, reason = "figment's own error in figment's own closure")]
 /// Runs with a TOML file and environment variables of its own.
 fn load(
     toml: &str,

@@ -89,7 +89,7 @@ impl Acceptor {
         let grace = async {
             // While draining, open calls have until the hard stop.
             if cause == "draining" {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             tokio::time::sleep(LAST_WORDS).await;
         };
@@ -106,7 +106,7 @@ impl Acceptor {
         let patience = Duration::from_secs(self.limits.unauthenticated_idle_seconds);
         tokio::time::sleep(patience).await;
         if entry.proof.is_proven() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
