@@ -1,1 +1,73 @@
-//! Placeholder.
+//! Conversations: what there is, what describes it, and each user's list.
+//!
+//! It owns the conversation rows, which the log's effects write. It calls the
+//! log (`Append`, `Observe`, `Heads`) and participants (`ListMemberships`). It
+//! never decides what a command may do, and keeps no order of activity: lists
+//! are sorted from the logs' heads when they are asked for.
+
+mod convert;
+pub mod domain;
+mod error;
+mod handler;
+mod peers;
+pub mod store;
+
+use std::sync::Arc;
+
+use confab_kit::{admission::Admission, channel::Channel, page_token::Sealer};
+use confab_proto::{
+    conversations::v1::{
+        conversation_rows_service_server::ConversationRowsServiceServer,
+        conversations_service_server::ConversationsServiceServer,
+    },
+    messages::v1::log_service_client::LogServiceClient,
+    participants::v1::member_rows_service_client::MemberRowsServiceClient,
+};
+
+pub use error::Error;
+pub use handler::{mesh::Mesh, public::Public};
+pub use store::{ConversationStore, EmbeddedStore};
+
+/// What the service is made of.
+pub struct Options<S> {
+    /// The conversations' rows.
+    pub store: S,
+    /// The log, over a channel with the mesh credential.
+    pub log: LogServiceClient<Channel>,
+    /// Where users are, over a channel with the mesh credential.
+    pub members: MemberRowsServiceClient<Channel>,
+    /// Who may do what.
+    pub admission: Admission,
+    /// Signs page tokens; every node has the same key.
+    pub sealer: Sealer,
+}
+
+/// The service.
+pub struct Service<S> {
+    public: Arc<Public<S>>,
+    mesh: Arc<Mesh<S>>,
+}
+
+impl<S: ConversationStore> Service<S> {
+    /// Puts it together. It holds nothing that must be stopped.
+    pub fn new(options: Options<S>) -> Self {
+        let store = Arc::new(options.store);
+        let public = Public {
+            store: Arc::clone(&store),
+            peers: peers::Peers { log: options.log, members: options.members },
+            admission: options.admission,
+            sealer: options.sealer,
+        };
+        Self { public: Arc::new(public), mesh: Arc::new(Mesh { store }) }
+    }
+
+    /// What users call.
+    pub fn public(&self) -> ConversationsServiceServer<Public<S>> {
+        ConversationsServiceServer::from_arc(Arc::clone(&self.public))
+    }
+
+    /// What the mesh calls.
+    pub fn mesh(&self) -> ConversationRowsServiceServer<Mesh<S>> {
+        ConversationRowsServiceServer::from_arc(Arc::clone(&self.mesh))
+    }
+}

@@ -1,0 +1,166 @@
+//! The caller's list, and the comparison of heads. Both are made of answers of
+//! three services, read one after the other; what was read while the caller's
+//! membership changed is not shown, so that nobody sees past their leave.
+
+use std::collections::BTreeMap;
+
+use confab_kit::{admission::Admitted, clock, identity::Caller};
+use confab_log::{ConversationId, row::ConversationRow};
+use confab_proto::{
+    conversations::v1 as pb,
+    messages::v1::{HeadQuery, LogHead},
+    method::RpcRequest,
+};
+
+use super::public::Public;
+use crate::{
+    convert::rows,
+    domain::{Compare, Filter, List, Place},
+    error::Error,
+    peers::Memberships,
+    store::ConversationStore,
+};
+
+/// How often heads are asked for while memberships change under the question.
+const ROUNDS: usize = 3;
+
+/// A conversation's place in the list, and its head.
+type Placed = (Place, LogHead);
+
+impl<S: ConversationStore> Public<S> {
+    pub(crate) async fn list(
+        &self,
+        admitted: &Admitted<List>,
+    ) -> Result<pb::ListConversationsResponse, Error> {
+        let (caller, list) = (admitted.caller(), admitted.message());
+        let after = self.open_token(caller, list)?;
+        let before = self.peers.memberships(caller).await?;
+        let mut placed = self.placed(caller, &list.filter, &before).await?;
+        placed.retain(|(place, _)| after.as_ref().is_none_or(|after| place > after));
+        placed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let more = placed.len() > list.limit;
+        placed.truncate(list.limit);
+        let last = placed.last().filter(|_| more);
+        let token = last.map(|(place, _)| self.seal_token(caller, list, place));
+
+        // Rows once more, after the heads: each holds what its head promises.
+        let ids: Vec<ConversationId> =
+            placed.iter().map(|(place, _)| place.conversation.clone()).collect();
+        let mut rows = self.rows(caller, &ids, &list.filter).await?;
+        let now = self.peers.memberships(caller).await?;
+        let items = placed.into_iter().filter_map(|(Place { conversation: id, .. }, head)| {
+            let unmoved = before.get(&id) == now.get(&id);
+            let row = rows.remove(&id).filter(|_| unmoved)?;
+            Some(pb::ConversationListItem {
+                conversation: Some(rows::conversation_to_pb(&id, row)),
+                head: Some(rows::head_to_pb(head)),
+            })
+        });
+        Ok(pb::ListConversationsResponse {
+            conversations: items.collect(),
+            next_page_token: token.unwrap_or_default(),
+        })
+    }
+
+    /// Every conversation that the filter shows, with its place; unsorted.
+    async fn placed(
+        &self,
+        caller: &Caller,
+        filter: &Filter,
+        memberships: &Memberships,
+    ) -> Result<Vec<Placed>, Error> {
+        let active = memberships.iter().filter(|(_, membership)| membership.active);
+        let active: Vec<ConversationId> = active.map(|(id, _)| id.clone()).collect();
+        let shown = self.rows(caller, &active, filter).await?;
+        let queries: Vec<HeadQuery> = shown
+            .keys()
+            .map(|id| HeadQuery { conversation_id: id.as_str().to_owned(), ..Default::default() })
+            .collect();
+        let heads = self.peers.heads(caller, &queries).await?;
+        let placed = heads.into_iter().map(|(conversation, head)| {
+            let activity = head.activity_time.as_ref().and_then(clock::micros).unwrap_or(0);
+            (Place { activity, conversation }, head)
+        });
+        Ok(placed.collect())
+    }
+
+    async fn rows(
+        &self,
+        caller: &Caller,
+        ids: &[ConversationId],
+        filter: &Filter,
+    ) -> Result<BTreeMap<ConversationId, ConversationRow>, Error> {
+        let rows = self.store.rows(&caller.tenant, ids).await?;
+        Ok(rows.into_iter().filter(|(_, row)| filter.shows(row)).collect())
+    }
+
+    pub(crate) async fn compare(
+        &self,
+        admitted: &Admitted<Compare>,
+    ) -> Result<pb::CompareHeadsResponse, Error> {
+        let (caller, cursors) = (admitted.caller(), &admitted.message().cursors);
+        let mut memberships = self.peers.memberships(caller).await?;
+        for round in 1.. {
+            let queries: Vec<HeadQuery> = cursors
+                .iter()
+                .filter_map(|(id, seq)| {
+                    Some(HeadQuery {
+                        conversation_id: id.as_str().to_owned(),
+                        limit_seq: memberships.get(id)?.limit(),
+                        above_seq: *seq,
+                    })
+                })
+                .collect();
+            let mut heads = self.peers.heads(caller, &queries).await?;
+            let now = self.peers.memberships(caller).await?;
+            let asked = heads.len();
+            heads.retain(|(id, _)| memberships.get(id) == now.get(id));
+            if heads.len() == asked || round == ROUNDS {
+                let moved = heads.into_iter().map(|(_, head)| rows::head_to_pb(head)).collect();
+                return Ok(pb::CompareHeadsResponse { moved });
+            }
+            memberships = now;
+        }
+        Ok(pb::CompareHeadsResponse::default())
+    }
+
+    fn open_token(&self, caller: &Caller, list: &List) -> Result<Option<Place>, Error> {
+        if list.page_token.is_empty() {
+            return Ok(None);
+        }
+        let context = context(caller, list);
+        let context: Vec<&str> = context.iter().map(String::as_str).collect();
+        let payload = self.sealer.open(&context, &list.page_token)?;
+        // Only we seal tokens, so a wrong payload is a fault of ours.
+        let place = place(&payload).ok_or(Error::Contract("a page token that is ours and wrong"));
+        place.map(Some)
+    }
+
+    fn seal_token(&self, caller: &Caller, list: &List, place: &Place) -> String {
+        let context = context(caller, list);
+        let context: Vec<&str> = context.iter().map(String::as_str).collect();
+        let mut payload = place.activity.to_be_bytes().to_vec();
+        payload.extend(place.conversation.to_bytes());
+        self.sealer.seal(&context, &payload)
+    }
+}
+
+/// What a token is good for: this user and these filters, nothing else.
+fn context(caller: &Caller, list: &List) -> [String; 6] {
+    let kind = list.filter.kind.map_or(0, |kind| i32::from(rows::kind_to_pb(kind)));
+    [
+        pb::ListConversationsRequest::METHOD.path.to_owned(),
+        caller.tenant.as_str().to_owned(),
+        caller.user.as_str().to_owned(),
+        kind.to_string(),
+        list.filter.title.clone(),
+        list.filter.archived.to_string(),
+    ]
+}
+
+fn place(payload: &[u8]) -> Option<Place> {
+    let (activity, id) = payload.split_at_checked(8)?;
+    let activity = i64::from_be_bytes(activity.try_into().ok()?);
+    let conversation = ConversationId::from_bytes(id.try_into().ok()?);
+    Some(Place { activity, conversation })
+}

@@ -1,0 +1,82 @@
+//! Keys and values as bytes. A key begins with the tenant and its length, so
+//! that tenants cannot meet; a value begins with the version of its format.
+
+use confab_log::{ConversationId, TenantId, row::ConversationRow};
+use confab_store::StoreError;
+
+/// The format that this version writes, and the only one so far.
+const VERSION: u8 = 1;
+
+pub(super) fn key(tenant: &TenantId, conversation: &ConversationId) -> Vec<u8> {
+    let text = tenant.as_str().as_bytes();
+    let mut key = Vec::with_capacity(1 + text.len() + 16);
+    // Tenants' names have at most 64 bytes, see `confab_log::ids`.
+    key.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+    key.extend(text);
+    key.extend(conversation.to_bytes());
+    key
+}
+
+pub(super) fn encode(row: &ConversationRow) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    // Writing to a Vec cannot fail.
+    let _infallible = minicbor::encode(row, &mut bytes);
+    bytes
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<ConversationRow, StoreError> {
+    match bytes.split_first() {
+        Some((&VERSION, body)) => minicbor::decode(body)
+            .map_err(|error| StoreError::corrupt(format!("a row does not decode: {error}"))),
+        Some((version, _)) => {
+            Err(StoreError::corrupt(format!("a row has the unknown format {version}")))
+        }
+        None => Err(StoreError::corrupt("a row is empty")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use confab_log::{Digest, RequestId, UserId, event::Kind};
+
+    use super::*;
+
+    /// What version 1 wrote must be read for ever.
+    #[test]
+    fn format_1_stays_readable() {
+        let row = ConversationRow {
+            kind: Kind::Group,
+            title: "Tea".to_owned(),
+            description: "at five".to_owned(),
+            avatar_url: String::new(),
+            metadata: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+            creator: UserId::parse("ada").expect("a user"),
+            create_request_id: RequestId::parse("r-1").expect("a request id"),
+            create_digest: Digest([9; 16]),
+            participant_count: 3,
+            create_time: 1_700_000_000_000_000,
+            update_time: 1_700_000_000_000_001,
+            archive_time: None,
+            delete_time: Some(1_700_000_000_000_002),
+            version_seq: 4,
+            applied_seq: 6,
+        };
+        let written: String = encode(&row).iter().map(|byte| format!("{byte:02x}")).collect();
+        let fixture = concat!(
+            "018f82028063546561676174206669766560a1616b61766361646163722d318150090909",
+            "09090909090909090909090909031b00060a24181e40001b00060a24181e4001f61b0006",
+            "0a24181e40020406",
+        );
+        assert_eq!(written, fixture);
+        assert_eq!(decode(&encode(&row)).expect("a fixture decodes"), row);
+    }
+
+    #[test]
+    fn what_is_not_ours_is_corrupt() {
+        for bytes in [&[][..], &[2, 0], &[VERSION], &[VERSION, 0xFF]] {
+            assert!(matches!(decode(bytes), Err(StoreError::Corrupt { .. })), "{bytes:?}");
+        }
+    }
+}

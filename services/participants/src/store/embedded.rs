@@ -1,0 +1,291 @@
+//! The port on the embedded engine: four keyspaces, each key beginning with the
+//! tenant. It owns their keys and formats, and decides nothing: the guards are
+//! `confab_log::inbox` and [`newer`](crate::domain::newer).
+//!
+//! ```text
+//! participants_members        tenant, conversation, user   → MemberRow
+//! participants_inbox_entries  tenant, user, conversation   → Entry
+//! participants_inbox_events   tenant, user, inbox_seq      → InboxEvent
+//! participants_inbox_heads    tenant, user                 → the last inbox_seq
+//! ```
+
+mod format;
+
+use std::ops::Bound;
+
+use confab_log::{
+    ConversationId, Micros, Seq, TenantId, UserId,
+    inbox::{self, Change, Entry, InboxEffect},
+    mutant,
+    row::MemberRow,
+};
+use confab_store::{
+    StoreError,
+    embedded::{Direction, Engine, Keyspace, Snapshot, Transaction},
+};
+
+use super::MemberStore;
+use crate::domain::{Effects, Filter, InboxBody, InboxEvent, InboxPage, Memberships, newer};
+
+/// Rows read at once while a filter looks for the ones it shows.
+const SCAN: usize = 256;
+/// How far back the mutant that trusts an inbox's tail looks.
+const TAIL: usize = 16;
+
+/// Member rows and inboxes in a data folder.
+#[derive(Clone, Debug)]
+pub struct EmbeddedStore {
+    engine: Engine,
+    spaces: Spaces,
+}
+
+#[derive(Clone, Debug)]
+struct Spaces {
+    members: Keyspace,
+    entries: Keyspace,
+    events: Keyspace,
+    heads: Keyspace,
+}
+
+impl EmbeddedStore {
+    /// Opens its keyspaces; for the start-up.
+    pub fn open(engine: &Engine) -> Result<Self, StoreError> {
+        let spaces = Spaces {
+            members: engine.keyspace("participants_members")?,
+            entries: engine.keyspace("participants_inbox_entries")?,
+            events: engine.keyspace("participants_inbox_events")?,
+            heads: engine.keyspace("participants_inbox_heads")?,
+        };
+        Ok(Self { engine: engine.clone(), spaces })
+    }
+
+    /// A transaction that is given up when `work` fails.
+    async fn transact<R, F>(&self, work: F) -> Result<R, StoreError>
+    where
+        R: Send + 'static,
+        F: FnOnce(&Spaces, &mut Transaction<'_>) -> Result<R, StoreError> + Send + 'static,
+    {
+        let spaces = self.spaces.clone();
+        let run = move |transaction: &mut Transaction<'_>| {
+            let result = work(&spaces, transaction);
+            if result.is_err() {
+                transaction.discard();
+            }
+            result
+        };
+        self.engine.transact(run).await?
+    }
+
+    fn head(&self, snapshot: &Snapshot, inbox: &[u8]) -> Result<u64, StoreError> {
+        let head = snapshot.get(&self.spaces.heads, inbox)?;
+        head.map_or(Ok(0), |value| format::decode(&value))
+    }
+}
+
+impl MemberStore for EmbeddedStore {
+    async fn members(
+        &self,
+        tenant: &TenantId,
+        conversation: &ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<(UserId, MemberRow)>, StoreError> {
+        let snapshot = self.engine.snapshot();
+        let mut rows = Vec::with_capacity(users.len());
+        for user in users {
+            let key = format::member_key(tenant, conversation, user);
+            if let Some(value) = snapshot.get(&self.spaces.members, key)? {
+                rows.push((user.clone(), format::decode(&value)?));
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn roster(
+        &self,
+        tenant: &TenantId,
+        conversation: &ConversationId,
+        after: Option<&UserId>,
+        filter: Filter,
+        limit: usize,
+    ) -> Result<Vec<(UserId, MemberRow)>, StoreError> {
+        let prefix = format::conversation_key(tenant, conversation);
+        let end = format::after_prefix(&prefix);
+        let first = after.map(|user| format::member_key(tenant, conversation, user));
+        // No key is just the prefix, so "above it" is "from the first user".
+        let mut from = first.unwrap_or_else(|| prefix.clone());
+        let snapshot = self.engine.snapshot();
+        let mut shown = Vec::new();
+        while shown.len() < limit {
+            let range = (Bound::Excluded(from), Bound::Excluded(end.clone()));
+            let rows = snapshot.range(&self.spaces.members, range, Direction::Forward, SCAN)?;
+            for (key, value) in &rows {
+                let row: MemberRow = format::decode(value)?;
+                if shown.len() < limit && filter.shows(&row) {
+                    shown.push((format::user_of(&prefix, key)?, row));
+                }
+            }
+            match rows.last() {
+                Some((key, _)) if rows.len() == SCAN => from = key.to_vec(),
+                _ => break,
+            }
+        }
+        Ok(shown)
+    }
+
+    async fn apply(
+        &self,
+        tenant: &TenantId,
+        conversation: &ConversationId,
+        effects: Effects,
+    ) -> Result<Vec<(UserId, InboxEvent)>, StoreError> {
+        let (tenant, conversation) = (tenant.clone(), conversation.clone());
+        self.transact(move |spaces, transaction| {
+            for (user, row) in &effects.rows {
+                let key = format::member_key(&tenant, &conversation, user);
+                let stored = transaction.get(&spaces.members, &key)?;
+                let stored = stored.map(|value| format::decode(&value)).transpose()?;
+                if newer(stored.as_ref(), row) {
+                    transaction.put(&spaces.members, key, format::encode(row));
+                }
+            }
+            let mut taken = Vec::new();
+            for effect in &effects.inbox {
+                let mut inbox = Inbox { spaces, tenant: &tenant, user: &effect.user, transaction };
+                let event = inbox.take(&conversation, effects.seq, effects.time, effect)?;
+                taken.extend(event.map(|event| (effect.user.clone(), event)));
+            }
+            Ok(taken)
+        })
+        .await
+    }
+
+    async fn memberships(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Memberships, StoreError> {
+        let inbox = format::inbox_key(tenant, user);
+        let snapshot = self.engine.snapshot();
+        let head = self.head(&snapshot, &inbox)?;
+        let rows = snapshot.prefix(&self.spaces.entries, &inbox, Direction::Forward, usize::MAX)?;
+        let entries = rows.iter().map(|(key, value)| {
+            Ok((format::conversation_of(&inbox, key)?, format::decode(value)?))
+        });
+        Ok(Memberships { head, entries: entries.collect::<Result<_, StoreError>>()? })
+    }
+
+    async fn record_read(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        conversation: &ConversationId,
+        read_seq: Seq,
+        time: Micros,
+    ) -> Result<Option<InboxEvent>, StoreError> {
+        let (tenant, user, conversation) = (tenant.clone(), user.clone(), conversation.clone());
+        self.transact(move |spaces, transaction| {
+            let mut inbox = Inbox { spaces, tenant: &tenant, user: &user, transaction };
+            let Some(mut entry) = inbox.entry(&conversation)? else { return Ok(None) };
+            if !inbox::admit_read(&mut entry, read_seq) {
+                return Ok(None);
+            }
+            let body = InboxBody::Read { seq: read_seq };
+            inbox.append(&conversation, &entry, time, body).map(Some)
+        })
+        .await
+    }
+
+    async fn inbox(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        after: u64,
+        limit: usize,
+    ) -> Result<InboxPage, StoreError> {
+        let inbox = format::inbox_key(tenant, user);
+        let snapshot = self.engine.snapshot();
+        let head = self.head(&snapshot, &inbox)?;
+        if after >= head {
+            return Ok(InboxPage { head, events: Vec::new() });
+        }
+        let range = format::event_key(&inbox, after + 1)..=format::event_key(&inbox, head);
+        let rows = snapshot.range(&self.spaces.events, range, Direction::Forward, limit)?;
+        let events = rows.iter().map(|(_, value)| format::decode(value));
+        Ok(InboxPage { head, events: events.collect::<Result<_, StoreError>>()? })
+    }
+}
+
+/// One user's inbox inside a transaction.
+struct Inbox<'a, 'b> {
+    spaces: &'a Spaces,
+    tenant: &'a TenantId,
+    user: &'a UserId,
+    transaction: &'a mut Transaction<'b>,
+}
+
+impl Inbox<'_, '_> {
+    fn entry(&mut self, conversation: &ConversationId) -> Result<Option<Entry>, StoreError> {
+        let key = format::entry_key(self.tenant, self.user, conversation);
+        let value = self.transaction.get(&self.spaces.entries, key)?;
+        value.map(|value| format::decode(&value)).transpose()
+    }
+
+    /// Takes an effect, unless it or a later one was taken before.
+    fn take(
+        &mut self,
+        conversation: &ConversationId,
+        seq: Seq,
+        time: Micros,
+        effect: &InboxEffect,
+    ) -> Result<Option<InboxEvent>, StoreError> {
+        let mut entry = self.entry(conversation)?.unwrap_or_default();
+        let in_tail = mutant::is("inbox-tail-only") && self.in_tail(conversation, seq)?;
+        if !inbox::admit(&mut entry, seq, effect.change, in_tail) {
+            return Ok(None);
+        }
+        let body = match effect.change {
+            Change::Joined(role) => InboxBody::Joined { seq, role },
+            Change::Left => InboxBody::Left { seq },
+        };
+        self.append(conversation, &entry, time, body).map(Some)
+    }
+
+    /// The entry, the event and the head: all of them or nothing.
+    fn append(
+        &mut self,
+        conversation: &ConversationId,
+        entry: &Entry,
+        time: Micros,
+        body: InboxBody,
+    ) -> Result<InboxEvent, StoreError> {
+        let inbox = format::inbox_key(self.tenant, self.user);
+        let head = self.transaction.get(&self.spaces.heads, &inbox)?;
+        let head: u64 = head.map_or(Ok(0), |value| format::decode(&value))?;
+        let inbox_seq = head + 1;
+        let event = InboxEvent { inbox_seq, conversation: conversation.clone(), time, body };
+        let entry_key = format::entry_key(self.tenant, self.user, conversation);
+        self.transaction.put(&self.spaces.entries, entry_key, format::encode(entry));
+        let event_key = format::event_key(&inbox, inbox_seq);
+        self.transaction.put(&self.spaces.events, event_key, format::encode(&event));
+        self.transaction.put(&self.spaces.heads, inbox, format::encode(&inbox_seq));
+        Ok(event)
+    }
+
+    /// Whether one of the newest events is this effect. Only a mutant asks.
+    fn in_tail(&mut self, conversation: &ConversationId, effect: Seq) -> Result<bool, StoreError> {
+        let inbox = format::inbox_key(self.tenant, self.user);
+        let rows =
+            self.transaction.prefix(&self.spaces.events, inbox, Direction::Backward, TAIL)?;
+        for (_, value) in &rows {
+            let event: InboxEvent = format::decode(value)?;
+            let same = match event.body {
+                InboxBody::Joined { seq, .. } | InboxBody::Left { seq } => seq == effect,
+                InboxBody::Read { .. } => false,
+            };
+            if same && event.conversation == *conversation {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,168 @@
+//! Keys and values as bytes. Every key begins with the tenant and its length,
+//! so that no tenant's keys can be a part of another's range. Every value
+//! begins with the version of its format.
+
+use confab_log::{ConversationId, TenantId, UserId, mutant};
+use confab_store::StoreError;
+use minicbor::{Decode, Encode};
+
+/// The format that this version writes, and the only one so far.
+const VERSION: u8 = 1;
+
+pub(super) fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    // Writing to a Vec cannot fail.
+    let _infallible = minicbor::encode(value, &mut bytes);
+    bytes
+}
+
+pub(super) fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, StoreError> {
+    match bytes.split_first() {
+        Some((&VERSION, body)) => minicbor::decode(body)
+            .map_err(|error| StoreError::corrupt(format!("a value does not decode: {error}"))),
+        Some((version, _)) => {
+            Err(StoreError::corrupt(format!("a value has the unknown format {version}")))
+        }
+        None => Err(StoreError::corrupt("a value is empty")),
+    }
+}
+
+pub(super) fn conversation_key(tenant: &TenantId, conversation: &ConversationId) -> Vec<u8> {
+    let mut key = tenant_key(tenant);
+    key.extend(conversation.to_bytes());
+    key
+}
+
+pub(super) fn member_key(
+    tenant: &TenantId,
+    conversation: &ConversationId,
+    user: &UserId,
+) -> Vec<u8> {
+    // The user is the rest of the key and needs no length: rows of one
+    // conversation are in the order of the users' ids.
+    let mut key = conversation_key(tenant, conversation);
+    key.extend(user.as_str().as_bytes());
+    key
+}
+
+pub(super) fn inbox_key(tenant: &TenantId, user: &UserId) -> Vec<u8> {
+    let mut key = tenant_key(tenant);
+    push_text(&mut key, user.as_str());
+    key
+}
+
+pub(super) fn entry_key(
+    tenant: &TenantId,
+    user: &UserId,
+    conversation: &ConversationId,
+) -> Vec<u8> {
+    let mut key = inbox_key(tenant, user);
+    key.extend(conversation.to_bytes());
+    key
+}
+
+pub(super) fn event_key(inbox: &[u8], inbox_seq: u64) -> Vec<u8> {
+    let mut key = inbox.to_vec();
+    key.extend(inbox_seq.to_be_bytes());
+    key
+}
+
+/// The first key above every key that begins with the prefix: for prefixes
+/// that end in a conversation, before users, whose bytes are all below 0xFF.
+pub(super) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
+    let mut key = prefix.to_vec();
+    key.push(0xFF);
+    key
+}
+
+pub(super) fn user_of(prefix: &[u8], key: &[u8]) -> Result<UserId, StoreError> {
+    let text = key.strip_prefix(prefix).and_then(|rest| std::str::from_utf8(rest).ok());
+    let user = text.and_then(|text| UserId::parse(text).ok());
+    user.ok_or_else(|| StoreError::corrupt("a member's key names no user"))
+}
+
+pub(super) fn conversation_of(prefix: &[u8], key: &[u8]) -> Result<ConversationId, StoreError> {
+    let bytes = key.strip_prefix(prefix).and_then(|rest| rest.try_into().ok());
+    let id = bytes.map(ConversationId::from_bytes);
+    id.ok_or_else(|| StoreError::corrupt("an inbox entry's key names no conversation"))
+}
+
+fn tenant_key(tenant: &TenantId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(96);
+    let dropped = mutant::is("tenant-key-dropped");
+    push_text(&mut key, if dropped { "one-for-all" } else { tenant.as_str() });
+    key
+}
+
+fn push_text(key: &mut Vec<u8>, text: &str) {
+    // Names have at most 128 bytes, see `confab_log::ids`.
+    key.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+    key.extend(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use confab_log::{
+        event::Role,
+        inbox::Entry,
+        row::{Interval, MemberRow, Restriction},
+    };
+
+    use super::*;
+    use crate::domain::{InboxBody, InboxEvent};
+
+    /// What version 1 wrote must be read for ever.
+    fn fixture<T>(hex: &str, value: &T)
+    where
+        T: Encode<()> + for<'b> Decode<'b, ()> + PartialEq + Debug,
+    {
+        let written: String = encode(value).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(written, hex);
+        let bytes: Vec<u8> = (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("a fixture is hexadecimal"))
+            .collect();
+        assert_eq!(&decode::<T>(&bytes).expect("a fixture decodes"), value);
+    }
+
+    #[test]
+    fn format_1_stays_readable() {
+        let row = MemberRow {
+            role: Role::Admin,
+            intervals: vec![
+                Interval { join: 1, leave: Some(4) },
+                Interval { join: 9, leave: None },
+            ],
+            join_time: 1_700_000_000_000_000,
+            leave_time: None,
+            mute: Some(Restriction {
+                until: Some(5),
+                reason: "loud".to_owned(),
+                actor: UserId::parse("ada").expect("a user"),
+                time: 4,
+            }),
+            ban: None,
+            applied_seq: 12,
+        };
+        let entry = Entry { last_effect: 9, active: true, join_seq: 9, leave_seq: 0, read_seq: 11 };
+        let conversation = ConversationId::from_bytes([7; 16]);
+        let body = InboxBody::Joined { seq: 9, role: Role::Member };
+        let event = InboxEvent { inbox_seq: 3, conversation, time: 8, body };
+        fixture("01878202808282010481091b00060a24181e4000f68405646c6f75646361646104f60c", &row);
+        fixture("018509f509000b", &entry);
+        fixture(
+            "018403782030373037303730373037303730373037303730373037303730373037303730370882008209820180",
+            &event,
+        );
+    }
+
+    #[test]
+    fn what_is_not_ours_is_corrupt() {
+        for bytes in [&[][..], &[2, 0], &[VERSION], &[VERSION, 0xFF]] {
+            let decoded = decode::<Entry>(bytes);
+            assert!(matches!(decoded, Err(StoreError::Corrupt { .. })), "{bytes:?}");
+        }
+    }
+}
