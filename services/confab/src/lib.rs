@@ -1,1 +1,56 @@
-//! Placeholder.
+//! The one binary: it links the services together and gives them a command line.
+//!
+//! [`node`] puts a node together; each other module is a command. Nothing here
+//! decides anything about conversations.
+
+mod chat;
+mod cli;
+pub mod node;
+mod policies;
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+
+/// What a command ends with when it does not work.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("confab: {failure}");
+            let mut source = failure.source();
+            while let Some(cause) = source {
+                eprintln!("  because {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Serve(arguments) => block_on(serve::run(arguments)),
+        Command::Chat(arguments) => block_on(chat::run(arguments)),
+        Command::Token(arguments) => token::run(&arguments),
+        Command::Config(arguments) => {
+            print!("{}", arguments.load()?.to_toml()?);
+            Ok(())
+        }
+        Command::Policies => {
+            policies::print();
+            Ok(())
+        }
+    }
+}
+
+fn block_on(future: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+}

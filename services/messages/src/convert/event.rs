@@ -65,7 +65,6 @@ fn content_to_pb(content: &Content) -> pb::Content {
     pb::Content { text: content.text.clone(), attributes: content.attributes.clone() }
 }
 
-#[expect(clippy::too_many_lines, reason = "one arm for each kind of event, nothing else")]
 fn kind(id: &ConversationId, event: &Event, reacted: &[String]) -> Kind {
     match &event.body {
         EventBody::ConversationCreated(creation) => Kind::ConversationCreated(created(creation)),

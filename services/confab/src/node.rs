@@ -1,0 +1,238 @@
+//! One node: every service in one process, over the embedded store. Services
+//! meet here and nowhere else; between them are in-process channels that carry
+//! the same requests, credentials and deadlines as the network would.
+
+use std::{sync::Arc, time::Duration};
+
+use confab_kit::{
+    admission::Admission,
+    bus::Bus,
+    channel::Channel,
+    config::{Config, ConfigError},
+    health::{Health, Importance, ReflectionError},
+    layers::{LayerOptions, Port, layered},
+    lifecycle::Lifecycle,
+    page_token::Sealer,
+    policy::{self, PolicyError},
+    server::{Addresses, BindError, Server, Services},
+    task, telemetry,
+};
+use confab_log::appender;
+use confab_proto::{
+    messages::v1::log_service_client::LogServiceClient, method::METHODS,
+    participants::v1::member_rows_service_client::MemberRowsServiceClient,
+};
+use confab_store::{
+    OpenError, StoreError,
+    embedded::{Engine, Options as EngineOptions},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An RPC has no valid policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The contract cannot be reflected.
+    #[error(transparent)]
+    Reflection(#[from] ReflectionError),
+    /// The metrics cannot be recorded.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::TelemetryError),
+}
+
+/// A node that runs.
+#[derive(Debug)]
+pub struct Node {
+    addresses: Addresses,
+    lifecycle: Lifecycle,
+    served: tokio::task::JoinHandle<()>,
+}
+
+/// What every service of a node is given.
+struct Common {
+    config: Config,
+    engine: Engine,
+    bus: Bus,
+    sealer: Sealer,
+    admission: Admission,
+    public: Channel,
+    mesh: Channel,
+    lifecycle: Lifecycle,
+}
+
+impl Node {
+    /// Opens the store, builds the services, listens, and is ready.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        policy::validate(METHODS)?;
+        telemetry::init_metrics()?;
+        let engine = Engine::open(&config.data_dir, EngineOptions::default())?;
+        let identity = config.identity()?;
+        let credential = config.mesh_credential()?;
+        let server = Server::bind(&config).await?;
+        let addresses = server.addresses();
+        let lifecycle = Lifecycle::new(config.drain_time());
+
+        let (public, public_slot) = Channel::in_process();
+        let (mesh, mesh_slot) = Channel::in_process();
+        let mesh = mesh.with_mesh_credential(&credential);
+        let common = Common {
+            sealer: Sealer::new(config.page_token_key()?),
+            admission: Admission::new(LogServiceClient::new(mesh.clone())),
+            bus: Bus::default(),
+            lifecycle: lifecycle.clone(),
+            config,
+            engine,
+            public,
+            mesh,
+        };
+        let health = Health::new(lifecycle.clone()).await;
+        let engine = common.engine.clone();
+        health.add_probe("store", Importance::Required, move || {
+            let engine = engine.clone();
+            async move { engine.probe().await.map_err(|error| error.to_string()) }
+        });
+
+        let (public_routes, mesh_routes) = routes(&common)?;
+        let options = LayerOptions {
+            verifier: identity.verifier,
+            credential,
+            limits: common.config.limits.clone(),
+            lifecycle: lifecycle.clone(),
+        };
+        let public_routes = health.add_standard_services(public_routes)?;
+        let public = layered(Port::Public, options.clone(), public_routes);
+        let mesh = layered(Port::Mesh, options, mesh_routes);
+        public_slot.serve(public.clone());
+        mesh_slot.serve(mesh.clone());
+
+        health.set_ready().await;
+        let services = Services { public, mesh, health };
+        let served = task::spawn("server", server.serve(services, lifecycle.clone()));
+        Ok(Self { addresses, lifecycle, served })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Ends it: softly by `drain`, at once by `stop`.
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
+
+    /// Waits until everything that was open is closed.
+    pub async fn ended(self) {
+        // A panic of the server's task was logged where it happened.
+        let _panicked = self.served.await;
+    }
+}
+
+fn routes(common: &Common) -> Result<(Routes, Routes), StartError> {
+    let messages = messages(common)?;
+    let conversations = conversations(common)?;
+    let participants = participants(common)?;
+    let realtime = realtime(common)?;
+    let stopped = token_of(&common.lifecycle);
+    task::spawn("sweeper", messages.logs().sweep_until(stopped));
+    let public = Routes::new(messages.public())
+        .add_service(conversations.public())
+        .add_service(participants.public())
+        .add_service(realtime.public());
+    let mesh = Routes::new(messages.mesh())
+        .add_service(conversations.mesh())
+        .add_service(participants.mesh());
+    Ok((public, mesh))
+}
+
+fn messages(
+    common: &Common,
+) -> Result<confab_messages::Service<confab_messages::store::embedded::EmbeddedLogStore>, StartError>
+{
+    let store = confab_messages::store::embedded::EmbeddedLogStore::open(&common.engine)?;
+    Ok(confab_messages::Service::new(confab_messages::Options {
+        store: Arc::new(store),
+        projections: confab_messages::logs::Projections::new(
+            common.mesh.clone(),
+            common.mesh.clone(),
+        ),
+        admission: common.admission.clone(),
+        bus: common.bus.clone(),
+        sealer: common.sealer.clone(),
+        digest_key: common.config.digest_key()?,
+        limits: confab_messages::convert::Limits { text_bytes: common.config.limits.text_bytes },
+        appender: appender::Options::default(),
+    }))
+}
+
+fn conversations(
+    common: &Common,
+) -> Result<confab_conversations::Service<confab_conversations::EmbeddedStore>, StartError> {
+    Ok(confab_conversations::Service::new(confab_conversations::Options {
+        store: confab_conversations::EmbeddedStore::open(&common.engine)?,
+        log: LogServiceClient::new(common.mesh.clone()),
+        members: MemberRowsServiceClient::new(common.mesh.clone()),
+        admission: common.admission.clone(),
+        sealer: common.sealer.clone(),
+    }))
+}
+
+fn participants(
+    common: &Common,
+) -> Result<confab_participants::Service<confab_participants::EmbeddedStore>, StartError> {
+    Ok(confab_participants::Service::new(confab_participants::Options {
+        store: confab_participants::EmbeddedStore::open(&common.engine)?,
+        log: LogServiceClient::new(common.mesh.clone()),
+        admission: common.admission.clone(),
+        sealer: common.sealer.clone(),
+        bus: common.bus.clone(),
+    }))
+}
+
+fn realtime(common: &Common) -> Result<confab_realtime::Service, StartError> {
+    let limits = &common.config.limits;
+    Ok(confab_realtime::Service::new(confab_realtime::Options {
+        log: LogServiceClient::new(common.mesh.clone()),
+        members: MemberRowsServiceClient::new(common.mesh.clone()),
+        public: common.public.clone(),
+        bus: common.bus.clone(),
+        sessions: Arc::new(confab_realtime::store::embedded::EmbeddedSessions::open(
+            &common.engine,
+        )?),
+        limits: confab_realtime::Limits {
+            frame_bytes: limits.frame_bytes,
+            stream_queue_bytes: limits.stream_queue_bytes,
+            hello_timeout: Duration::from_millis(limits.hello_timeout_ms),
+            heartbeat: Duration::from_millis(limits.heartbeat_ms),
+            token_leeway: Duration::from_secs(common.config.auth.leeway_seconds),
+            ..confab_realtime::Limits::default()
+        },
+        draining: token_of(&common.lifecycle),
+    }))
+}
+
+/// A token that is cancelled when draining begins.
+fn token_of(lifecycle: &Lifecycle) -> CancellationToken {
+    let token = CancellationToken::new();
+    let (cancelled, lifecycle) = (token.clone(), lifecycle.clone());
+    task::spawn("drain notice", async move {
+        lifecycle.draining().await;
+        cancelled.cancel();
+    });
+    token
+}
