@@ -173,12 +173,7 @@ impl Command {
         let mut keys = vec![RowKey::Conversation, RowKey::Member(actor.clone())];
         match self {
             Self::Create(creation) => {
-                keys.extend(
-                    creation
-                        .participants
-                        .iter()
-                        .map(|p| RowKey::Member(p.user.clone())),
-                );
+                keys.extend(creation.participants.iter().map(|p| RowKey::Member(p.user.clone())));
             }
             Self::Edit { target, .. } | Self::DeleteMessage { target } => {
                 keys.push(RowKey::Message(*target));

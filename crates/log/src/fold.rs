@@ -37,10 +37,7 @@ impl Effects {
 /// The rows that folding `event` needs.
 pub fn names(event: &Event) -> Vec<RowKey> {
     let members = |users: &[Assignment]| -> Vec<RowKey> {
-        users
-            .iter()
-            .map(|assignment| RowKey::Member(assignment.user.clone()))
-            .collect()
+        users.iter().map(|assignment| RowKey::Member(assignment.user.clone())).collect()
     };
     match &event.body {
         EventBody::ConversationCreated(Creation { participants, .. }) => {
@@ -56,10 +53,7 @@ pub fn names(event: &Event) -> Vec<RowKey> {
             vec![RowKey::Message(*target)]
         }
         EventBody::ReactionAdded { target, .. } | EventBody::ReactionRemoved { target, .. } => {
-            vec![
-                RowKey::Message(*target),
-                RowKey::Reactions(*target, event.actor.clone()),
-            ]
+            vec![RowKey::Message(*target), RowKey::Reactions(*target, event.actor.clone())]
         }
         EventBody::ParticipantsJoined(users) => with_conversation(members(users)),
         EventBody::RolesChanged(users) => members(users),
@@ -80,11 +74,7 @@ fn with_conversation(mut keys: Vec<RowKey>) -> Vec<RowKey> {
 
 /// Folds one event over the rows it names.
 pub fn fold(view: &impl View, event: &Event) -> Effects {
-    let mut folding = Folding {
-        view,
-        event,
-        effects: Effects::default(),
-    };
+    let mut folding = Folding { view, event, effects: Effects::default() };
     folding.run();
     folding.effects
 }
@@ -168,9 +158,7 @@ impl<V: View> Folding<'_, V> {
             applied_seq: event.seq,
         };
         merge(&mut row, &creation.description);
-        self.effects
-            .rows
-            .push((RowKey::Conversation, Row::Conversation(row)));
+        self.effects.rows.push((RowKey::Conversation, Row::Conversation(row)));
     }
 
     fn conversation(&mut self, change: impl FnOnce(&mut ConversationRow)) {
@@ -183,9 +171,7 @@ impl<V: View> Folding<'_, V> {
         let mut row = row.clone();
         change(&mut row);
         row.applied_seq = self.event.seq;
-        self.effects
-            .rows
-            .push((RowKey::Conversation, Row::Conversation(row)));
+        self.effects.rows.push((RowKey::Conversation, Row::Conversation(row)));
     }
 
     /// A change that people see in the conversation: the etag moves.
@@ -221,20 +207,14 @@ impl<V: View> Folding<'_, V> {
         let (seq, time) = (self.event.seq, self.event.time);
         self.member(&assignment.user, |row| {
             row.role = assignment.role;
-            row.intervals.push(Interval {
-                join: seq,
-                leave: None,
-            });
+            row.intervals.push(Interval { join: seq, leave: None });
             row.join_time = time;
             row.leave_time = None;
             row.ban = None;
         });
         // Told even when the row was written before: a crash may have come between.
         let change = Change::Joined(assignment.role);
-        self.effects.inbox.push(InboxEffect {
-            user: assignment.user.clone(),
-            change,
-        });
+        self.effects.inbox.push(InboxEffect { user: assignment.user.clone(), change });
     }
 
     fn leave(&mut self, user: &UserId, also: impl FnOnce(&mut MemberRow)) {
@@ -246,10 +226,7 @@ impl<V: View> Folding<'_, V> {
             row.leave_time = Some(time);
             also(row);
         });
-        self.effects.inbox.push(InboxEffect {
-            user: user.clone(),
-            change: Change::Left,
-        });
+        self.effects.inbox.push(InboxEffect { user: user.clone(), change: Change::Left });
         self.conversation(|row| {
             row.participant_count = row.participant_count.saturating_sub(1);
             // "Nobody is left" is derived here; it is not an event of its own.
@@ -277,9 +254,7 @@ impl<V: View> Folding<'_, V> {
             return false;
         };
         let seq = self.event.seq;
-        row.intervals
-            .iter()
-            .any(|i| i.join < seq && i.leave.is_none_or(|leave| leave >= seq))
+        row.intervals.iter().any(|i| i.join < seq && i.leave.is_none_or(|leave| leave >= seq))
     }
 
     fn restriction(&self, sentence: &Sentence) -> Restriction {
@@ -367,10 +342,7 @@ fn count_reaction(counts: &mut Vec<ReactionCount>, emoji: &str, added: bool) {
     match counts.iter_mut().find(|count| count.emoji == emoji) {
         Some(count) if added => count.count += 1,
         Some(count) => count.count = count.count.saturating_sub(1),
-        None if added => counts.push(ReactionCount {
-            emoji: emoji.to_owned(),
-            count: 1,
-        }),
+        None if added => counts.push(ReactionCount { emoji: emoji.to_owned(), count: 1 }),
         None => {}
     }
     counts.retain(|count| count.count > 0);

@@ -99,11 +99,7 @@ fn is_name_byte(byte: u8) -> bool {
 impl ConversationId {
     /// The direct conversation of two users, the same whoever asks.
     pub fn direct(tenant: &TenantId, one: &UserId, other: &UserId) -> Self {
-        let (first, second) = if one <= other {
-            (one, other)
-        } else {
-            (other, one)
-        };
+        let (first, second) = if one <= other { (one, other) } else { (other, one) };
         Self::hash("direct", tenant.as_str(), first.as_str(), second.as_str())
     }
 
@@ -125,9 +121,7 @@ impl ConversationId {
 
     /// The 16 bytes that the digits stand for: the compact form for keys.
     pub fn to_bytes(&self) -> [u8; 16] {
-        u128::from_str_radix(&self.0, 16)
-            .unwrap_or_default()
-            .to_be_bytes()
+        u128::from_str_radix(&self.0, 16).unwrap_or_default().to_be_bytes()
     }
 
     /// The conversation of a compact form.

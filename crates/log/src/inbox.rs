@@ -52,11 +52,8 @@ pub struct Entry {
 /// before. `in_tail` says whether the inbox's newest rows hold the effect; it is
 /// no proof of anything, and only a mutant believes it.
 pub fn admit(entry: &mut Entry, effect_seq: Seq, change: Change, in_tail: bool) -> bool {
-    let taken = if mutant::is("inbox-tail-only") {
-        in_tail
-    } else {
-        effect_seq <= entry.last_effect
-    };
+    let taken =
+        if mutant::is("inbox-tail-only") { in_tail } else { effect_seq <= entry.last_effect };
     if taken {
         return false;
     }

@@ -162,9 +162,7 @@ impl Restriction {
 impl MemberRow {
     /// Whether the user is a participant.
     pub fn is_active(&self) -> bool {
-        self.intervals
-            .last()
-            .is_some_and(|interval| interval.leave.is_none())
+        self.intervals.last().is_some_and(|interval| interval.leave.is_none())
     }
 
     /// The ban, if it holds for an event of this time.
@@ -180,9 +178,7 @@ impl MemberRow {
     /// The newest event, at most `head`, that the user may see; `None` if the
     /// user was never in.
     pub fn visible_through(&self, head: Seq) -> Option<Seq> {
-        self.intervals
-            .last()
-            .map(|interval| interval.leave.unwrap_or(head).min(head))
+        self.intervals.last().map(|interval| interval.leave.unwrap_or(head).min(head))
     }
 }
 

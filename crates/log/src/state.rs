@@ -45,23 +45,16 @@ impl State {
     /// The state after `base`, whose effects and all before it are applied; no
     /// rows and a tail of one.
     pub fn after(base: &Event) -> Self {
-        let mut state = Self {
-            tail: Tail {
-                floor: base.seq - 1,
-                ..Tail::default()
-            },
-            ..Self::default()
-        };
+        let mut state =
+            Self { tail: Tail { floor: base.seq - 1, ..Tail::default() }, ..Self::default() };
         state.step(base);
         state
     }
 
     /// Those of `keys` that are not in memory.
     pub fn missing(&self, keys: impl IntoIterator<Item = RowKey>) -> Vec<RowKey> {
-        let mut missing: Vec<_> = keys
-            .into_iter()
-            .filter(|key| !self.rows.contains_key(key))
-            .collect();
+        let mut missing: Vec<_> =
+            keys.into_iter().filter(|key| !self.rows.contains_key(key)).collect();
         missing.sort_unstable();
         missing.dedup();
         missing
@@ -98,12 +91,17 @@ impl State {
         self.tail.push(event);
     }
 
-    /// Forgets rows past the bound. Only between groups: a decision needs its rows.
-    pub fn trim(&mut self, tail_limit: u64) {
+    /// Forgets all rows but the conversation's if there are too many. Not between
+    /// the loading of a group's rows and its decision, which needs every one.
+    pub fn trim_rows(&mut self) {
         if self.rows.len() > MAX_CACHED_ROWS {
             self.rows.retain(|key, _| *key == RowKey::Conversation);
         }
-        self.tail.trim(self.seq.saturating_sub(tail_limit));
+    }
+
+    /// Forgets request ids of all but the newest events.
+    pub fn trim_tail(&mut self, limit: u64) {
+        self.tail.trim(self.seq.saturating_sub(limit));
     }
 
     /// Request ids of all events above this seq are in memory.
@@ -139,10 +137,7 @@ impl View for State {
         self.rows.get(key).and_then(Option::as_ref)
     }
     fn known(&self, sender: &UserId, request: &RequestId) -> Option<(Digest, Seq)> {
-        self.tail
-            .ids
-            .get(&(sender.clone(), request.clone()))
-            .copied()
+        self.tail.ids.get(&(sender.clone(), request.clone())).copied()
     }
 }
 
@@ -192,12 +187,7 @@ pub struct Draft<'a> {
 impl<'a> Draft<'a> {
     /// Nothing on top yet.
     pub fn new(base: &'a State) -> Self {
-        Self {
-            base,
-            rows: BTreeMap::new(),
-            ids: BTreeMap::new(),
-            events: Vec::new(),
-        }
+        Self { base, rows: BTreeMap::new(), ids: BTreeMap::new(), events: Vec::new() }
     }
 
     /// Puts a decided event on top.
@@ -205,8 +195,7 @@ impl<'a> Draft<'a> {
         let effects = fold(self, &event);
         self.rows.extend(effects.rows);
         if let EventBody::MessageCreated(message) = &event.body {
-            self.rows
-                .insert(RowKey::Message(event.seq), Row::Message(message.clone()));
+            self.rows.insert(RowKey::Message(event.seq), Row::Message(message.clone()));
         }
         let id = (event.actor.clone(), event.request_id.clone());
         self.ids.insert(id, (event.digest, event.seq));
@@ -224,28 +213,19 @@ impl View for Draft<'_> {
         self.events.last().map_or(self.base.seq, |event| event.seq)
     }
     fn ordinal(&self) -> u64 {
-        self.events
-            .last()
-            .map_or(self.base.ordinal, |event| event.ordinal)
+        self.events.last().map_or(self.base.ordinal, |event| event.ordinal)
     }
     fn last_message(&self) -> Seq {
-        self.events
-            .last()
-            .map_or(self.base.last_message, |event| event.last_message)
+        self.events.last().map_or(self.base.last_message, |event| event.last_message)
     }
     fn time(&self) -> Micros {
-        self.events
-            .last()
-            .map_or(self.base.time, |event| event.time)
+        self.events.last().map_or(self.base.time, |event| event.time)
     }
     fn row(&self, key: &RowKey) -> Option<&Row> {
         self.rows.get(key).or_else(|| self.base.row(key))
     }
     fn known(&self, sender: &UserId, request: &RequestId) -> Option<(Digest, Seq)> {
         let id = (sender.clone(), request.clone());
-        self.ids
-            .get(&id)
-            .copied()
-            .or_else(|| self.base.known(sender, request))
+        self.ids.get(&id).copied().or_else(|| self.base.known(sender, request))
     }
 }

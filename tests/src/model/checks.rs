@@ -4,12 +4,8 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use confab_log::{
-    Appender, Decision, Event, EventBody, Refusal, Request, Row, RowKey, Seq,
-    appender::Outcome,
-    decide,
-    event::Kind,
-    mutant,
-    state::View,
+    Appender, Decision, Event, EventBody, Refusal, Request, Row, RowKey, Seq, appender::Outcome,
+    decide, event::Kind, mutant, state::View,
 };
 
 use super::{
@@ -28,11 +24,7 @@ pub struct Violation(pub String);
 type Verdict = Result<(), Violation>;
 
 fn ensure(condition: bool, message: impl FnOnce() -> String) -> Verdict {
-    if condition {
-        Ok(())
-    } else {
-        Err(Violation(message()))
-    }
+    if condition { Ok(()) } else { Err(Violation(message())) }
 }
 
 /// Histories kept, at most.
@@ -63,10 +55,7 @@ impl<'a> Law<'a> {
 
     /// The same, and every step is written down.
     pub fn with_journal(scenario: &'a Scenario, mutant: Option<&'static str>) -> Self {
-        Self {
-            journal: Some(RefCell::default()),
-            ..Self::new(scenario, mutant)
-        }
+        Self { journal: Some(RefCell::default()), ..Self::new(scenario, mutant) }
     }
 
     /// Writes a line down, if anybody wants to read it.
@@ -154,9 +143,7 @@ impl<'a> Law<'a> {
         let history = self.history(store);
         let before = history.at(seq - 1);
         let known = before.known(&event.actor, &event.request_id);
-        ensure(known.is_none(), || {
-            format!("event {seq} repeats the request id of {known:?}")
-        })?;
+        ensure(known.is_none(), || format!("event {seq} repeats the request id of {known:?}"))?;
         if matches!(event.body, EventBody::MessageCreated(_)) {
             let may_write = before.people.may_write(&event.actor, event.time);
             ensure(may_write, || format!("event {seq}: {} may not write", event.actor))?;
@@ -403,10 +390,7 @@ fn in_log(store: &Store, seq: Seq) -> Option<&Event> {
 }
 
 fn with_after_seq(request: &Request, call: &Call) -> Request {
-    Request {
-        after_seq: call.after_seq,
-        ..request.clone()
-    }
+    Request { after_seq: call.after_seq, ..request.clone() }
 }
 
 /// Creating a direct conversation that exists answers with its first event.

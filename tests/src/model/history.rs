@@ -7,10 +7,8 @@ use std::{
 };
 
 use confab_log::{
-    Digest, Event, EventBody, Micros, RequestId, Row, RowKey, Seq, UserId, fold,
-    event::Sentence,
-    inbox::Change,
-    state::View,
+    Digest, Event, EventBody, Micros, RequestId, Row, RowKey, Seq, UserId, event::Sentence, fold,
+    inbox::Change, state::View,
 };
 
 /// The whole state after a prefix of a log.
@@ -62,9 +60,7 @@ impl People {
         let holds = |sentence: Option<&Option<Micros>>| {
             sentence.is_some_and(|until| until.is_none_or(|until| time < until))
         };
-        self.active.contains(user)
-            && !holds(self.muted.get(user))
-            && !holds(self.banned.get(user))
+        self.active.contains(user) && !holds(self.muted.get(user)) && !holds(self.banned.get(user))
     }
 
     fn step(&mut self, event: &Event) {
@@ -114,10 +110,7 @@ pub struct History {
 impl History {
     /// Folds a log.
     pub fn of(log: &[Arc<Event>]) -> Self {
-        let mut history = Self {
-            prefixes: vec![Prefix::default()],
-            ..Self::default()
-        };
+        let mut history = Self { prefixes: vec![Prefix::default()], ..Self::default() };
         for event in log {
             history.push(event);
         }

@@ -53,6 +53,8 @@ pub struct Node {
     pub flight: Option<Flight>,
     /// What it owes an answer.
     pub tries: Vec<Try>,
+    /// Those of them that it works on together.
+    pub group: Vec<Ticket>,
     /// Which of the scenario's two clocks it has.
     pub clock: usize,
     /// The newest event it published since it last forgot what it knew.
@@ -66,8 +68,19 @@ impl Node {
             appender: Appender::new(options.clone()),
             flight: None,
             tries: Vec::new(),
+            group: Vec::new(),
             clock: 0,
             published: None,
+        }
+    }
+
+    /// Answered tries leave the group; after the last, those that wait become one.
+    pub(super) fn regroup(&mut self, size: usize) {
+        let tries = &self.tries;
+        self.group.retain(|ticket| tries.iter().any(|asked| asked.ticket == *ticket));
+        if self.group.is_empty() {
+            let next = tries.iter().take(size);
+            self.group = next.map(|asked| asked.ticket).collect();
         }
     }
 }

@@ -32,18 +32,12 @@ pub fn request(actor: &str, id: &str, command: Command) -> Request {
 
 /// A message.
 pub fn send(text: &str) -> Command {
-    Command::Send(Content {
-        text: text.to_owned(),
-        ..Content::default()
-    })
+    Command::Send(Content { text: text.to_owned(), ..Content::default() })
 }
 
 /// A new content for a message.
 pub fn edit(target: Seq, text: &str) -> Command {
-    let content = Content {
-        text: text.to_owned(),
-        ..Content::default()
-    };
+    let content = Content { text: text.to_owned(), ..Content::default() };
     Command::Edit { target, content }
 }
 
@@ -55,28 +49,17 @@ pub fn add(users: &[&str]) -> Command {
 
 /// A removal.
 pub fn remove(name: &str) -> Command {
-    Command::Remove {
-        user: user(name),
-        cause: LeaveCause::Removed,
-        reason: String::new(),
-    }
+    Command::Remove { user: user(name), cause: LeaveCause::Removed, reason: String::new() }
 }
 
 /// A mute or a ban.
 pub fn sentence(name: &str, until: Option<i64>) -> Sentence {
-    Sentence {
-        user: user(name),
-        until,
-        reason: String::new(),
-    }
+    Sentence { user: user(name), until, reason: String::new() }
 }
 
 /// A new title, if the version is still the one given.
 pub fn rename(title: &str, version: Option<Seq>) -> Command {
-    let changes = Description {
-        title: Some(title.to_owned()),
-        ..Description::default()
-    };
+    let changes = Description { title: Some(title.to_owned()), ..Description::default() };
     Command::Update { changes, version }
 }
 
@@ -90,10 +73,7 @@ pub fn create(kind: Kind, names: &[&str]) -> Command {
     Command::Create(Creation {
         kind,
         participants: participants
-            .map(|(place, name)| Assignment {
-                user: user(name),
-                role: role(place),
-            })
+            .map(|(place, name)| Assignment { user: user(name), role: role(place) })
             .collect(),
         description: Description::default(),
     })
@@ -132,10 +112,7 @@ impl Ask {
     /// Its first try goes to this node.
     #[must_use]
     pub fn at(self, node: usize) -> Self {
-        Self {
-            first: vec![node],
-            ..self
-        }
+        Self { first: vec![node], ..self }
     }
 
     /// It begins after that one was carried out.
@@ -149,30 +126,19 @@ impl Ask {
     #[must_use]
     pub fn tries(self, tries: u8, retry: &[usize]) -> Self {
         let retry = retry.to_vec();
-        Self {
-            tries,
-            retry,
-            ..self
-        }
+        Self { tries, retry, ..self }
     }
 
     /// Its tries may race, and it is repeated even when it was answered.
     #[must_use]
     pub fn racing(self) -> Self {
-        Self {
-            racing: true,
-            again: true,
-            ..self
-        }
+        Self { racing: true, again: true, ..self }
     }
 
     /// It does not carry `after_seq`.
     #[must_use]
     pub fn ignorant(self) -> Self {
-        Self {
-            knows: false,
-            ..self
-        }
+        Self { knows: false, ..self }
     }
 }
 
@@ -185,11 +151,7 @@ pub fn one_command() -> Scenario {
         crashes: 1,
         split: true,
         stepwise: true,
-        ..Scenario::new(
-            "one command",
-            group(&[]),
-            vec![ask("o", "r1", add(&["b"])).tries(3, &[0])],
-        )
+        ..Scenario::new("one command", group(&[]), vec![ask("o", "r1", add(&["b"])).tries(3, &[0])])
     }
 }
 
@@ -200,10 +162,7 @@ pub fn removal_against_message() -> Scenario {
         ..Scenario::new(
             "removal against message",
             group(&["b"]),
-            vec![
-                ask("o", "r1", remove("b")),
-                ask("b", "r1", send("hello")).at(1),
-            ],
+            vec![ask("o", "r1", remove("b")), ask("b", "r1", send("hello")).at(1)],
         )
     }
 }
@@ -355,9 +314,7 @@ pub fn a_message_to_come() -> Scenario {
                 ask("b", "early", edit(2, "never")),
                 ask("b", "r1", send("one")).at(1),
                 ask("b", "r2", edit(2, "two")).after(1),
-                ask("o", "r1", Command::DeleteMessage { target: 2 })
-                    .at(1)
-                    .after(2),
+                ask("o", "r1", Command::DeleteMessage { target: 2 }).at(1).after(2),
             ],
         )
     }
@@ -370,13 +327,7 @@ pub fn clocks() -> Scenario {
     Scenario {
         faults: 1,
         jumps: 2,
-        ..Scenario::new(
-            "clocks",
-            setup,
-            vec![
-                ask("b", "r1", send("hello")).tries(2, &[1]),
-            ],
-        )
+        ..Scenario::new("clocks", setup, vec![ask("b", "r1", send("hello")).tries(2, &[1])])
     }
 }
 

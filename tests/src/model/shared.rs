@@ -18,10 +18,7 @@ pub struct Shared<T> {
 impl<T: Clone + Hash> Shared<T> {
     /// Wraps a value.
     pub fn new(value: T) -> Self {
-        Self {
-            value: Arc::new(value),
-            fingerprint: OnceCell::new(),
-        }
+        Self { value: Arc::new(value), fingerprint: OnceCell::new() }
     }
 
     /// The value, to be changed.

@@ -62,18 +62,11 @@ impl World {
         let node = self.nodes[index].edit();
         let ticket = match &script.what {
             What::Read(keys) => node.appender.observe(keys.clone()),
-            What::Command(request) => node.appender.submit(Arc::new(Request {
-                after_seq: call.after_seq,
-                ..request.clone()
-            })),
+            What::Command(request) => node
+                .appender
+                .submit(Arc::new(Request { after_seq: call.after_seq, ..request.clone() })),
         };
-        node.tries.push(Try {
-            ticket,
-            ask,
-            number: call.tries,
-            arrived: self.store.head(),
-            acked,
-        });
+        node.tries.push(Try { ticket, ask, number: call.tries, arrived: self.store.head(), acked });
         law.tell(|| format!("node {index}: try {} of {}", call.tries, law.ask(ask)));
         if node.flight.is_none() && !law.scenario.gathers {
             self.poll(index, law)?;
@@ -86,16 +79,7 @@ impl World {
         let node = self.nodes[index].edit();
         let now = law.scenario.clocks[node.clock];
         let io = law.broken(|| node.appender.poll(now));
-        node.flight = io.map(|io| Flight {
-            parts: Write::parts(&io),
-            tries: tries_of(&io, &node.tries, law),
-            result: None,
-            io,
-        });
-        let (events, answers) = (
-            node.appender.take_published(),
-            node.appender.take_answers(),
-        );
+        let (events, answers) = (node.appender.take_published(), node.appender.take_answers());
         for event in events {
             let last = node.published.replace(event.seq);
             law.published(&self.store, last, &event)?;
@@ -109,6 +93,15 @@ impl World {
             law.tell(|| format!("node {index} answers {}: {outcome:?}", law.ask(asked.ask)));
             law.answered(&self.store, &self.calls[asked.ask], &asked, &outcome)?;
             self.calls[asked.ask].learn(&asked, &outcome);
+        }
+        if let Some(io) = io {
+            node.regroup(law.scenario.options.group);
+            node.flight = Some(Flight {
+                parts: Write::parts(&io),
+                tries: tries_of(&io, node, law),
+                result: None,
+                io,
+            });
         }
         Ok(())
     }
@@ -142,10 +135,7 @@ impl World {
 
     fn deliver(&mut self, index: usize, law: &Law<'_>) -> Verdict {
         let node = self.nodes[index].edit();
-        if let Some(Flight {
-            result: Some(done), ..
-        }) = node.flight.take()
-        {
+        if let Some(Flight { result: Some(done), .. }) = node.flight.take() {
             law.tell(|| format!("node {index} hears {}", law.done(&done)));
             law.broken(|| node.appender.complete(done));
         }
@@ -192,8 +182,7 @@ impl World {
     /// Drops the late writes that can change nothing any more.
     fn purge(&mut self, law: &Law<'_>) {
         let store = &self.store;
-        self.late
-            .retain(|late| law.keeps_all_late_writes() || store.wants(&late.write));
+        self.late.retain(|late| law.keeps_all_late_writes() || store.wants(&late.write));
     }
 
     fn write(&mut self, write: &Write, tries: &Tries, law: &Law<'_>) -> Result<bool, Violation> {
@@ -235,18 +224,18 @@ impl super::world::Call {
 }
 
 /// The tries whose events an append carries.
-fn tries_of(io: &Io, tries: &[Try], law: &Law<'_>) -> Tries {
+fn tries_of(io: &Io, node: &Node, law: &Law<'_>) -> Tries {
     let Io::Append(events) = io else {
         return Vec::new();
     };
-    let carried = tries.iter().filter(|asked| {
-        let asked = &law.scenario.asks[asked.ask];
-        match &asked.what {
-            What::Command(request) => events.iter().any(|event| {
-                event.actor == request.actor && event.request_id == request.request_id
-            }),
-            What::Read(_) => false,
-        }
-    });
+    let carries = |asked: &&Try| match &law.scenario.asks[asked.ask].what {
+        What::Command(request) => events
+            .iter()
+            .any(|event| event.actor == request.actor && event.request_id == request.request_id),
+        What::Read(_) => false,
+    };
+    let group = node.tries.iter();
+    let group = group.filter(|asked| node.group.contains(&asked.ticket));
+    let carried = group.filter(carries);
     carried.map(|asked| (asked.ask, bit(asked.number))).collect()
 }

@@ -131,10 +131,9 @@ impl Store {
     /// What a read finds now; `None` for a write.
     pub fn answer(&self, io: &Io) -> Option<Done> {
         match io {
-            Io::Look => Some(Done::Looked {
-                head: self.head(),
-                applied_through: self.applied_through,
-            }),
+            Io::Look => {
+                Some(Done::Looked { head: self.head(), applied_through: self.applied_through })
+            }
             Io::Read { from, to } => Some(Done::Read(self.read(*from, *to))),
             Io::Load(keys) => {
                 let rows = keys.iter();

@@ -51,7 +51,9 @@ impl Law<'_> {
             Done::Loaded(rows) => {
                 let rows = rows.iter();
                 let rows: Vec<_> = rows
-                    .map(|(key, row)| format!("{key:?} at {:?}", row.as_ref().map(|r| r.applied_seq())))
+                    .map(|(key, row)| {
+                        format!("{key:?} at {:?}", row.as_ref().map(|r| r.applied_seq()))
+                    })
                     .collect();
                 format!("loaded {}", rows.join(", "))
             }

@@ -11,16 +11,10 @@ impl Appender {
             return;
         };
         match (io, done) {
-            (
-                Io::Look,
-                Done::Looked {
-                    head,
-                    applied_through,
-                },
-            ) => {
+            (Io::Look, Done::Looked { head, applied_through }) => {
                 self.looked(head, applied_through);
             }
-            (Io::Read { .. }, Done::Read(rows)) if !rows.is_empty() => self.read(rows),
+            (Io::Read { to, .. }, Done::Read(rows)) if self.is_enough(to, &rows) => self.read(rows),
             (Io::Load(_), Done::Loaded(rows)) => self.loaded(rows),
             (Io::Append(events), Done::Appended(true)) => {
                 self.head = events.last().map_or(self.head, |event| event.seq);
@@ -43,17 +37,21 @@ impl Appender {
         if self.state.is_some() {
             return;
         }
-        let applied_through = if mutant::is("no-finish-on-load") {
-            head
-        } else {
-            applied_through.min(head)
-        };
+        let applied_through =
+            if mutant::is("no-finish-on-load") { head } else { applied_through.min(head) };
         self.raised = applied_through;
         if applied_through == 0 {
             self.state = Some(State::default());
         } else {
             self.base = Some(applied_through);
         }
+    }
+
+    /// A page that ends early is as good as a smaller page, except where the rows
+    /// have to join those that are in memory already.
+    fn is_enough(&self, to: Seq, rows: &[Event]) -> bool {
+        let last = rows.last().map(|event| event.seq);
+        last.is_some_and(|last| last == to || self.reading != Reading::Tail)
     }
 
     fn read(&mut self, rows: Vec<Event>) {
@@ -71,10 +69,7 @@ impl Appender {
                 }
             }
             Reading::Scan(ticket) => {
-                let waiting = self
-                    .group
-                    .iter_mut()
-                    .find(|waiting| waiting.ticket == ticket);
+                let waiting = self.group.iter_mut().find(|waiting| waiting.ticket == ticket);
                 let Some(waiting) = waiting else { return };
                 let Work::Command(request) = &waiting.work else {
                     return;
@@ -90,10 +85,7 @@ impl Appender {
 
     fn loaded(&mut self, rows: Vec<(RowKey, Option<Row>)>) {
         let Some(state) = &mut self.state else { return };
-        let newest = rows
-            .iter()
-            .filter_map(|(_, row)| row.as_ref().map(Row::applied_seq))
-            .max();
+        let newest = rows.iter().filter_map(|(_, row)| row.as_ref().map(Row::applied_seq)).max();
         state.insert(rows);
         // A row from the future: another node has appended. Fold on.
         self.head = self.head.max(newest.unwrap_or(0));
@@ -110,10 +102,14 @@ impl Appender {
     /// An I/O failed, or it is unclear whether it did: nothing in memory counts.
     fn failed(&mut self, io: &Io) {
         self.failures += 1;
-        let unclear = matches!(io, Io::Append(_));
-        for (waiting, outcome) in self.group.iter_mut().zip(&self.deciding) {
-            waiting.unclear |=
-                unclear && matches!(outcome, Outcome::Committed { event: Some(_), .. });
+        if let Io::Append(events) = io {
+            let first = events.first().map_or(0, |event| event.seq);
+            for (waiting, outcome) in self.group.iter_mut().zip(&self.deciding) {
+                // Copies of a request in one group stand and fall together.
+                if matches!(outcome, Outcome::Committed { seq, .. } if *seq >= first) {
+                    waiting.stands_at(first);
+                }
+            }
         }
         for waiting in &mut self.group {
             waiting.scanned = None;
@@ -122,15 +118,15 @@ impl Appender {
         // The group's own event may stand already even when what failed came later.
         if let Some(outcomes) = &self.settled {
             for (waiting, outcome) in self.group.iter_mut().zip(outcomes) {
-                waiting.unclear |= matches!(outcome, Outcome::Committed { event: Some(_), .. });
+                if let Outcome::Committed { seq, .. } = outcome {
+                    waiting.stands_at(*seq);
+                }
             }
         }
         self.forget();
         if self.failures >= self.options.tries {
             for waiting in self.group.drain(..) {
-                let outcome = Outcome::Unavailable {
-                    settled: !waiting.unclear,
-                };
+                let outcome = Outcome::Unavailable { settled: waiting.may_stand_at.is_none() };
                 self.answers.push((waiting.ticket, outcome));
             }
         }

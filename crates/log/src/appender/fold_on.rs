@@ -13,10 +13,7 @@ impl Appender {
             None => Io::Look,
             Some(base) => {
                 self.reading = Reading::Base;
-                Io::Read {
-                    from: base,
-                    to: self.head.min(base + self.options.page),
-                }
+                Io::Read { from: base, to: self.head.min(base + self.options.page) }
             }
         }
     }
@@ -46,15 +43,14 @@ impl Appender {
                 self.unapplied.push((Box::new(event), Arc::new(effects)));
             }
         }
+        state.trim_tail(self.options.tail);
         if state.seq() < self.head {
+            state.trim_rows();
             self.reading = Reading::Log;
             let to = self.head.min(state.seq() + self.options.page);
-            return Some(Io::Read {
-                from: state.seq() + 1,
-                to,
-            });
+            return Some(Io::Read { from: state.seq() + 1, to });
         }
-        state.trim(self.options.tail);
+        // Not here: the group's rows may be more than the bound, and it needs them all.
         None
     }
 }

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Appender, Io, Outcome, Reading, Ticket};
 use crate::{
-    Command, Decision, Digest, Event, Micros, Request, Row, RowKey, Seq, State, decide, mutant,
+    Decision, Digest, Event, Micros, Request, Row, RowKey, Seq, State, decide,
+    decide::is_first_event,
+    mutant,
     state::{Draft, View},
 };
 
@@ -31,27 +33,30 @@ pub(super) struct Waiting {
     pub(super) scanned: Option<Seq>,
     /// What the scan found: the event of the request id.
     pub(super) found: Option<(Digest, Seq)>,
-    /// An append with this command's event may have worked.
-    pub(super) unclear: bool,
+    /// Its event stands at this row; or an append that begins at this row, and
+    /// carries it, may have worked or may yet. Until the fold has reached the row,
+    /// nobody may be told that the command is refused.
+    pub(super) may_stand_at: Option<Seq>,
 }
 
 impl Waiting {
     /// New: nothing is known about it.
     pub(super) fn new(ticket: Ticket, work: Work) -> Self {
-        Self {
-            ticket,
-            work,
-            pinned: None,
-            scanned: None,
-            found: None,
-            unclear: false,
-        }
+        Self { ticket, work, pinned: None, scanned: None, found: None, may_stand_at: None }
+    }
+
+    /// Its event stands, or may come to stand, at this row or above.
+    pub(super) fn stands_at(&mut self, seq: Seq) {
+        self.may_stand_at = self.may_stand_at.max(Some(seq));
     }
 }
 
 impl Appender {
     pub(super) fn form_group(&mut self) {
         if self.group.is_empty() && !self.queue.is_empty() {
+            if let Some(state) = &mut self.state {
+                state.trim_rows();
+            }
             let size = self.queue.len().min(self.options.group);
             self.group.extend(self.queue.drain(..size));
             self.look = None;
@@ -90,34 +95,26 @@ impl Appender {
             let Work::Command(request) = &waiting.work else {
                 continue;
             };
-            if matches!(request.command, Command::Create(_)) {
-                continue; // compared with event 1 instead
+            if is_first_event(state, request) {
+                continue; // however old it is
             }
             if waiting.pinned.is_some() && mutant::is("absent-remembered") {
                 continue;
             }
-            let pinned = *waiting
-                .pinned
-                .get_or_insert(request.after_seq.unwrap_or(lowest_tail));
+            let pinned = *waiting.pinned.get_or_insert(request.after_seq.unwrap_or(lowest_tail));
             if waiting.found.is_some() || pinned >= floor {
                 continue;
             }
             if floor > lowest_tail {
                 self.reading = Reading::Tail;
                 let from = floor.saturating_sub(self.options.page).max(lowest_tail);
-                return Some(Io::Read {
-                    from: from + 1,
-                    to: floor,
-                });
+                return Some(Io::Read { from: from + 1, to: floor });
             }
             let scanned = waiting.scanned.unwrap_or(pinned);
             if scanned < floor && !mutant::is("no-scan") {
                 self.reading = Reading::Scan(waiting.ticket);
                 let to = floor.min(scanned + self.options.page);
-                return Some(Io::Read {
-                    from: scanned + 1,
-                    to,
-                });
+                return Some(Io::Read { from: scanned + 1, to });
             }
         }
         None
@@ -131,18 +128,20 @@ impl Appender {
         }
         let mut draft = Draft::new(state);
         let mut outcomes = Vec::with_capacity(self.group.len());
-        for waiting in &self.group {
+        for waiting in &mut self.group {
             outcomes.push(match &waiting.work {
                 Work::Observe(keys) => observed(state, keys),
                 Work::Command(request) => match decide(&draft, request, waiting.found, now) {
                     Decision::Append(event) => {
                         draft.push((*event).clone());
-                        Outcome::Committed {
-                            seq: event.seq,
-                            event: Some(event),
-                        }
+                        Outcome::Committed { seq: event.seq, event: Some(event) }
                     }
-                    Decision::Known(seq) => Outcome::Committed { seq, event: None },
+                    Decision::Known(seq) => {
+                        if seq <= state.seq() {
+                            waiting.stands_at(seq);
+                        }
+                        Outcome::Committed { seq, event: None }
+                    }
                     Decision::Refuse(refusal) => Outcome::Refused(refusal),
                 },
             });
@@ -159,6 +158,14 @@ impl Appender {
         if !proven {
             return Some(Io::Look);
         }
+        let seq = state.seq();
+        for (waiting, outcome) in self.group.iter().zip(&mut outcomes) {
+            // Refused now, by a clock that went back; but our own append may yet land.
+            let open = waiting.may_stand_at.is_some_and(|at| at > seq);
+            if open && matches!(outcome, Outcome::Refused(_)) {
+                *outcome = Outcome::Unavailable { settled: false };
+            }
+        }
         self.answer(outcomes);
         None
     }
@@ -167,11 +174,7 @@ impl Appender {
     fn renumbered(&mut self) -> Vec<Event> {
         let (mut events, mut seq) = (Vec::new(), self.head);
         for outcome in &mut self.deciding {
-            if let Outcome::Committed {
-                seq: at,
-                event: Some(event),
-            } = outcome
-            {
+            if let Outcome::Committed { seq: at, event: Some(event) } = outcome {
                 seq += 1;
                 (*at, event.seq) = (seq, seq);
                 events.push((**event).clone());
@@ -182,10 +185,7 @@ impl Appender {
 
     fn answer_refusals_early(&mut self, outcomes: &[Outcome]) {
         for (waiting, outcome) in self.group.iter().zip(outcomes) {
-            if matches!(
-                outcome,
-                Outcome::Refused(_) | Outcome::Committed { event: None, .. }
-            ) {
+            if matches!(outcome, Outcome::Refused(_) | Outcome::Committed { event: None, .. }) {
                 self.answers.push((waiting.ticket, outcome.clone()));
             }
         }
@@ -208,24 +208,16 @@ impl Appender {
 
 /// What the mutants leave out.
 fn may_skip_look(outcomes: &[Outcome]) -> bool {
-    let reads = outcomes
-        .iter()
-        .all(|outcome| matches!(outcome, Outcome::Observed { .. }));
+    let reads = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Observed { .. }));
     (reads && mutant::is("read-without-look")) || (!reads && mutant::is("refusal-without-look"))
 }
 
 fn observed(state: &State, keys: &[RowKey]) -> Outcome {
-    Outcome::Observed {
-        as_of: state.seq(),
-        rows: rows_of(state, keys),
-    }
+    Outcome::Observed { as_of: state.seq(), rows: rows_of(state, keys) }
 }
 
 fn rows_of(state: &State, keys: &[RowKey]) -> Vec<(RowKey, Option<Row>)> {
     let unique: BTreeMap<&RowKey, Option<&Row>> =
         keys.iter().map(|key| (key, state.row(key))).collect();
-    unique
-        .into_iter()
-        .map(|(key, row)| (key.clone(), row.cloned()))
-        .collect()
+    unique.into_iter().map(|(key, row)| (key.clone(), row.cloned())).collect()
 }

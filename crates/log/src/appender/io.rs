@@ -22,13 +22,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            tail: 1000,
-            group: 256,
-            page: 256,
-            raise_every: 256,
-            tries: 3,
-        }
+        Self { tail: 1000, group: 256, page: 256, raise_every: 256, tries: 3 }
     }
 }
 
@@ -67,7 +61,9 @@ pub enum Done {
         /// The effects of every event up to here are applied.
         applied_through: Seq,
     },
-    /// The rows, from the first one asked for, without a hole.
+    /// The rows, from the first one asked for, without a hole. Fewer than asked for
+    /// are fine as long as there is one, except that rows which have no hole above
+    /// them must be all there.
     Read(Vec<Event>),
     /// Each row asked for.
     Loaded(Vec<(RowKey, Option<Row>)>),
@@ -100,10 +96,11 @@ pub enum Outcome {
         /// The rows.
         rows: Vec<(RowKey, Option<Row>)>,
     },
-    /// The store did not work. `settled` says that the command has not happened
-    /// and never will; otherwise a retry with the same request id settles it.
+    /// The store did not work. `settled` says that this try has not appended the
+    /// command and never will; otherwise a retry with the same request id settles
+    /// it. It says nothing of other tries: if one of them is open, it still is.
     Unavailable {
-        /// Whether nothing was, or will be, appended.
+        /// Whether this try has appended nothing and never will.
         settled: bool,
     },
 }

@@ -2,7 +2,7 @@
 
 use super::{Judge, Refusal, Ruling, changed, ensure, only_group, same_version};
 use crate::{
-    Command, Digest, EventBody, Row, RowKey, Seq, UserId,
+    Command, Digest, EventBody, Request, Row, RowKey, Seq, UserId,
     event::{Creation, Kind, Role},
     row::{ConversationRow, MemberRow},
     state::View,
@@ -55,8 +55,7 @@ impl<V: View> Judge<'_, V> {
             return None;
         };
         let row = self.conversation()?;
-        let same =
-            row.creator == self.request.actor && row.create_request_id == self.request.request_id;
+        let same = is_first_event(self.view, self.request);
         // Deleted since, and asked for again by the same request: the answer stands.
         same.then_some((row.create_digest, 1))
     }
@@ -84,18 +83,13 @@ impl<V: View> Judge<'_, V> {
     /// The conversation and the actor in it, whatever state it is in.
     fn membership(&self, least: Role) -> Result<(&ConversationRow, &MemberRow), Refusal> {
         let conversation = self.conversation().ok_or(Refusal::ConversationNotFound)?;
-        let actor = self
-            .member(&self.request.actor)
-            .ok_or(Refusal::ConversationNotFound)?;
+        let actor = self.member(&self.request.actor).ok_or(Refusal::ConversationNotFound)?;
         if !actor.is_active() {
             if actor.intervals.is_empty() {
                 return Err(Refusal::ConversationNotFound);
             }
             if let Some(ban) = actor.banned_at(self.time) {
-                return Err(Refusal::Banned {
-                    user: self.request.actor.clone(),
-                    until: ban.until,
-                });
+                return Err(Refusal::Banned { user: self.request.actor.clone(), until: ban.until });
             }
             return Err(Refusal::NotAParticipant);
         }
@@ -125,5 +119,15 @@ impl<V: View> Judge<'_, V> {
             Some(Row::Member(row)) => Some(row),
             _ => None,
         }
+    }
+}
+
+/// Whether this request created the conversation.
+pub(crate) fn is_first_event(view: &impl View, request: &Request) -> bool {
+    match (&request.command, view.row(&RowKey::Conversation)) {
+        (Command::Create(_), Some(Row::Conversation(row))) => {
+            row.creator == request.actor && row.create_request_id == request.request_id
+        }
+        _ => false,
     }
 }

@@ -17,24 +17,15 @@ impl<V: View> Judge<'_, V> {
                 let message = self.message(*target)?;
                 ensure(message.sender == self.request.actor, Refusal::NotTheSender)?;
                 ensure(message.edits.len() < MAX_EDITS, Refusal::TooManyEdits)?;
-                Ok(EventBody::MessageEdited {
-                    target: *target,
-                    content: Some(content.clone()),
-                })
+                Ok(EventBody::MessageEdited { target: *target, content: Some(content.clone()) })
             }
             Command::DeleteMessage { target } => self.delete_message(*target),
             Command::AddReaction { target, emoji } => self.add_reaction(*target, emoji),
             Command::RemoveReaction { target, emoji } => {
                 self.writer()?;
                 self.message(*target)?;
-                ensure(
-                    self.own_reactions(*target).contains(emoji),
-                    Refusal::ReactionNotFound,
-                )?;
-                Ok(EventBody::ReactionRemoved {
-                    target: *target,
-                    emoji: emoji.clone(),
-                })
+                ensure(self.own_reactions(*target).contains(emoji), Refusal::ReactionNotFound)?;
+                Ok(EventBody::ReactionRemoved { target: *target, emoji: emoji.clone() })
             }
             _ => Err(Refusal::NoChange),
         }
@@ -66,18 +57,12 @@ impl<V: View> Judge<'_, V> {
         ensure(conversation.archive_time.is_none(), Refusal::Archived)?;
         let message = self.message(target)?;
         let moderates = actor.role >= Role::Admin && !conversation.kind.is_direct();
-        ensure(
-            moderates || message.sender == self.request.actor,
-            Refusal::NotTheSender,
-        )?;
+        ensure(moderates || message.sender == self.request.actor, Refusal::NotTheSender)?;
         Ok(EventBody::MessageDeleted { target })
     }
 
     fn own_reactions(&self, target: Seq) -> &[String] {
-        match self
-            .view
-            .row(&RowKey::Reactions(target, self.request.actor.clone()))
-        {
+        match self.view.row(&RowKey::Reactions(target, self.request.actor.clone())) {
             Some(Row::Reactions(row)) => &row.emoji,
             _ => &[],
         }
@@ -87,19 +72,10 @@ impl<V: View> Judge<'_, V> {
         self.writer()?;
         let message = self.message(target)?;
         let own = self.own_reactions(target);
-        ensure(
-            own.iter().all(|known| known != emoji),
-            Refusal::ReactionExists,
-        )?;
+        ensure(own.iter().all(|known| known != emoji), Refusal::ReactionExists)?;
         let is_new = message.reactions.iter().all(|known| known.emoji != emoji);
         let full = is_new && message.reactions.len() >= MAX_EMOJI_PER_MESSAGE;
-        ensure(
-            !full && own.len() < MAX_EMOJI_PER_USER,
-            Refusal::TooManyReactions,
-        )?;
-        Ok(EventBody::ReactionAdded {
-            target,
-            emoji: emoji.to_owned(),
-        })
+        ensure(!full && own.len() < MAX_EMOJI_PER_USER, Refusal::TooManyReactions)?;
+        Ok(EventBody::ReactionAdded { target, emoji: emoji.to_owned() })
     }
 }

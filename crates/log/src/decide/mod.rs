@@ -10,6 +10,7 @@ mod messages;
 mod participants;
 mod refusal;
 
+pub(crate) use self::conversation::is_first_event;
 pub use self::refusal::Refusal;
 use crate::{
     Command, Digest, Event, EventBody, Micros, Request, Seq, mutant, row::ConversationRow,
@@ -47,11 +48,7 @@ pub fn decide(
     found: Option<(Digest, Seq)>,
     now: Micros,
 ) -> Decision {
-    let judge = Judge {
-        view,
-        request,
-        time: now.max(view.time()),
-    };
+    let judge = Judge { view, request, time: now.max(view.time()) };
     if mutant::is("refusal-before-known")
         && let Err(refusal) = judge.rule()
     {
@@ -68,10 +65,7 @@ pub fn decide(
     if let Some(seq) = judge.existing_direct() {
         return Decision::Known(seq);
     }
-    match judge
-        .rule()
-        .and_then(|body| judge.after_seq_exists().map(|()| body))
-    {
+    match judge.rule().and_then(|body| judge.after_seq_exists().map(|()| body)) {
         Ok(body) => Decision::Append(Box::new(judge.event(body))),
         Err(refusal) => Decision::Refuse(refusal),
     }
@@ -90,11 +84,7 @@ impl<V: View> Judge<'_, V> {
         Event {
             seq,
             ordinal: self.view.ordinal() + u64::from(is_message),
-            last_message: if is_message {
-                seq
-            } else {
-                self.view.last_message()
-            },
+            last_message: if is_message { seq } else { self.view.last_message() },
             time: self.time,
             actor: self.request.actor.clone(),
             request_id: self.request.request_id.clone(),

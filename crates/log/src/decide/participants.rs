@@ -12,11 +12,7 @@ impl<V: View> Judge<'_, V> {
     pub(super) fn rule_on_participants(&self) -> Ruling {
         match &self.request.command {
             Command::AddParticipants { users } => self.add_participants(users),
-            Command::Remove {
-                user,
-                cause,
-                reason,
-            } => self.remove(user, *cause, reason),
+            Command::Remove { user, cause, reason } => self.remove(user, *cause, reason),
             Command::UpdateRole { user, role } => {
                 let (conversation, _) = self.standing(Role::Owner)?;
                 only_group(conversation)?;
@@ -29,10 +25,7 @@ impl<V: View> Judge<'_, V> {
                 only_group(conversation)?;
                 self.other_participant(user)?;
                 let actor = assign(&self.request.actor, Role::Admin);
-                Ok(EventBody::RolesChanged(vec![
-                    assign(user, Role::Owner),
-                    actor,
-                ]))
+                Ok(EventBody::RolesChanged(vec![assign(user, Role::Owner), actor]))
             }
             Command::Mute(sentence) => {
                 self.below_actor(&sentence.user)?;
@@ -79,24 +72,15 @@ impl<V: View> Judge<'_, V> {
                 continue;
             };
             let user = user.clone();
-            ensure(
-                !row.is_active(),
-                Refusal::AlreadyAParticipant { user: user.clone() },
-            )?;
+            ensure(!row.is_active(), Refusal::AlreadyAParticipant { user: user.clone() })?;
             if let Some(ban) = row.banned_at(self.time) {
-                return Err(Refusal::Banned {
-                    user,
-                    until: ban.until,
-                });
+                return Err(Refusal::Banned { user, until: ban.until });
             }
         }
         let added = u32::try_from(users.len()).unwrap_or(u32::MAX);
         let fits = conversation.participant_count.saturating_add(added) <= MAX_PARTICIPANTS;
         ensure(fits, Refusal::TooManyParticipants)?;
-        let joined = users
-            .iter()
-            .map(|user| assign(user, Role::Member))
-            .collect();
+        let joined = users.iter().map(|user| assign(user, Role::Member)).collect();
         Ok(EventBody::ParticipantsJoined(joined))
     }
 
@@ -106,18 +90,11 @@ impl<V: View> Judge<'_, V> {
             let (conversation, actor) = self.standing(Role::Member)?;
             only_group(conversation)?;
             let last = conversation.participant_count == 1;
-            ensure(
-                last || actor.role != Role::Owner,
-                Refusal::OwnerMustTransfer,
-            )?;
+            ensure(last || actor.role != Role::Owner, Refusal::OwnerMustTransfer)?;
         } else {
             self.below_actor(user)?;
         }
-        Ok(EventBody::ParticipantLeft {
-            user: user.clone(),
-            cause,
-            reason: reason.to_owned(),
-        })
+        Ok(EventBody::ParticipantLeft { user: user.clone(), cause, reason: reason.to_owned() })
     }
 
     fn ban(&self, sentence: &Sentence) -> Ruling {
@@ -126,17 +103,11 @@ impl<V: View> Judge<'_, V> {
         ensure(sentence.user != self.request.actor, Refusal::TargetIsCaller)?;
         // Only a participant has a rank to outrank; former ones keep none.
         let target = self.member(&sentence.user).filter(|row| row.is_active());
-        ensure(
-            target.is_none_or(|row| row.role < actor.role),
-            Refusal::RoleTooLow,
-        )?;
+        ensure(target.is_none_or(|row| row.role < actor.role), Refusal::RoleTooLow)?;
         Ok(EventBody::ParticipantBanned(sentence.clone()))
     }
 }
 
 fn assign(user: &UserId, role: Role) -> Assignment {
-    Assignment {
-        user: user.clone(),
-        role,
-    }
+    Assignment { user: user.clone(), role }
 }
