@@ -146,3 +146,6 @@ impl<T> Admitted<T> {
         (self.caller, self.message, self.view)
     }
 }
+
+#[cfg(test)]
+mod tests;

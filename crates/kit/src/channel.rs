@@ -111,3 +111,6 @@ impl fmt::Debug for Channel {
         f.debug_struct("Channel").field("headers", &names).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

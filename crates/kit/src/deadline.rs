@@ -163,4 +163,25 @@ mod tests {
             assert_eq!(timeout_of(&headers), None, "{nonsense}");
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_inherit_what_is_left() {
+        let timeout = |mut headers: HeaderMap| {
+            hand_on(&mut headers);
+            timeout_of(&headers)
+        };
+        assert_eq!(timeout(HeaderMap::new()), None);
+        let deadline = Instant::now() + Duration::from_secs(4);
+        let inside = run(deadline, async {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            let mut own = HeaderMap::new();
+            own.insert(GRPC_TIMEOUT, HeaderValue::from_static("9S"));
+            (timeout(HeaderMap::new()), timeout(own))
+        });
+        let (inherited, own) = inside.await.expect("in time");
+        assert_eq!(inherited, Some(Duration::from_secs(3)));
+        assert_eq!(own, Some(Duration::from_secs(9)));
+        let late = run(deadline, std::future::pending::<()>()).await;
+        assert_eq!(late.expect_err("too late").reason(), Reason::DeadlineExceeded);
+    }
 }

@@ -24,6 +24,8 @@ mod secret_file;
 pub mod server;
 pub mod task;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod trace;
 pub mod validate;
 

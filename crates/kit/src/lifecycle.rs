@@ -120,4 +120,16 @@ mod tests {
         lifecycle.draining().await;
         lifecycle.stopped().await;
     }
+
+    #[tokio::test]
+    async fn the_first_signal_drains_and_the_second_stops() {
+        use rustix::process::{Signal, getpid, kill_process};
+        let lifecycle = Lifecycle::new(Duration::from_secs(30));
+        lifecycle.listen_to_signals().expect("listens");
+        kill_process(getpid(), Signal::TERM).expect("sent");
+        lifecycle.draining().await;
+        assert!(!lifecycle.is_stopped());
+        kill_process(getpid(), Signal::INT).expect("sent");
+        lifecycle.stopped().await;
+    }
 }

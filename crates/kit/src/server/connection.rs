@@ -86,9 +86,10 @@ impl Acceptor {
             self.registry.closed(cause);
         }
         connection.as_mut().graceful_shutdown();
+        let may_finish = cause == "draining" && entry.proof.is_proven();
         let grace = async {
             // While draining, open calls have until the hard stop.
-            if cause == "draining" {
+            if may_finish {
                 std::future::pending::<()>().await;
             }
             tokio::time::sleep(LAST_WORDS).await;
