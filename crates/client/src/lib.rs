@@ -50,6 +50,7 @@ mod client;
 mod error;
 pub mod fold;
 mod heads;
+mod reads;
 mod retry;
 mod rpc;
 mod runtime;

@@ -7,6 +7,7 @@
 mod connection;
 mod gaps;
 mod handle;
+mod incoming;
 mod options;
 mod shared;
 mod supervisor;

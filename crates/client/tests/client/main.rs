@@ -1,0 +1,9 @@
+//! The client against a small server in the same process, whose every answer a
+//! test decides. One binary, so that it links once.
+
+mod chat;
+mod commands;
+mod fold;
+mod resume;
+mod stream;
+mod support;
