@@ -12,7 +12,7 @@ use confab_proto::method::METHODS;
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, pb::health_server::HealthServer, server::HealthReporter};
 
-pub(crate) use http_port::answer;
+pub(crate) use http_port::{answer, means_this_machine, not_for_you};
 pub use probe::{CheckReport, Importance, Report, State};
 pub use reflection::ReflectionError;
 

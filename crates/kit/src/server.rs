@@ -191,9 +191,15 @@ async fn serve_ops(listener: TcpListener, health: Health, end: CancellationToken
 }
 
 async fn serve_operator(stream: TcpStream, health: Health) {
+    let local_only = stream.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let health = health.clone();
-        async move { Ok::<_, Infallible>(health::answer(&health, &request).await) }
+        async move {
+            if local_only && !health::means_this_machine(&request) {
+                return Ok::<_, Infallible>(health::not_for_you());
+            }
+            Ok(health::answer(&health, &request).await)
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -35,6 +35,8 @@ use crate::{
 pub(crate) struct Tiny {
     /// Released by tests that hold calls open.
     pub(crate) gate: Arc<tokio::sync::Notify>,
+    /// Told when such a call is open.
+    pub(crate) entered: Arc<tokio::sync::Notify>,
     /// Answers of the log: (as of, relation).
     pub(crate) seen: Arc<std::sync::Mutex<(u64, i32)>>,
 }
@@ -54,7 +56,10 @@ impl pb::conversations_service_server::ConversationsService for Tiny {
             "internal" => return Err(Status::internal("the password is 1234")),
             "unknown" => return Err(Status::unknown("the password is 1234")),
             "muted" => return Err(Error::new(Reason::Muted, "muted").with("until", 7).into()),
-            "slow" => self.gate.notified().await,
+            "slow" => {
+                self.entered.notify_one();
+                self.gate.notified().await;
+            }
             "extension" if request.extensions().get::<CallersOwn>().is_some() => {
                 return Err(Status::data_loss("leaked"));
             }

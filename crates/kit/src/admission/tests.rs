@@ -106,3 +106,10 @@ async fn a_call_without_layers_is_refused() {
     let error = desk.admission.admit(request).await.expect_err("nobody");
     assert_eq!(error.reason(), Reason::MissingToken);
 }
+
+#[cfg(feature = "mutants")]
+#[tokio::test]
+async fn policy_skip_relation_lets_strangers_in() {
+    confab_log::mutant::set(Some("policy-skip-relation"));
+    assert_eq!(Desk::new(9, 0).get().await, Ok(Relation::Stranger));
+}

@@ -1,7 +1,11 @@
 //! The operations port's answers. Plain HTTP, no state, nothing about users.
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderName, Method, Request, Response, StatusCode,
+    header::{CONTENT_TYPE, HOST, ORIGIN},
+    uri::Authority,
+};
 use http_body_util::Full;
 
 use super::Health;
@@ -20,6 +24,37 @@ pub(crate) async fn answer<B>(health: &Health, request: &Request<B>) -> Response
         }
         _ => text(StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n".to_owned()),
     }
+}
+
+/// Whether a request to a loopback address means that address: a web page that
+/// points a name of its own at this machine is told nothing.
+pub(crate) fn means_this_machine<B>(request: &Request<B>) -> bool {
+    let text = |name: HeaderName| request.headers().get(name).map(|value| value.to_str());
+    let host_is_local = match text(HOST) {
+        Some(Ok(host)) => is_local(host),
+        Some(Err(_)) => false,
+        None => true,
+    };
+    let origin_is_local = match text(ORIGIN) {
+        Some(Ok(origin)) => origin.strip_prefix("http://").is_some_and(is_local),
+        Some(Err(_)) => false,
+        None => true,
+    };
+    host_is_local && origin_is_local
+}
+
+fn is_local(authority: &str) -> bool {
+    let Ok(authority) = authority.parse::<Authority>() else {
+        return false;
+    };
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// The answer to a web page that pretends.
+pub(crate) fn not_for_you() -> Response<Full<Bytes>> {
+    text(StatusCode::FORBIDDEN, "this port serves its own machine only\n".to_owned())
 }
 
 async fn readiness(health: &Health) -> Response<Full<Bytes>> {

@@ -303,3 +303,38 @@ async fn calls_are_counted_by_outcome() {
     assert!(text.contains("method=\"unknown\",code=\"UNIMPLEMENTED\""));
     assert!(!text.contains("/made/up"));
 }
+
+/// The switches that the promises' tests rely on do what they say.
+#[cfg(feature = "mutants")]
+mod mutants {
+    use confab_log::mutant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn policy_skip_caller_kind_lets_applications_in() {
+        let world = World::new();
+        let bot = world.token(Claims::application("acme", "bot"));
+        mutant::set(Some("policy-skip-caller-kind"));
+        assert!(get(world.channel(Port::Public).with_token(&bot), "c").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn tenant_from_header_believes_the_header() {
+        let world = World::new();
+        let ask = async || {
+            let token = world.token(Claims::user("acme", "alice"));
+            let request = Request::post(GET)
+                .header("authorization", format!("Bearer {token}"))
+                .header("x-tenant", "other")
+                .body(Body::new(Full::new(framed(b""))))
+                .expect("a request");
+            let response = world.channel(Port::Public).oneshot(request).await.expect("an answer");
+            let body = response.into_body().collect().await.expect("a body").to_bytes();
+            String::from_utf8_lossy(&body).into_owned()
+        };
+        assert!(ask().await.contains("acme/alice"));
+        mutant::set(Some("tenant-from-header"));
+        assert!(ask().await.contains("other/alice"));
+    }
+}

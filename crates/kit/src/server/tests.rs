@@ -61,8 +61,12 @@ impl Running {
     }
 
     async fn ops(&self, path: &str) -> String {
+        self.ops_as(path, "localhost").await
+    }
+
+    async fn ops_as(&self, path: &str, host: &str) -> String {
         let mut stream = TcpStream::connect(self.addresses.ops).await.expect("connects");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("written");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("read");
@@ -99,6 +103,12 @@ async fn three_ports_serve_three_worlds() {
     assert_eq!(refused(proven, "c").await.reason(), Reason::MissingToken);
     assert!(running.ops("/healthz").await.starts_with("HTTP/1.1 200"));
     assert!(running.ops("/readyz").await.contains("\"status\":\"healthy\""));
+    for page_of_others in ["evil.example", "localhost\r\norigin: http://evil.example"] {
+        let answer = running.ops_as("/metrics", page_of_others).await;
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+    let own = format!("{0}\r\norigin: http://{0}", running.addresses.ops);
+    assert!(running.ops_as("/healthz", &own).await.starts_with("HTTP/1.1 200"));
     assert!(running.ops("/metrics").await.contains("confab_connections{port=\"public\"}"));
     running.world.lifecycle.stop();
     running.ended().await;
@@ -169,8 +179,8 @@ async fn a_drain_waits_for_open_calls_and_takes_no_more() {
     let running = Running::start(|_| {}).await;
     let channel = running.alice();
     let slow = tokio::spawn(get(channel.clone(), "slow"));
-    // The call is open when a later one on the same connection is answered.
-    assert!(get(channel, "c").await.is_ok());
+    soon("the call is open", running.world.tiny.entered.notified()).await;
+    drop(channel);
     running.world.lifecycle.drain();
     assert!(running.ops("/readyz").await.contains("draining"));
     let address = running.addresses.public;
@@ -226,13 +236,7 @@ async fn a_client_that_goes_away_is_noticed() {
     let running = Running::start(|_| {}).await;
     let call = tokio::spawn(get(running.alice(), "slow"));
     let in_flight = "confab_rpc_requests_total{method=\"/confab.conversations.v1.ConversationsService/GetConversation\",code=\"CANCELLED\"";
-    // Until the handler holds the call, a release would be kept for it.
-    soon("the call is open", async {
-        while std::sync::Arc::strong_count(&running.world.tiny.gate) < 2 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    soon("the call is open", running.world.tiny.entered.notified()).await;
     call.abort();
     soon("the cancellation is counted", async {
         while !telemetry::render().contains(in_flight) {
