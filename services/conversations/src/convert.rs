@@ -94,7 +94,7 @@ impl TryFrom<pb::UpdateConversationRequest> for Command {
         let version = version(&mut check, &request.etag);
         let update = request.update.unwrap_or_default();
         let paths = request.update_mask.map(|mask| mask.paths).unwrap_or_default();
-        let changes = masked(&mut check, update, &paths);
+        let changes = masked(&mut check, &update, &paths);
         let change = Change::Update { changes, version };
         let names = (request.conversation_id.as_str(), request.request_id.as_str());
         command(check, names, request.after_seq, change)
@@ -221,7 +221,11 @@ fn version(check: &mut Violations, etag: &str) -> Option<Seq> {
     version
 }
 
-fn masked(check: &mut Violations, update: pb::ConversationUpdate, paths: &[String]) -> Description {
+fn masked(
+    check: &mut Violations,
+    update: &pb::ConversationUpdate,
+    paths: &[String],
+) -> Description {
     check.check(!paths.is_empty(), "update_mask", "must name what to change");
     let mut changes = Description::default();
     for path in paths {
@@ -243,7 +247,8 @@ fn masked(check: &mut Violations, update: pb::ConversationUpdate, paths: &[Strin
                 changes.metadata = Some(update.metadata.clone());
             }
             _ => {
-                check.add("update_mask", "must name only title, description, avatar_url, metadata")
+                let rule = "must name only title, description, avatar_url, metadata";
+                check.add("update_mask", rule);
             }
         }
     }

@@ -15,7 +15,7 @@ use prost_types::Timestamp;
 
 use crate::domain::Change;
 
-/// A validated LoadRow.
+/// A validated `LoadRow`.
 pub(crate) fn names(tenant: &str, conversation: &str) -> Result<(TenantId, ConversationId), Error> {
     let mut check = Violations::default();
     let tenant = check.parse("tenant_id", TenantId::parse(tenant));
@@ -24,7 +24,7 @@ pub(crate) fn names(tenant: &str, conversation: &str) -> Result<(TenantId, Conve
     tenant.zip(conversation).ok_or_else(incomplete)
 }
 
-/// A validated ApplyRow.
+/// A validated `ApplyRow`.
 #[derive(Debug)]
 pub(crate) struct ApplyRow {
     pub(crate) tenant: TenantId,

@@ -40,8 +40,8 @@ impl<S: ConversationStore> Public<S> {
         placed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let more = placed.len() > list.limit;
         placed.truncate(list.limit);
-        let last = placed.last().filter(|_| more);
-        let token = last.map(|(place, _)| self.seal_token(caller, list, place));
+        let end = placed.last().filter(|_| more);
+        let token = end.map(|(place, _)| self.seal_token(caller, list, place));
 
         // Rows once more, after the heads: each holds what its head promises.
         let ids: Vec<ConversationId> =

@@ -16,7 +16,7 @@ use crate::domain::{Effects, InboxBody, InboxEvent};
 /// How many users one mesh call names, at most: more than any event does.
 const MAX_USERS: usize = 1100;
 
-/// A validated LoadMembers.
+/// A validated `LoadMembers`.
 #[derive(Debug)]
 pub(crate) struct LoadMembers {
     pub(crate) tenant: TenantId,
@@ -24,7 +24,7 @@ pub(crate) struct LoadMembers {
     pub(crate) users: Vec<UserId>,
 }
 
-/// A validated ApplyMembers.
+/// A validated `ApplyMembers`.
 #[derive(Debug)]
 pub(crate) struct ApplyMembers {
     pub(crate) tenant: TenantId,
@@ -32,7 +32,7 @@ pub(crate) struct ApplyMembers {
     pub(crate) effects: Effects,
 }
 
-/// A validated RecordRead.
+/// A validated `RecordRead`.
 #[derive(Debug)]
 pub(crate) struct RecordRead {
     pub(crate) tenant: TenantId,
@@ -97,7 +97,7 @@ impl TryFrom<pb::RecordReadRequest> for RecordRead {
     }
 }
 
-/// A validated ListMemberships: whose.
+/// A validated `ListMemberships`: whose.
 pub(crate) fn owner(request: &pb::ListMembershipsRequest) -> Result<(TenantId, UserId), Error> {
     let mut check = Violations::default();
     let tenant = check.parse("tenant_id", TenantId::parse(&request.tenant_id));

@@ -1,8 +1,7 @@
 //! The service through its own contract: what it tells the log, what it lists,
 //! what it publishes, and what it refuses before anyone else is asked.
 
-mod support;
-
+use crate::support::{ROOM, World, joined, row};
 use confab_kit::{
     clock,
     error::{Error, Reason},
@@ -12,7 +11,6 @@ use confab_proto::{
     method::Relation,
     participants::v1 as pb,
 };
-use support::{ROOM, World, joined, row};
 use tonic::Status;
 
 fn reason(status: &Status) -> Reason {
@@ -288,9 +286,9 @@ async fn an_inbox_is_published_once_and_in_order() {
     let published: Vec<pb::InboxEvent> =
         signals.into_iter().filter(|(user, _)| user == "bob").map(|(_, event)| event).collect();
     assert_eq!(published, page.events, "what is published is what is stored, in its order");
-    let last = published.last().and_then(|event| event.kind);
+    let newest = published.last().and_then(|event| event.kind);
     let expected = pb::ReadCursorMoved { read_seq: 9 };
-    assert_eq!(last, Some(pb::inbox_event::Kind::ReadCursorMoved(expected)));
+    assert_eq!(newest, Some(pb::inbox_event::Kind::ReadCursorMoved(expected)));
     let other = world.client_of("zeta", "bob");
     let list = pb::ListInboxEventsRequest::default();
     let foreign = { other }.list_inbox_events(list).await.expect("inbox").into_inner();
