@@ -12,7 +12,7 @@ use super::{
     history::History,
     node::{Try, bit},
     scenario::{Scenario, What, run_to_end},
-    shared::fingerprint,
+    shared::{Fingerprint, fingerprint},
     store::{Store, Write},
     world::{Call, World},
 };
@@ -37,8 +37,8 @@ pub struct Law<'a> {
     pub scenario: &'a Scenario,
     mutant: Option<&'static str>,
     journal: Option<RefCell<Vec<String>>>,
-    histories: RefCell<HashMap<u64, Rc<History>>>,
-    visits: RefCell<HashMap<u64, Verdict>>,
+    histories: RefCell<HashMap<Fingerprint, Rc<History>>>,
+    visits: RefCell<HashMap<Fingerprint, Verdict>>,
 }
 
 impl<'a> Law<'a> {
@@ -386,7 +386,7 @@ impl<'a> Law<'a> {
 
 fn in_log(store: &Store, seq: Seq) -> Option<&Event> {
     let index = usize::try_from(seq.checked_sub(1)?).ok()?;
-    store.log().get(index).map(AsRef::as_ref)
+    store.log().get(index).map(|event| &**event)
 }
 
 fn with_after_seq(request: &Request, call: &Call) -> Request {

@@ -1,5 +1,5 @@
 //! Every world that a scenario can lead to, breadth first: what is found first is
-//! a shortest way to it. Worlds are remembered by 64 bits of hash.
+//! a shortest way to it. Of a world that was seen, only its fingerprint is kept.
 
 use std::collections::{HashSet, VecDeque};
 

@@ -1,15 +1,14 @@
 //! What a log says, folded from scratch: the measure for everything that nodes
 //! and projections claim. It shares nothing with a node's memory.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use confab_log::{
     Digest, Event, EventBody, Micros, RequestId, Row, RowKey, Seq, UserId, event::Sentence, fold,
     inbox::Change, state::View,
 };
+
+use super::shared::Shared;
 
 /// The whole state after a prefix of a log.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +108,7 @@ pub struct History {
 
 impl History {
     /// Folds a log.
-    pub fn of(log: &[Arc<Event>]) -> Self {
+    pub fn of(log: &[Shared<Event>]) -> Self {
         let mut history = Self { prefixes: vec![Prefix::default()], ..Self::default() };
         for event in log {
             history.push(event);

@@ -47,6 +47,8 @@ pub struct Flight {
 /// A node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
+    /// Whether it was asked for anything since it started.
+    pub used: bool,
     /// The code under test.
     pub appender: Appender,
     /// The I/O under way.
@@ -65,6 +67,7 @@ impl Node {
     /// Cold, and free.
     pub fn cold(options: &Options) -> Self {
         Self {
+            used: false,
             appender: Appender::new(options.clone()),
             flight: None,
             tries: Vec::new(),

@@ -193,7 +193,7 @@ pub fn stale_node() -> Scenario {
             vec![
                 read("b").at(1),
                 ask("o", "r1", add(&["b"])),
-                ask("b", "r1", send("hello")).at(1).after(0).after(1),
+                ask("b", "r1", send("hello")).at(1).after(0).after(1).ignorant(),
                 read("b").at(1).after(0).after(1),
             ],
         )

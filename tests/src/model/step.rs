@@ -60,6 +60,7 @@ impl World {
             call.after_seq = Some(known);
         }
         let node = self.nodes[index].edit();
+        node.used = true;
         let ticket = match &script.what {
             What::Read(keys) => node.appender.observe(keys.clone()),
             What::Command(request) => node

@@ -2,16 +2,15 @@
 //! inboxes. Each write takes effect at one moment, under the condition that the
 //! real store puts on it, whenever it lands. It never fails by itself.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use confab_log::{
     Event, EventBody, Row, RowKey, Seq, UserId,
     appender::{Done, Io},
     inbox::{Change, Entry, InboxEffect, admit},
 };
+
+use super::shared::Shared;
 
 /// One write, with its condition. An `Apply` is several, in any state of ruin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,9 +65,9 @@ pub struct Inbox {
 }
 
 /// The store.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Store {
-    log: Vec<Arc<Event>>,
+    log: Vec<Shared<Event>>,
     rows: BTreeMap<RowKey, Row>,
     blanked: BTreeSet<Seq>,
     inboxes: BTreeMap<UserId, Inbox>,
@@ -77,7 +76,7 @@ pub struct Store {
 
 impl Store {
     /// The events as they were appended, the first one first.
-    pub fn log(&self) -> &[Arc<Event>] {
+    pub fn log(&self) -> &[Shared<Event>] {
         &self.log
     }
 
@@ -185,7 +184,7 @@ impl Store {
                 let row = Row::Message(message.clone());
                 self.rows.insert(RowKey::Message(event.seq), row);
             }
-            self.log.push(Arc::new(event.clone()));
+            self.log.push(Shared::new(event.clone()));
         }
     }
 

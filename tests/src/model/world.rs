@@ -9,7 +9,7 @@ use confab_log::Seq;
 use super::{
     node::{Node, Tries},
     scenario::{Scenario, What},
-    shared::{Shared, fingerprint},
+    shared::{Fingerprint, Shared, fingerprint},
     store::{Store, Write},
 };
 
@@ -107,7 +107,7 @@ impl World {
     }
 
     /// Names this world among all others.
-    pub fn fingerprint(&self) -> u64 {
+    pub fn fingerprint(&self) -> Fingerprint {
         fingerprint(self)
     }
 
@@ -143,7 +143,7 @@ impl World {
             if self.jumps > 0 {
                 steps.push(Step::Jump(index));
             }
-            if self.crashes > 0 && **node != Node::cold(&scenario.options) {
+            if self.crashes > 0 && node.used {
                 steps.push(Step::Crash(index));
             }
             if let Some(flight) = &node.flight
