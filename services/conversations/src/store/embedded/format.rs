@@ -63,13 +63,12 @@ mod tests {
             version_seq: 4,
             applied_seq: 6,
         };
-        let written: String = encode(&row).iter().map(|byte| format!("{byte:02x}")).collect();
         let fixture = concat!(
             "018f82028063546561676174206669766560a1616b61766361646163722d318150090909",
             "09090909090909090909090909031b00060a24181e40001b00060a24181e4001f61b0006",
             "0a24181e40020406",
         );
-        assert_eq!(written, fixture);
+        assert_eq!(hex::encode(encode(&row)), fixture);
         assert_eq!(decode(&encode(&row)).expect("a fixture decodes"), row);
     }
 

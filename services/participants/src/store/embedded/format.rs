@@ -114,16 +114,12 @@ mod tests {
     use crate::domain::{InboxBody, InboxEvent};
 
     /// What version 1 wrote must be read for ever.
-    fn fixture<T>(hex: &str, value: &T)
+    fn fixture<T>(fixture: &str, value: &T)
     where
         T: Encode<()> + for<'b> Decode<'b, ()> + PartialEq + Debug,
     {
-        let written: String = encode(value).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(written, hex);
-        let bytes: Vec<u8> = (0..hex.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("a fixture is hexadecimal"))
-            .collect();
+        assert_eq!(hex::encode(encode(value)), fixture);
+        let bytes = hex::decode(fixture).expect("a fixture is hexadecimal");
         assert_eq!(&decode::<T>(&bytes).expect("a fixture decodes"), value);
     }
 
