@@ -54,7 +54,7 @@ impl<S: ConversationStore> Service<S> {
         let store = Arc::new(options.store);
         let public = Public {
             store: Arc::clone(&store),
-            peers: peers::Peers { log: options.log, members: options.members },
+            peers: peers::Peers::new(options.log, options.members),
             admission: options.admission,
             sealer: options.sealer,
         };

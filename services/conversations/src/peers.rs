@@ -23,19 +23,32 @@ use crate::{
     error::{Error, unanswered, unresolved},
 };
 
-/// How many heads one call asks for, at most.
-const HEADS_PER_CALL: usize = 1000;
+/// How many heads one call asks for: each may carry a message.
+const HEADS_PER_CALL: usize = 64;
+/// How large an answer may be, in bytes: above what 64 messages or the
+/// memberships of the busiest user come to.
+const MAX_ANSWER: usize = 64 << 20;
 
 /// Where a user is or was.
 pub(crate) type Memberships = BTreeMap<ConversationId, Membership>;
 
 /// The others.
 pub(crate) struct Peers {
-    pub(crate) log: LogServiceClient<Channel>,
-    pub(crate) members: MemberRowsServiceClient<Channel>,
+    log: LogServiceClient<Channel>,
+    members: MemberRowsServiceClient<Channel>,
 }
 
 impl Peers {
+    pub(crate) fn new(
+        log: LogServiceClient<Channel>,
+        members: MemberRowsServiceClient<Channel>,
+    ) -> Self {
+        Self {
+            log: log.max_decoding_message_size(MAX_ANSWER),
+            members: members.max_decoding_message_size(MAX_ANSWER),
+        }
+    }
+
     /// Submits a command; the seq of its event.
     pub(crate) async fn append(&self, request: AppendRequest) -> Result<u64, Error> {
         match self.log.clone().append(request).await {
@@ -85,13 +98,15 @@ impl Peers {
         list.collect()
     }
 
-    /// The ends of logs, as the caller sees them.
-    pub(crate) async fn heads(
+    /// The ends of logs as the caller sees them, each as what `keep` makes of
+    /// it: a user may have thousands, and their messages are not kept in vain.
+    pub(crate) async fn heads<T>(
         &self,
         caller: &Caller,
         queries: &[HeadQuery],
-    ) -> Result<Vec<(ConversationId, LogHead)>, Error> {
-        let mut heads = Vec::with_capacity(queries.len());
+        keep: impl Fn(ConversationId, LogHead) -> T,
+    ) -> Result<Vec<T>, Error> {
+        let mut kept = Vec::with_capacity(queries.len());
         for chunk in queries.chunks(HEADS_PER_CALL) {
             let request = HeadsRequest {
                 tenant_id: caller.tenant.as_str().to_owned(),
@@ -102,10 +117,10 @@ impl Peers {
             for head in answer.into_inner().heads {
                 let id = ConversationId::parse(&head.conversation_id)
                     .map_err(|_| Error::Contract("a head of a malformed conversation"))?;
-                heads.push((id, head));
+                kept.push(keep(id, head));
             }
         }
-        Ok(heads)
+        Ok(kept)
     }
 }
 

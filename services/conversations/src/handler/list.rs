@@ -6,11 +6,8 @@ use std::collections::BTreeMap;
 
 use confab_kit::{admission::Admitted, clock, identity::Caller};
 use confab_log::{ConversationId, row::ConversationRow};
-use confab_proto::{
-    conversations::v1 as pb,
-    messages::v1::{HeadQuery, LogHead},
-    method::RpcRequest,
-};
+use confab_proto::{conversations::v1 as pb, messages::v1::HeadQuery, method::RpcRequest};
+use prost::Message as _;
 
 use super::public::Public;
 use crate::{
@@ -24,8 +21,9 @@ use crate::{
 /// How often heads are asked for while memberships change under the question.
 const ROUNDS: usize = 3;
 
-/// A conversation's place in the list, and its head.
-type Placed = (Place, LogHead);
+/// How many bytes an answer may have before it is cut short: clients take 4 MiB,
+/// and one more item has far less than what is left.
+const MAX_BYTES: usize = 3 << 20;
 
 impl<S: ConversationStore> Public<S> {
     pub(crate) async fn list(
@@ -35,53 +33,74 @@ impl<S: ConversationStore> Public<S> {
         let (caller, list) = (admitted.caller(), admitted.message());
         let after = self.open_token(caller, list)?;
         let before = self.peers.memberships(caller).await?;
-        let mut placed = self.placed(caller, &list.filter, &before).await?;
-        placed.retain(|(place, _)| after.as_ref().is_none_or(|after| place > after));
-        placed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        let more = placed.len() > list.limit;
-        placed.truncate(list.limit);
-        let end = placed.last().filter(|_| more);
-        let token = end.map(|(place, _)| self.seal_token(caller, list, place));
+        let mut places = self.places(caller, &list.filter, &before).await?;
+        places.retain(|place| after.as_ref().is_none_or(|after| place > after));
+        places.sort_unstable();
+        let mut more = places.len() > list.limit;
+        places.truncate(list.limit);
 
-        // Rows once more, after the heads: each holds what its head promises.
-        let ids: Vec<ConversationId> =
-            placed.iter().map(|(place, _)| place.conversation.clone()).collect();
-        let mut rows = self.rows(caller, &ids, &list.filter).await?;
-        let now = self.peers.memberships(caller).await?;
-        let items = placed.into_iter().filter_map(|(Place { conversation: id, .. }, head)| {
-            let unmoved = before.get(&id) == now.get(&id);
-            let row = rows.remove(&id).filter(|_| unmoved)?;
-            Some(pb::ConversationListItem {
-                conversation: Some(rows::conversation_to_pb(&id, row)),
-                head: Some(rows::head_to_pb(head)),
-            })
-        });
-        Ok(pb::ListConversationsResponse {
-            conversations: items.collect(),
-            next_page_token: token.unwrap_or_default(),
-        })
+        let mut items = self.items(caller, &list.filter, &places, &before).await?;
+        let mut answer = pb::ListConversationsResponse::default();
+        let (mut bytes, mut end) = (0, None);
+        for place in &places {
+            if bytes > MAX_BYTES {
+                more = true;
+                break;
+            }
+            end = Some(place);
+            if let Some(item) = items.remove(&place.conversation) {
+                bytes += item.encoded_len();
+                answer.conversations.push(item);
+            }
+        }
+        if let Some(end) = end.filter(|_| more) {
+            answer.next_page_token = self.seal_token(caller, list, end);
+        }
+        Ok(answer)
     }
 
-    /// Every conversation that the filter shows, with its place; unsorted.
-    async fn placed(
+    /// The place of every conversation that the filter shows; unsorted.
+    async fn places(
         &self,
         caller: &Caller,
         filter: &Filter,
         memberships: &Memberships,
-    ) -> Result<Vec<Placed>, Error> {
+    ) -> Result<Vec<Place>, Error> {
         let active = memberships.iter().filter(|(_, membership)| membership.active);
         let active: Vec<ConversationId> = active.map(|(id, _)| id.clone()).collect();
         let shown = self.rows(caller, &active, filter).await?;
-        let queries: Vec<HeadQuery> = shown
-            .keys()
-            .map(|id| HeadQuery { conversation_id: id.as_str().to_owned(), ..Default::default() })
-            .collect();
-        let heads = self.peers.heads(caller, &queries).await?;
-        let placed = heads.into_iter().map(|(conversation, head)| {
-            let activity = head.activity_time.as_ref().and_then(clock::micros).unwrap_or(0);
-            (Place { activity, conversation }, head)
+        let queries: Vec<HeadQuery> = shown.keys().map(unlimited).collect();
+        self.peers
+            .heads(caller, &queries, |conversation, head| {
+                let activity = head.activity_time.as_ref().and_then(clock::micros).unwrap_or(0);
+                Place { activity, conversation }
+            })
+            .await
+    }
+
+    /// What is shown at these places. The rows are read after the heads, so that
+    /// each holds what its head promises, and the memberships after the rows.
+    async fn items(
+        &self,
+        caller: &Caller,
+        filter: &Filter,
+        places: &[Place],
+        before: &Memberships,
+    ) -> Result<BTreeMap<ConversationId, pb::ConversationListItem>, Error> {
+        let ids: Vec<ConversationId> =
+            places.iter().map(|place| place.conversation.clone()).collect();
+        let queries: Vec<HeadQuery> = ids.iter().map(unlimited).collect();
+        let heads = self.peers.heads(caller, &queries, |id, head| (id, head)).await?;
+        let mut rows = self.rows(caller, &ids, filter).await?;
+        let now = self.peers.memberships(caller).await?;
+        let items = heads.into_iter().filter_map(|(id, head)| {
+            let unmoved = before.get(&id) == now.get(&id);
+            let row = rows.remove(&id).filter(|_| unmoved)?;
+            let conversation = Some(rows::conversation_to_pb(&id, row));
+            let head = Some(rows::head_to_pb(head));
+            Some((id, pb::ConversationListItem { conversation, head }))
         });
-        Ok(placed.collect())
+        Ok(items.collect())
     }
 
     async fn rows(
@@ -111,13 +130,13 @@ impl<S: ConversationStore> Public<S> {
                     })
                 })
                 .collect();
-            let mut heads = self.peers.heads(caller, &queries).await?;
+            let mut heads = self.peers.heads(caller, &queries, |id, head| (id, head)).await?;
             let now = self.peers.memberships(caller).await?;
             let asked = heads.len();
             heads.retain(|(id, _)| memberships.get(id) == now.get(id));
             if heads.len() == asked || round == ROUNDS {
                 let moved = heads.into_iter().map(|(_, head)| rows::head_to_pb(head)).collect();
-                return Ok(pb::CompareHeadsResponse { moved });
+                return Ok(pb::CompareHeadsResponse { moved: bounded(moved) });
             }
             memberships = now;
         }
@@ -143,6 +162,23 @@ impl<S: ConversationStore> Public<S> {
         payload.extend(place.conversation.to_bytes());
         self.sealer.seal(&context, &payload)
     }
+}
+
+fn unlimited(id: &ConversationId) -> HeadQuery {
+    HeadQuery { conversation_id: id.as_str().to_owned(), limit_seq: 0, above_seq: 0 }
+}
+
+/// Without the messages that would make the answer too large. Their heads have
+/// moved, so the client is about to read them anyway.
+fn bounded(mut moved: Vec<pb::ConversationHead>) -> Vec<pb::ConversationHead> {
+    let mut bytes = 0;
+    for head in &mut moved {
+        if bytes > MAX_BYTES {
+            head.last_message = None;
+        }
+        bytes += head.encoded_len();
+    }
+    moved
 }
 
 /// What a token is good for: this user and these filters, nothing else.

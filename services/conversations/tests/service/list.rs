@@ -168,6 +168,47 @@ async fn heads_are_compared_up_to_the_leave() {
 }
 
 #[tokio::test]
+async fn an_answer_is_bounded_in_bytes() {
+    let world = filled(60).await;
+    world.fake.script(|script| script.text = "x".repeat(100_000));
+    let mut ada = world.client("ada");
+    let first = pb::ListConversationsRequest { page_size: 100, ..Default::default() };
+    let (page, token) = list(&mut ada, first.clone()).await;
+    assert_eq!(page.len(), 32, "3 MiB are 31.5 such items");
+    let second = pb::ListConversationsRequest { page_token: token, ..first };
+    let (rest, token) = list(&mut ada, second).await;
+    assert_eq!((rest.len(), token.as_str()), (28, ""));
+    assert!(rest.iter().all(|id| !page.contains(id)));
+
+    let cursors =
+        (1..=60).map(|number| pb::ConversationCursor { conversation_id: id(number), seq: 1 });
+    let request = pb::CompareHeadsRequest { cursors: cursors.collect() };
+    let moved = ada.compare_heads(request).await.expect("compared").into_inner().moved;
+    assert_eq!(moved.len(), 60, "every head is told");
+    assert_eq!(moved.iter().filter(|head| head.last_message.is_some()).count(), 32);
+}
+
+#[tokio::test]
+async fn heads_are_asked_for_in_bounded_calls() {
+    let world = World::new();
+    world.fake.script(|script| {
+        for number in 0..150 {
+            script.memberships.insert(id(number), (false, 1, 5));
+            script.heads.insert(id(number), (9, 1000, 0));
+        }
+    });
+    let cursors =
+        (0..150).map(|number| pb::ConversationCursor { conversation_id: id(number), seq: 4 });
+    let request = pb::CompareHeadsRequest { cursors: cursors.collect() };
+    let moved = world.client("ada").compare_heads(request).await.expect("compared");
+    assert_eq!(moved.into_inner().moved.len(), 150);
+    let asked: Vec<usize> = world
+        .fake
+        .script(|script| script.asked_heads.iter().map(|one| one.queries.len()).collect());
+    assert_eq!(asked, [64, 64, 22]);
+}
+
+#[tokio::test]
 async fn only_what_the_filter_shows_is_asked_about() {
     let world = World::new();
     world.fake.script(|script| {
@@ -183,5 +224,5 @@ async fn only_what_the_filter_shows_is_asked_about() {
     let asked: Vec<usize> = world
         .fake
         .script(|script| script.asked_heads.iter().map(|one| one.queries.len()).collect());
-    assert_eq!(asked, [25]);
+    assert_eq!(asked, [25, 25]);
 }

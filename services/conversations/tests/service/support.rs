@@ -24,8 +24,8 @@ use confab_proto::{
         conversations_service_server::ConversationsServiceServer,
     },
     messages::v1::{
-        AppendRequest, AppendResponse, HeadsRequest, HeadsResponse, LogHead, ObserveRequest,
-        ObserveResponse, Receipt,
+        AppendRequest, AppendResponse, Content, HeadsRequest, HeadsResponse, LogHead, Message,
+        ObserveRequest, ObserveResponse, Receipt,
         append_request::Command,
         log_service_client::LogServiceClient,
         log_service_server::{LogService, LogServiceServer},
@@ -75,6 +75,15 @@ pub(crate) struct Script {
     /// Per conversation: the head, its time, the unread.
     pub(crate) heads: BTreeMap<String, (u64, i64, u64)>,
     pub(crate) asked_heads: Vec<HeadsRequest>,
+    /// What every last message says; empty for no message.
+    pub(crate) text: String,
+}
+
+impl Script {
+    fn message(&self) -> Option<Message> {
+        let content = Content { text: self.text.clone(), ..Content::default() };
+        (!self.text.is_empty()).then(|| Message { content: Some(content), ..Message::default() })
+    }
 }
 
 #[derive(Clone)]
@@ -151,7 +160,7 @@ impl LogService for Fake {
                     seq,
                     activity_time: Some(clock::timestamp(time)),
                     unread_count: unread,
-                    last_message: None,
+                    last_message: script.message(),
                     receipt: Some(Receipt { read_seq: 2, ..Receipt::default() }),
                 })
             });
