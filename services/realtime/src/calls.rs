@@ -24,7 +24,7 @@ use tonic::{
 use crate::{error::Error, frame::frame};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+const MAX_TIMEOUT: Duration = Duration::from_mins(1);
 /// The largest answer that is passed on.
 const MAX_ANSWER: usize = 16 << 20;
 
@@ -67,7 +67,7 @@ async fn unary(
     request: Request<Bytes>,
 ) -> Result<Bytes, Error> {
     let mut client = Grpc::new(public).max_decoding_message_size(MAX_ANSWER);
-    client.ready().await.map_err(|error| Status::from_error(error))?;
+    client.ready().await.map_err(Status::from_error)?;
     let path = PathAndQuery::from_static(method.path);
     Ok(client.unary(request, path, Passthrough).await?.into_inner())
 }

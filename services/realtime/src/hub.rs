@@ -33,13 +33,14 @@ pub(crate) enum Interest {
 }
 
 type StreamId = u64;
+type Devices = HashMap<StreamId, Arc<Mailbox>>;
 type Audience = HashMap<StreamId, (Interest, Arc<Mailbox>)>;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
     conversations: RwLock<HashMap<(TenantId, ConversationId), Audience>>,
-    users: RwLock<HashMap<(TenantId, UserId), HashMap<StreamId, Arc<Mailbox>>>>,
+    users: RwLock<HashMap<(TenantId, UserId), Devices>>,
     sessions: Mutex<HashMap<SessionKey, Claim>>,
     next_stream: AtomicU64,
 }
@@ -171,7 +172,7 @@ impl Registration {
     /// The stream wants nothing more of a conversation.
     pub(crate) fn remove(&mut self, conversation: &ConversationId) {
         if self.interests.remove(conversation).is_some() {
-            self.remove_from_hub(&[conversation.clone()]);
+            self.remove_from_hub(std::slice::from_ref(conversation));
         }
     }
 

@@ -9,7 +9,10 @@ use confab_proto::{
     realtime::v1::{Gap, Synced, connect_response::Frame},
 };
 
-use crate::frame::{SharedInbox, frame, inbox_frame};
+use crate::{
+    frame::{SharedInbox, frame, inbox_frame},
+    patience::Patience,
+};
 
 /// What comes next for the inbox.
 #[derive(Debug)]
@@ -55,8 +58,7 @@ pub(crate) struct Inbox {
     reload: bool,
     synced: bool,
     doubtful: bool,
-    vain: u32,
-    may_read: bool,
+    patience: Patience,
     gap_events: u64,
 }
 
@@ -74,8 +76,7 @@ impl Inbox {
             reload: false,
             synced: false,
             doubtful: false,
-            vain: 0,
-            may_read: true,
+            patience: Patience::default(),
             gap_events,
         };
         if head.saturating_sub(cursor) > gap_events {
@@ -122,25 +123,23 @@ impl Inbox {
         }
         self.page = events.into();
         if self.page.iter().any(|event| event.inbox_seq > self.cursor) {
-            self.vain = 0;
+            self.patience.restore();
         } else if self.is_behind() {
-            self.vain += 1;
-            self.may_read = false;
+            self.patience.lose();
         }
     }
 
     /// A read failed in a way that a later one may not.
     pub(crate) fn fail(&mut self) -> u32 {
-        self.vain += 1;
         self.phase = Phase::Waiting;
-        self.vain
+        self.patience.lose()
     }
 
     /// The time of a delayed read has come.
     pub(crate) fn retry(&mut self) {
         if self.phase == Phase::Waiting {
             self.phase = Phase::Moving;
-            self.may_read = true;
+            self.patience.resume();
         }
     }
 
@@ -166,8 +165,7 @@ impl Inbox {
         if self.doubtful || self.is_behind() {
             return self.next_read();
         }
-        self.vain = 0;
-        self.may_read = true;
+        self.patience.restore();
         if !self.synced {
             self.synced = true;
             let synced = Synced { conversation_id: String::new(), seq: self.cursor };
@@ -202,9 +200,16 @@ impl Inbox {
     }
 
     fn next_read(&mut self) -> Next {
-        if !self.may_read {
+        if self.patience.pause() > 0 && self.patience.is_over() {
+            tracing::warn!(cursor = self.cursor, "the inbox does not have what was heard of");
+            self.heard = self.cursor;
+            self.page_head = self.cursor;
+            self.patience.restore();
+            return self.next();
+        }
+        if self.patience.pause() > 0 {
             self.phase = Phase::Waiting;
-            return Next::ReadLater { vain: self.vain };
+            return Next::ReadLater { vain: self.patience.pause() };
         }
         self.phase = Phase::Reading;
         self.doubtful = false;

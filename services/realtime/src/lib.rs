@@ -3,7 +3,7 @@
 //! a gap; and the sessions that a device resumes by.
 //!
 //! It owns the sessions. It calls the messages service (the log's ends, and
-//! ListEvents with the user's own token), the participants service (the
+//! `ListEvents` with the user's own token), the participants service (the
 //! user's memberships and inbox) and, for calls made on a stream, the public
 //! services as the user would. It keeps no history and decides no right: what
 //! a user may see is what those services answer.
@@ -24,6 +24,7 @@ mod hub;
 mod inbox;
 mod mailbox;
 mod outbox;
+mod patience;
 mod reader;
 mod replay;
 mod session;
@@ -45,7 +46,7 @@ pub use handler::RealtimeServer;
 use crate::{hub::Hub, store::SessionStore};
 
 /// How often expired sessions are removed.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 
 /// What the service needs.
 pub struct Options {
@@ -104,9 +105,9 @@ impl Default for Limits {
             stream_queue_bytes: 1 << 20,
             hello_timeout: Duration::from_secs(10),
             heartbeat: Duration::from_secs(15),
-            stall_timeout: Duration::from_secs(60),
+            stall_timeout: Duration::from_mins(1),
             heal_interval: Duration::from_secs(30),
-            token_leeway: Duration::from_secs(60),
+            token_leeway: Duration::from_mins(1),
             watches: 200,
             calls: 64,
             gap_events: 1000,

@@ -133,6 +133,9 @@ async fn drive(
     let timer = sleep_until(stream.next_tick());
     tokio::pin!(timer);
     loop {
+        if outbox.has_room() {
+            stream.on_room()?;
+        }
         let room = outbox.has_room();
         let next_tick = stream.next_tick();
         if timer.deadline() != next_tick {
@@ -149,7 +152,7 @@ async fn drive(
             Some(answer) = stream.calls.next(), if room && !stream.calls.is_empty() => {
                 stream.answer_call(answer);
             }
-            () = outbox.room(), if !room && stream.waits_for_room() => stream.on_room()?,
+            () = outbox.room(), if !room && stream.waits_for_room() => {}
             () = &mut timer => stream.on_tick(Instant::now())?,
             () = outbox.closed() => return Err(Ended::Gone),
             () = draining.cancelled() => return Err(Ended::By(self::draining())),

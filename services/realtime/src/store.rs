@@ -14,7 +14,7 @@ pub use embedded::EmbeddedSessions;
 
 /// How long a session outlives its last sign of life. A live stream gives one
 /// at least every hour, so that none is lost within 24 h of a stream's end.
-pub const SESSION_TTL: Duration = Duration::from_secs(25 * 3600);
+pub const SESSION_TTL: Duration = Duration::from_hours(25);
 
 /// Names a session. It belongs to one user; another cannot name it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

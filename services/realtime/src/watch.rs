@@ -18,10 +18,8 @@ use confab_proto::{
 use crate::{
     error::Error,
     frame::{SharedEvent, event_frame, frame},
+    patience::Patience,
 };
-
-/// Reads in a row that brought nothing although there should be something.
-const MAX_VAIN_READS: u32 = 10;
 
 /// What the log's owner says of the user and the conversation.
 #[derive(Clone, Copy, Debug)]
@@ -93,10 +91,7 @@ pub(crate) struct Watch {
     synced: bool,
     /// Something may have been lost that nobody can name.
     doubtful: bool,
-    /// Reads in a row that failed, or lacked what was heard of.
-    vain: u32,
-    /// Whether the next read need not wait.
-    may_read: bool,
+    patience: Patience,
     gap_events: u64,
     live_count: u64,
 }
@@ -124,8 +119,7 @@ impl Watch {
             end: None,
             synced: false,
             doubtful: false,
-            vain: 0,
-            may_read: true,
+            patience: Patience::default(),
             gap_events,
             live_count: 0,
         }
@@ -195,10 +189,9 @@ impl Watch {
         self.page = read.events.into();
         self.page_head = read.head;
         if self.page.iter().any(|event| event.seq > self.cursor) {
-            self.vain = 0;
+            self.patience.restore();
         } else if self.is_behind() {
-            self.vain += 1;
-            self.may_read = false;
+            self.patience.lose();
         }
     }
 
@@ -208,16 +201,15 @@ impl Watch {
 
     /// A read failed in a way that a later one may not.
     pub(crate) fn fail(&mut self) -> u32 {
-        self.vain += 1;
         self.phase = Phase::Waiting;
-        self.vain
+        self.patience.lose()
     }
 
     /// The time of a delayed read has come.
     pub(crate) fn retry(&mut self) {
         if self.phase == Phase::Waiting {
             self.phase = Phase::Moving;
-            self.may_read = true;
+            self.patience.resume();
         }
     }
 
@@ -259,18 +251,18 @@ impl Watch {
         });
         self.cursor = seq;
         self.page_head = seq;
-        self.vain = 0;
+        self.patience.restore();
     }
 
     /// Moves the cursor to an event that is sent.
     fn pass(&mut self, event: &Event) {
         self.cursor = event.seq;
         match own_membership(event, &self.user) {
-            Some(false) if event.seq > self.member_as_of => {
-                if !mutant::is("realtime-after-removal") {
-                    self.page.clear();
-                    self.end = Some(Error::NotAParticipant(self.conversation.clone()));
-                }
+            Some(false)
+                if event.seq > self.member_as_of && !mutant::is("realtime-after-removal") =>
+            {
+                self.page.clear();
+                self.end = Some(Error::NotAParticipant(self.conversation.clone()));
             }
             Some(true) => {
                 self.former_until = None;
@@ -300,8 +292,7 @@ impl Watch {
         if self.look || self.doubtful || self.is_behind() {
             return self.next_read();
         }
-        self.vain = 0;
-        self.may_read = true;
+        self.patience.restore();
         if !self.synced {
             self.synced = true;
             let synced =
@@ -333,22 +324,22 @@ impl Watch {
     }
 
     fn next_read(&mut self) -> Next {
-        if !self.may_read && self.vain < MAX_VAIN_READS {
-            // What was heard of may lie behind the user's own leave.
-            self.look = true;
-            self.phase = Phase::Waiting;
-            return Next::ReadLater { vain: self.vain };
-        }
-        if !self.may_read {
+        if self.patience.pause() > 0 && self.patience.is_over() {
             tracing::warn!(
                 conversation = %self.conversation, cursor = self.cursor, heard = self.heard,
                 "the log does not have what was heard of"
             );
             self.heard = self.cursor;
             self.page_head = self.cursor;
-            self.may_read = true;
             self.look = false;
+            self.patience.restore();
             return self.next();
+        }
+        if self.patience.pause() > 0 {
+            // What was heard of may lie behind the user's own leave.
+            self.look = true;
+            self.phase = Phase::Waiting;
+            return Next::ReadLater { vain: self.patience.pause() };
         }
         self.phase = Phase::Reading;
         self.doubtful = false;

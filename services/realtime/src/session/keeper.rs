@@ -17,7 +17,7 @@ use crate::{
 /// How long the last write of a stream may take.
 const LAST_SAVE: Duration = Duration::from_secs(3);
 /// A sign of life is written this often, so that no live session expires.
-const TOUCH_INTERVAL: Duration = Duration::from_secs(3600);
+const TOUCH_INTERVAL: Duration = Duration::from_hours(1);
 
 /// See the module.
 #[derive(Debug)]

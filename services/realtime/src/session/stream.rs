@@ -122,7 +122,7 @@ impl Stream {
         }
         self.pump_inbox()?;
         for (conversation, cursor) in std::mem::take(&mut self.start_with) {
-            self.start_watch(conversation, cursor)?;
+            self.start_watch(&conversation, cursor)?;
         }
         Ok(())
     }

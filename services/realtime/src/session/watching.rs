@@ -43,12 +43,12 @@ impl Stream {
     pub(super) fn on_watch(&mut self, change: WatchChange) -> Result<(), Error> {
         for text in &change.remove {
             if let Ok(conversation) = ConversationId::parse(text) {
-                self.stop_watch(&conversation)?;
+                self.stop_watch(&conversation);
             }
         }
         for cursor in change.add {
             match ConversationId::parse(&cursor.conversation_id) {
-                Ok(conversation) => self.add_watch(conversation, cursor.seq)?,
+                Ok(conversation) => self.add_watch(&conversation, cursor.seq)?,
                 Err(invalid) => {
                     let error = confab_kit::Error::violation(
                         "watch.add.conversation_id",
@@ -61,25 +61,25 @@ impl Stream {
         Ok(())
     }
 
-    fn add_watch(&mut self, conversation: ConversationId, cursor: u64) -> Result<(), Error> {
-        let known = self.watches.contains_key(&conversation);
+    fn add_watch(&mut self, conversation: &ConversationId, cursor: u64) -> Result<(), Error> {
+        let known = self.watches.contains_key(conversation);
         if !known && self.watches.len() >= self.shared.limits.watches {
             let error = Error::Overloaded("the stream watches as many conversations as it may");
             return self.send_watch_ended(conversation.as_str(), &error);
         }
-        self.keeper.watch(&conversation, cursor);
+        self.keeper.watch(conversation, cursor);
         self.start_watch(conversation, cursor)
     }
 
     /// Begins a watch, anew if there is one. Interest comes before any read.
     pub(super) fn start_watch(
         &mut self,
-        conversation: ConversationId,
+        conversation: &ConversationId,
         cursor: u64,
     ) -> Result<(), Error> {
-        self.registration.set(&conversation, Interest::Events);
-        self.release(&conversation)?;
-        self.ended.remove(&conversation);
+        self.registration.set(conversation, Interest::Events);
+        self.release(conversation);
+        self.ended.remove(conversation);
         self.next_generation += 1;
         let gap_events = self.shared.limits.gap_events;
         let user = self.caller.user.as_str();
@@ -89,12 +89,12 @@ impl Stream {
             waiting_read: None,
         };
         self.watches.insert(conversation.clone(), watching);
-        self.pump(&conversation)
+        self.pump(conversation)
     }
 
-    fn stop_watch(&mut self, conversation: &ConversationId) -> Result<(), Error> {
+    fn stop_watch(&mut self, conversation: &ConversationId) {
         let Some(watching) = self.watches.remove(conversation) else {
-            return Ok(());
+            return;
         };
         self.remember_ended(conversation, watching.watch.cursor());
         self.keeper.unwatch(conversation);
@@ -103,7 +103,7 @@ impl Stream {
         } else {
             self.registration.remove(conversation);
         }
-        self.release(conversation)
+        self.release(conversation);
     }
 
     fn remember_ended(&mut self, conversation: &ConversationId, cursor: u64) {
@@ -129,7 +129,8 @@ impl Stream {
         self.heads.forget(conversation);
         tracing::debug!(%conversation, cursor, "watch ended");
         self.send_watch_ended(conversation.as_str(), error)?;
-        self.release(conversation)
+        self.release(conversation);
+        Ok(())
     }
 
     fn send_watch_ended(&mut self, conversation: &str, error: &Error) -> Result<(), Error> {
@@ -209,32 +210,36 @@ impl Stream {
                 }
                 Next::Read { after, look } => {
                     watching.waiting_read = Some((after, look));
-                    return self.read_or_queue(conversation);
+                    self.read_or_queue(conversation);
+                    return Ok(());
                 }
                 Next::ReadLater { vain } => {
                     self.retry_later(Retry::Watch(conversation.clone()), vain);
-                    return self.release(conversation);
+                    self.release(conversation);
+                    return Ok(());
                 }
                 Next::End(error) => return self.end_watch(conversation, &error),
                 Next::Rest => {
-                    let resting = watching.watch.is_live();
-                    return if resting { self.release(conversation) } else { Ok(()) };
+                    if watching.watch.is_live() {
+                        self.release(conversation);
+                    }
+                    return Ok(());
                 }
             }
         }
         Ok(())
     }
 
-    fn read_or_queue(&mut self, conversation: &ConversationId) -> Result<(), Error> {
+    fn read_or_queue(&mut self, conversation: &ConversationId) {
         if !self.busy.contains(conversation) && self.busy.len() >= MAX_BUSY {
             self.queued.push_back(conversation.clone());
-            return Ok(());
+            return;
         }
         let Some(watching) = self.watches.get_mut(conversation) else {
-            return Ok(());
+            return;
         };
         let Some((after, look)) = watching.waiting_read.take() else {
-            return Ok(());
+            return;
         };
         self.busy.insert(conversation.clone());
         let (reads, generation) = (Arc::clone(&self.reads), watching.generation);
@@ -243,19 +248,17 @@ impl Stream {
             let outcome = reads.events(conversation.clone(), after, look).await;
             Done::Read { conversation, generation, outcome }
         }));
-        Ok(())
     }
 
     /// The conversation needs its turn no more: the next one has it.
-    fn release(&mut self, conversation: &ConversationId) -> Result<(), Error> {
+    fn release(&mut self, conversation: &ConversationId) {
         self.busy.remove(conversation);
         while self.busy.len() < MAX_BUSY {
             let Some(next) = self.queued.pop_front() else {
                 break;
             };
-            self.read_or_queue(&next)?;
+            self.read_or_queue(&next);
         }
-        Ok(())
     }
 
     /// A read was answered.
@@ -279,7 +282,8 @@ impl Stream {
                     return Err(error);
                 }
                 self.retry_later(Retry::Watch(conversation.clone()), times);
-                return self.release(conversation);
+                self.release(conversation);
+                return Ok(());
             }
             Err(error) => return self.end_watch(conversation, &error),
         }
