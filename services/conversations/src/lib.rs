@@ -23,6 +23,7 @@ use confab_proto::{
     messages::v1::log_service_client::LogServiceClient,
     participants::v1::member_rows_service_client::MemberRowsServiceClient,
 };
+use metrics::describe_counter;
 
 pub use error::Error;
 pub use handler::{mesh::Mesh, public::Public};
@@ -51,6 +52,7 @@ pub struct Service<S> {
 impl<S: ConversationStore> Service<S> {
     /// Puts it together. It holds nothing that must be stopped.
     pub fn new(options: Options<S>) -> Self {
+        describe();
         let store = Arc::new(options.store);
         let public = Public {
             store: Arc::clone(&store),
@@ -70,4 +72,10 @@ impl<S: ConversationStore> Service<S> {
     pub fn mesh(&self) -> ConversationRowsServiceServer<Mesh<S>> {
         ConversationRowsServiceServer::from_arc(Arc::clone(&self.mesh))
     }
+}
+
+fn describe() {
+    describe_counter!("confab_conversations_created_total", "conversations begun, by type");
+    describe_counter!("confab_conversations_deleted_total", "deletions of conversations");
+    describe_counter!("confab_version_conflicts_total", "changes refused for a stale etag");
 }

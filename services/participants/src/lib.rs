@@ -22,6 +22,7 @@ use confab_proto::{
         participants_service_server::ParticipantsServiceServer,
     },
 };
+use metrics::describe_counter;
 
 pub use error::Error;
 pub use handler::{mesh::Mesh, public::Public};
@@ -50,6 +51,7 @@ pub struct Service<S> {
 impl<S: MemberStore> Service<S> {
     /// Puts it together. It holds nothing that must be stopped.
     pub fn new(options: Options<S>) -> Self {
+        describe();
         let store = Arc::new(options.store);
         let public = Public {
             store: Arc::clone(&store),
@@ -70,4 +72,9 @@ impl<S: MemberStore> Service<S> {
     pub fn mesh(&self) -> MemberRowsServiceServer<Mesh<S>> {
         MemberRowsServiceServer::from_arc(Arc::clone(&self.mesh))
     }
+}
+
+fn describe() {
+    describe_counter!("confab_participants_added_total", "users who became participants");
+    describe_counter!("confab_participants_removed_total", "users who are participants no longer");
 }
