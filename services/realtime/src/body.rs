@@ -42,7 +42,7 @@ impl Body for StreamBody {
         Poll::Ready(match outgoing {
             Outgoing::Data(bytes) => Some(Ok(Frame::data(bytes))),
             Outgoing::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
-            Outgoing::Reset => Some(Err(tonic::Status::cancelled("the reader is too slow"))),
+            Outgoing::Reset(status) => Some(Err(status)),
             Outgoing::Nothing => None,
         })
     }

@@ -13,6 +13,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use tokio::sync::Notify;
+use tonic::Status;
 
 use crate::error::Error;
 
@@ -64,7 +65,7 @@ struct Pending {
 enum End {
     Open,
     Finish(HeaderMap),
-    Reset,
+    Reset(Status),
     Ended,
 }
 
@@ -75,8 +76,8 @@ pub(crate) enum Outgoing {
     Data(Bytes),
     /// The end, with the stream's status.
     Trailers(HeaderMap),
-    /// The end, without a word.
-    Reset,
+    /// The end, at once.
+    Reset(Status),
     /// After the end.
     Nothing,
 }
@@ -160,9 +161,9 @@ impl Outbox {
     }
 
     /// Ends the stream at once.
-    pub(crate) fn reset(&self) {
+    pub(crate) fn reset(&self, status: Status) {
         self.clear();
-        self.end(End::Reset);
+        self.end(End::Reset(status));
     }
 
     fn end(&self, end: End) {
@@ -214,7 +215,7 @@ impl OutboxReader {
                 return Poll::Pending;
             }
             End::Finish(trailers) => Outgoing::Trailers(trailers),
-            End::Reset => Outgoing::Reset,
+            End::Reset(status) => Outgoing::Reset(status),
             End::Ended => Outgoing::Nothing,
         };
         state.reader_gone = true;

@@ -6,10 +6,11 @@
 use std::convert::Infallible;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use confab_kit::error::{Error as Coding, Reason};
 use confab_proto::realtime::v1::ConnectRequest;
 use http_body_util::BodyExt as _;
 use prost::Message as _;
-use tonic::body::Body;
+use tonic::{Status, body::Body};
 
 use crate::{error::Error, frame::HEADER};
 
@@ -51,9 +52,9 @@ impl FrameReader {
                         self.buffer.extend_from_slice(&data);
                     }
                 }
-                Some(Err(_)) => {
+                Some(Err(status)) => {
                     self.ended = true;
-                    return Ok(Incoming::Gone);
+                    return broken(&status);
                 }
                 None => {
                     self.ended = true;
@@ -101,6 +102,15 @@ impl FrameReader {
     }
 }
 
+/// A layer in front may refuse a frame; everything else is a broken transport.
+fn broken(status: &Status) -> Result<Incoming, Error> {
+    let error = Coding::from_status(status);
+    match error.reason() {
+        Reason::RequestTooLarge | Reason::MalformedRequest => Err(error.into()),
+        _ => Ok(Incoming::Gone),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::BufMut as _;
@@ -141,6 +151,21 @@ mod tests {
         let header = Bytes::from_static(&[0, 0, 160, 0, 0]);
         let error = FrameReader::new(body(vec![header]), 65_536).next().await.err();
         assert!(matches!(error, Some(Error::FrameTooLarge { length: 10_485_760, .. })));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_a_layer_in_front_is_told_apart_from_a_broken_transport() {
+        let of = |status: Status| {
+            Body::new(StreamBody::new(futures_util::stream::iter([Err::<
+                http_body::Frame<Bytes>,
+                _,
+            >(status)])))
+        };
+        let refusal = Coding::new(Reason::RequestTooLarge, "too large");
+        let error = FrameReader::new(of(refusal.into()), 100).next().await.err();
+        assert!(matches!(error, Some(Error::Coded(e)) if e.reason() == Reason::RequestTooLarge));
+        let cut = FrameReader::new(of(Status::unknown("h2 protocol error")), 100).next().await;
+        assert!(matches!(cut, Ok(Incoming::Gone)));
     }
 
     #[tokio::test]

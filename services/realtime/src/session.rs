@@ -189,14 +189,14 @@ async fn say_goodbye(error: &Error, reader: &mut FrameReader, outbox: &Outbox) {
         outbox.clear();
     }
     let _ = outbox.push(frame(Frame::Goodbye(convert::goodbye(&coded))));
-    outbox.finish(trailers(coded));
+    outbox.finish(trailers(coded.clone()));
     let patience = if slow { SLOW_GOODBYE } else { GOODBYE };
     let taken = tokio::select! {
         taken = timeout(patience, outbox.closed()) => taken.is_ok(),
         never = reader.drain() => match never {},
     };
     if !taken {
-        outbox.reset();
+        outbox.reset(coded.into());
     }
 }
 

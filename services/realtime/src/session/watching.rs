@@ -143,8 +143,12 @@ impl Stream {
             return Ok(());
         };
         if let Some(bytes) = watching.watch.hear(event) {
+            let live = watching.watch.is_live();
             self.shared.deliveries.increment(1);
             self.send(bytes)?;
+            if live {
+                return Ok(());
+            }
         }
         self.pump(&event.conversation)
     }

@@ -106,10 +106,14 @@ async fn heartbeats_come_when_nothing_else_does_and_when_asked_for() {
     let mut client = node.hello("alice", watching(&[])).await;
     client.synced(0).await;
     let start = tokio::time::Instant::now();
-    assert!(matches!(client.said().await, Said::Frame(Frame::Heartbeat(_))));
+    assert!(
+        matches!(client.said().await, Said::Frame(frame) if matches!(*frame, Frame::Heartbeat(_)))
+    );
     assert_eq!(start.elapsed().as_secs(), 15);
     client.send(connect_request::Frame::Ping(Ping {}));
-    assert!(matches!(client.said().await, Said::Frame(Frame::Heartbeat(_))));
+    assert!(
+        matches!(client.said().await, Said::Frame(frame) if matches!(*frame, Frame::Heartbeat(_)))
+    );
     assert_eq!(start.elapsed().as_secs(), 15);
 }
 

@@ -98,7 +98,7 @@ async fn run(seed: u64) -> Result<(), String> {
         }
     }
     // The log is asked for what was lost without anything following it.
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     folding.fold().await;
     let head = world.lock().logs[&id(1)].head();
     let expected = left_at.unwrap_or(head);

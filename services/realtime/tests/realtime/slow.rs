@@ -69,7 +69,7 @@ async fn a_reader_that_stopped_in_a_replay_is_dropped() {
     for expected in 11..=300 {
         assert_eq!(client.event().await, expected, "a pause is no reason to drop anybody");
     }
-    tokio::time::sleep(Duration::from_secs(120)).await;
+    tokio::time::sleep(Duration::from_mins(2)).await;
     while let Said::Frame(_) = client.said().await {}
 }
 

@@ -18,10 +18,13 @@ use tokio::{sync::mpsc, time::timeout};
 use tonic::{Status, body::Body};
 use tower::Service as _;
 
+/// Of paused time.
+const PATIENCE: Duration = Duration::from_mins(5);
+
 /// What the server says.
 #[derive(Debug)]
 pub(crate) enum Said {
-    Frame(Frame),
+    Frame(Box<Frame>),
     /// Trailers.
     Status(Status),
     /// The body broke off.
@@ -83,7 +86,7 @@ impl Client {
 
     /// Whatever comes next, within minutes of paused time.
     pub(crate) async fn said(&mut self) -> Said {
-        timeout(Duration::from_secs(300), self.read()).await.expect("the server says something")
+        timeout(PATIENCE, self.read()).await.expect("the server says something")
     }
 
     async fn read(&mut self) -> Said {
@@ -96,7 +99,7 @@ impl Client {
                     self.buffer.advance(5);
                     let message = self.buffer.split_to(length).freeze();
                     let response = ConnectResponse::decode(message).expect("decodes");
-                    return Said::Frame(response.frame.expect("a frame"));
+                    return Said::Frame(Box::new(response.frame.expect("a frame")));
                 }
             }
             match self.down.frame().await {
@@ -115,13 +118,16 @@ impl Client {
 
     /// The next frame that is no heartbeat.
     pub(crate) async fn next(&mut self) -> Frame {
-        loop {
-            match self.said().await {
-                Said::Frame(Frame::Heartbeat(_)) => {}
-                Said::Frame(frame) => return frame,
-                other => panic!("a frame was expected: {other:?}"),
+        let next = async {
+            loop {
+                match self.said().await {
+                    Said::Frame(frame) if matches!(*frame, Frame::Heartbeat(_)) => {}
+                    Said::Frame(frame) => return *frame,
+                    other => panic!("a frame was expected: {other:?}"),
+                }
             }
-        }
+        };
+        timeout(PATIENCE, next).await.expect("more than heartbeats")
     }
 
     /// Whether nothing but heartbeats comes for this long.

@@ -48,16 +48,17 @@ impl tower::Service<http::Request<Body>> for Router {
             let token = parts.headers.get("authorization").and_then(|value| value.to_str().ok());
             let user = token.and_then(|token| token.strip_prefix("Bearer ")).unwrap_or_default();
             let answer = answer(&world, parts.uri.path(), user, bytes).await;
-            Ok(answer.map_or_else(|error| Status::from(error).into_http(), respond))
+            Ok(answer
+                .map_or_else(|error| Status::from(error).into_http(), |message| respond(&message)))
         })
     }
 }
 
-fn respond(message: Vec<u8>) -> http::Response<Body> {
+fn respond(message: &[u8]) -> http::Response<Body> {
     let mut data = BytesMut::new();
     data.put_u8(0);
     data.put_u32(u32::try_from(message.len()).expect("short"));
-    data.extend_from_slice(&message);
+    data.extend_from_slice(message);
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     let frames = [http_body::Frame::data(data.freeze()), http_body::Frame::trailers(trailers)];
