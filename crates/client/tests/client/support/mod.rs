@@ -167,6 +167,10 @@ impl FakeStream {
         self.out.send(Ok(ConnectResponse { frame: Some(frame) })).await.is_ok()
     }
 
+    pub(crate) fn is_gone(&self) -> bool {
+        self.out.is_closed()
+    }
+
     pub(crate) async fn fail(&mut self, status: Status) {
         self.out.send(Err(status)).await.expect("the client reads");
     }
