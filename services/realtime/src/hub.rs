@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -20,7 +20,6 @@ use confab_proto::{
 use crate::{
     frame::{SharedEvent, SharedInbox, frame},
     mailbox::{Delivery, Mailbox, SharedReceipt},
-    store::SessionKey,
 };
 
 /// What a stream wants of a conversation.
@@ -41,15 +40,7 @@ type Audience = HashMap<StreamId, (Interest, Arc<Mailbox>)>;
 pub(crate) struct Hub {
     conversations: RwLock<HashMap<(TenantId, ConversationId), Audience>>,
     users: RwLock<HashMap<(TenantId, UserId), Devices>>,
-    sessions: Mutex<HashMap<SessionKey, Claim>>,
     next_stream: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Claim {
-    stream: StreamId,
-    epoch: u64,
-    mailbox: Arc<Mailbox>,
 }
 
 /// One stream's entries; dropping it removes them all.
@@ -59,7 +50,6 @@ pub(crate) struct Registration {
     stream: StreamId,
     tenant: TenantId,
     user: UserId,
-    session: Option<SessionKey>,
     interests: HashMap<ConversationId, Interest>,
     pub(crate) mailbox: Arc<Mailbox>,
 }
@@ -78,7 +68,6 @@ impl Hub {
             stream,
             tenant: tenant.clone(),
             user: user.clone(),
-            session: None,
             interests: HashMap::new(),
             mailbox,
         }
@@ -190,22 +179,6 @@ impl Registration {
             }
         }
     }
-
-    /// Takes the session for this stream; an older stream of it is told so,
-    /// and so is this one when a newer stream was faster.
-    pub(crate) fn claim(&mut self, session: SessionKey, epoch: u64) {
-        let mut sessions = self.hub.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(other) = sessions.get(&session) {
-            if other.epoch > epoch {
-                self.mailbox.fence();
-                return;
-            }
-            other.mailbox.fence();
-        }
-        let mailbox = Arc::clone(&self.mailbox);
-        sessions.insert(session.clone(), Claim { stream: self.stream, epoch, mailbox });
-        self.session = Some(session);
-    }
 }
 
 impl Drop for Registration {
@@ -219,14 +192,6 @@ impl Drop for Registration {
             if devices.is_empty() {
                 users.remove(&key);
             }
-        }
-        drop(users);
-        let Some(session) = &self.session else {
-            return;
-        };
-        let mut sessions = self.hub.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if sessions.get(session).is_some_and(|claim| claim.stream == self.stream) {
-            sessions.remove(session);
         }
     }
 }

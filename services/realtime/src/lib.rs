@@ -16,6 +16,7 @@
 
 mod body;
 mod calls;
+mod claims;
 mod convert;
 pub mod error;
 mod frame;
@@ -43,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 pub use error::Error;
 pub use handler::RealtimeServer;
 
-use crate::{hub::Hub, store::SessionStore};
+use crate::{claims::Claims, hub::Hub, store::SessionStore};
 
 /// How often expired sessions are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
@@ -131,6 +132,7 @@ pub(crate) struct Shared {
     pub(crate) public: Channel,
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) claims: Arc<Claims>,
     pub(crate) limits: Limits,
     pub(crate) draining: CancellationToken,
     pub(crate) deliveries: metrics::Counter,
@@ -150,6 +152,7 @@ impl Service {
             public: options.public,
             sessions: options.sessions,
             hub,
+            claims: Arc::default(),
             limits: options.limits,
             draining: options.draining,
             deliveries: metrics::counter!("confab_stream_deliveries_total"),

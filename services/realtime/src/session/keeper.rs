@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     Limits,
+    claims::Claim,
     error::Error,
     store::{Saved, SessionKey, SessionRecord, SessionStore, StoreError},
 };
@@ -24,6 +25,8 @@ const TOUCH_INTERVAL: Duration = Duration::from_hours(1);
 pub(super) struct Keeper {
     pub(super) key: SessionKey,
     pub(super) record: SessionRecord,
+    /// Held until nothing more will be written.
+    pub(super) claim: Option<Claim>,
     interval: Duration,
     /// When to write what has changed, or a sign of life.
     due: Instant,
@@ -38,6 +41,7 @@ impl Keeper {
         Self {
             key,
             record,
+            claim: None,
             interval: limits.save_interval,
             due: now + TOUCH_INTERVAL,
             changed: false,

@@ -98,11 +98,16 @@ async fn prepare(shared: &Shared, caller: &Caller, hello: &Hello) -> Result<Open
     if inbox_seq > head {
         return Err(Error::CursorAboveHead { cursor: inbox_seq, head });
     }
-    let keeper = match resumed {
+    let mut keeper = match resumed {
         Some(keeper) => keeper,
         None => create(shared, caller, &watch, inbox_seq).await?,
     };
-    registration.claim(keeper.key.clone(), keeper.record.epoch);
+    keeper.claim = Some(shared.claims.claim(
+        &keeper.key,
+        &caller.device_id,
+        keeper.record.epoch,
+        &registration.mailbox,
+    ));
     Ok(Opened { reads, registration, keeper, watch, inbox_seq, head_inbox_seq: head, memberships })
 }
 
@@ -117,6 +122,7 @@ pub(super) fn active(answer: &ListMembershipsResponse) -> HashSet<ConversationId
 /// The session of an earlier stream, which is fenced from now on.
 async fn take_over(shared: &Shared, caller: &Caller, session: SessionId) -> Result<Keeper, Error> {
     let key = SessionKey { tenant: caller.tenant.clone(), user: caller.user.clone(), session };
+    shared.claims.fence(&key, &caller.device_id).await;
     // A session is its device's: another device has other things stored.
     let found = shared.sessions.take_over(&key, &caller.device_id, clock::now_micros()).await?;
     Ok(Keeper::new(key, found.ok_or(Error::SessionLost)?, &shared.limits))

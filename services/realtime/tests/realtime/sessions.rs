@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use confab_kit::error::Reason;
-use confab_proto::realtime::v1::{Ack, Hello, Watch, connect_request, connect_response::Frame};
+use confab_proto::realtime::v1::{
+    Ack, Hello, Ping, Watch, connect_request, connect_response::Frame,
+};
 use confab_realtime::store::{EmbeddedSessions, conformance};
 
-use crate::support::{Client, MemorySessions, Node, World, caller, cursor, id, watching};
+use crate::support::{Client, MemorySessions, Node, Said, World, caller, cursor, id, watching};
 
 #[tokio::test]
 async fn the_embedded_store_conforms() {
@@ -107,6 +109,27 @@ async fn a_new_hello_fences_the_old_stream() {
     assert_eq!(old.farewell().await, Reason::SessionFenced);
     node.world.say(1, "hi");
     assert_eq!(new.event().await, 11);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ack_is_not_forgotten_when_the_device_comes_back_at_once() {
+    let node = Node::with(world(), |_| {});
+    let mut client = node.hello("alice", watching(&[(1, 0)])).await;
+    client.synced(1).await;
+    for seq in 1..=10 {
+        let ack = Ack { cursors: vec![cursor(1, seq)], inbox_seq: None };
+        client.send(connect_request::Frame::Ack(ack));
+        // The ack stands before the new hello on the wire, or beside it.
+        client.send(connect_request::Frame::Ping(Ping {}));
+        while !matches!(client.said().await, Said::Frame(frame) if matches!(*frame, Frame::Heartbeat(_)))
+        {
+        }
+        let next = node.hello("alice", resume(&client)).await;
+        assert_eq!(next.welcome.watching, [cursor(1, seq)]);
+        assert_eq!(client.farewell().await, Reason::SessionFenced);
+        client = next;
+        client.synced(1).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
