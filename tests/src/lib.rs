@@ -1,4 +1,5 @@
 //! What the tests of the whole need: the model of the log, and helpers that run
 //! Confab as its users do. Never part of a release.
 
+pub mod harness;
 pub mod model;

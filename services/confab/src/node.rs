@@ -107,7 +107,7 @@ impl Node {
             async move { engine.probe().await.map_err(|error| error.to_string()) }
         });
 
-        let (public_routes, mesh_routes) = routes(&common)?;
+        let (public_routes, mesh_routes, sweep) = routes(&common)?;
         let options = LayerOptions {
             verifier: identity.verifier,
             credential,
@@ -119,6 +119,8 @@ impl Node {
         let mesh = layered(Port::Mesh, options, mesh_routes);
         public_slot.serve(public.clone());
         mesh_slot.serve(mesh.clone());
+        // Not before: it finishes effects through the mesh.
+        task::spawn("sweeper", sweep);
 
         health.set_ready().await;
         let services = Services { public, mesh, health };
@@ -143,13 +145,16 @@ impl Node {
     }
 }
 
-fn routes(common: &Common) -> Result<(Routes, Routes), StartError> {
+/// What the public port and the mesh serve, and the sweeper that wants to run.
+fn routes(
+    common: &Common,
+) -> Result<(Routes, Routes, impl Future<Output = ()> + Send + use<>), StartError> {
     let messages = messages(common)?;
     let conversations = conversations(common)?;
     let participants = participants(common)?;
     let realtime = realtime(common)?;
     let stopped = token_of(&common.lifecycle);
-    task::spawn("sweeper", messages.logs().sweep_until(stopped));
+    let sweep = messages.logs().sweep_until(stopped);
     let public = Routes::new(messages.public())
         .add_service(conversations.public())
         .add_service(participants.public())
@@ -157,7 +162,7 @@ fn routes(common: &Common) -> Result<(Routes, Routes), StartError> {
     let mesh = Routes::new(messages.mesh())
         .add_service(conversations.mesh())
         .add_service(participants.mesh());
-    Ok((public, mesh))
+    Ok((public, mesh, sweep))
 }
 
 fn messages(

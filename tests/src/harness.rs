@@ -1,0 +1,27 @@
+//! Runs Confab as a process of its own, kills it, stands between it and its
+//! clients, and says what broke. It knows no promise.
+
+mod log;
+mod mesh;
+mod node;
+mod patience;
+mod process;
+mod proxy;
+mod seed;
+mod tokens;
+mod violation;
+
+pub use log::Log;
+pub use mesh::Mesh;
+pub use node::{Node, NodeOptions};
+pub use patience::{eventually, within};
+pub use proxy::{Fault, Proxy};
+pub use seed::{Seed, effort};
+pub use tokens::Tokens;
+pub use violation::{Checked, Violation, must_be_caught};
+
+/// Says that a test did not run, and why. CI compares these lines with its list
+/// of allowed skips.
+pub fn skipped(test: &str, why: &str) {
+    println!("SKIPPED: {test}: {why}");
+}

@@ -1,0 +1,230 @@
+//! A node with a data folder that survives it: started, killed, started again.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use confab_client::{Client, ClientOptions};
+use tempfile::TempDir;
+
+use super::{
+    Checked, Log, Proxy, Tokens, Violation, eventually,
+    process::{Addresses, Process},
+};
+
+/// How a node is run.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    pub(super) program: PathBuf,
+    pub(super) mutant: Option<String>,
+    pub(super) environment: Vec<(String, String)>,
+    allowed: Vec<String>,
+}
+
+impl NodeOptions {
+    /// The program, with the configuration that everybody gets.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), mutant: None, environment: Vec::new(), allowed: Vec::new() }
+    }
+
+    /// Breaks a promise on purpose. The log of such a node is not looked at.
+    #[must_use]
+    pub fn mutant(mut self, mutant: Option<&str>) -> Self {
+        self.mutant = mutant.map(str::to_owned);
+        self
+    }
+
+    /// Sets configuration by its environment variable: `CONFAB_LIMITS__TEXT_BYTES`.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Expects warnings or errors in the log that hold this text.
+    #[must_use]
+    pub fn allow(mut self, text: &str) -> Self {
+        self.allowed.push(text.to_owned());
+        self
+    }
+}
+
+/// Where a node is reached now; `None` while it is down.
+pub(super) type Place = Arc<Mutex<Option<SocketAddr>>>;
+
+/// A node in a process of its own, on a folder of its own.
+pub struct Node {
+    options: NodeOptions,
+    folder: TempDir,
+    process: Option<Process>,
+    addresses: Option<Addresses>,
+    place: Place,
+    log: Log,
+    checked: bool,
+}
+
+impl Node {
+    /// Starts it on a new data folder and waits until it is ready.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it does not start.
+    pub async fn start(options: NodeOptions) -> Checked<Self> {
+        let folder = tempfile::tempdir().map_err(|error| Violation::unable(&error))?;
+        let mut node = Self {
+            options,
+            folder,
+            process: None,
+            addresses: None,
+            place: Place::default(),
+            log: Log::default(),
+            checked: false,
+        };
+        node.restart().await?;
+        Ok(node)
+    }
+
+    /// Kills it if it runs, and starts it on the same folder.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it does not start.
+    pub async fn restart(&mut self) -> Checked {
+        self.kill9();
+        let data_dir = self.data_dir();
+        let (process, addresses) = Process::start(&self.options, &data_dir, &self.log).await?;
+        self.process = Some(process);
+        self.addresses = Some(addresses);
+        self.move_to(Some(addresses.public));
+        Ok(())
+    }
+
+    /// SIGKILL. Nothing of it is left when this returns.
+    pub fn kill9(&mut self) {
+        self.move_to(None);
+        if let Some(mut process) = self.process.take() {
+            process.kill9();
+        }
+    }
+
+    /// SIGTERM, and waits for its end.
+    ///
+    /// # Errors
+    /// [`Violation::Broken`] when it does not end by itself, or not well.
+    pub async fn terminate(&mut self, limit: Duration) -> Checked {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        process.terminate()?;
+        let status = eventually(limit, "the end after SIGTERM", || {
+            let status = process.try_wait();
+            async move { status }
+        });
+        let status = status.await?;
+        self.move_to(None);
+        Violation::unless(status.success(), || format!("after SIGTERM it ended with {status}"))
+    }
+
+    fn move_to(&self, address: Option<SocketAddr>) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+
+    /// Its data folder.
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A folder beside it, for whatever the test needs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The public port's URI, as long as it runs: another after a restart.
+    pub fn uri(&self) -> String {
+        format!("http://{}", self.public())
+    }
+
+    /// The public port.
+    ///
+    /// # Panics
+    /// Before the first start, which nobody can see.
+    pub fn public(&self) -> SocketAddr {
+        self.addresses.expect("it was started").public
+    }
+
+    /// The mesh's port.
+    ///
+    /// # Panics
+    /// Before the first start, which nobody can see.
+    pub fn mesh(&self) -> SocketAddr {
+        self.addresses.expect("it was started").mesh
+    }
+
+    /// The operations port.
+    ///
+    /// # Panics
+    /// Before the first start, which nobody can see.
+    pub fn ops(&self) -> SocketAddr {
+        self.addresses.expect("it was started").ops
+    }
+
+    /// An address that stays the same over restarts.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when none is to be had.
+    pub async fn proxy(&self) -> Checked<Proxy> {
+        Proxy::start(self.place.clone()).await
+    }
+
+    /// Signs tokens that it accepts, and others.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when its key cannot be read.
+    pub fn tokens(&self) -> Checked<Tokens> {
+        Tokens::of(&self.data_dir())
+    }
+
+    /// A client of a user, straight to where it is now.
+    ///
+    /// # Errors
+    /// When the client cannot be made.
+    pub async fn client(&self, tenant: &str, user: &str) -> Checked<Client> {
+        let token = self.tokens()?.user(tenant, user);
+        Ok(Client::connect(ClientOptions::new(self.uri()).token(token)).await?)
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Ends it, and finds out whether it logged what the test did not expect.
+    ///
+    /// # Errors
+    /// [`Violation::Broken`] with the lines.
+    pub fn finish(mut self) -> Checked {
+        self.check_log()
+    }
+
+    fn check_log(&mut self) -> Checked {
+        self.kill9();
+        self.checked = true;
+        if self.options.mutant.is_some() {
+            return Ok(());
+        }
+        let lines = self.log.unexpected(&self.options.allowed);
+        Violation::unless(lines.is_empty(), || {
+            format!("{} unexpected lines in the log:\n{}", lines.len(), lines.join("\n"))
+        })
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if self.checked || std::thread::panicking() {
+            return;
+        }
+        if let Err(violation) = self.check_log() {
+            panic!("{violation}");
+        }
+    }
+}

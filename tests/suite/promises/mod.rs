@@ -1,0 +1,11 @@
+//! The promises of DESIGN §1, each with a test that tries to break it: run on
+//! the program, where it must pass, and on mutants, where it must fail.
+
+mod smoke;
+
+use confab_tests::harness::NodeOptions;
+
+/// The program under test, perhaps with a promise broken on purpose.
+pub(crate) fn program(mutant: Option<&str>) -> NodeOptions {
+    NodeOptions::new(env!("CARGO_BIN_EXE_confab-under-test")).mutant(mutant)
+}
