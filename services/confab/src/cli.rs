@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Token(TokenArguments),
     /// Print the effective configuration.
     Config(ConfigArguments),
+    /// Prove that a data folder is sound: every log dense, every row its fold.
+    Verify(ConfigArguments),
     /// Print every RPC with its policy.
     Policies,
 }
@@ -79,7 +81,7 @@ pub(crate) struct TokenArguments {
     /// The device.
     #[arg(long, default_value = "cli")]
     pub(crate) device: String,
-    /// Whose token: of a user, an application or a tenant_admin.
+    /// Whose token: of a user, an application or a tenant's administrator.
     #[arg(long, default_value = "user", value_parser = ["user", "application", "tenant_admin"])]
     pub(crate) kind: String,
     /// How long it is good, in seconds.

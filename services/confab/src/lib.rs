@@ -9,6 +9,7 @@ pub mod node;
 mod policies;
 mod serve;
 mod token;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(arguments) => block_on(serve::run(arguments)),
         Command::Chat(arguments) => block_on(chat::run(arguments)),
+        Command::Verify(arguments) => block_on(verify::run(arguments)),
         Command::Token(arguments) => token::run(&arguments),
         Command::Config(arguments) => {
             print!("{}", arguments.load()?.to_toml()?);

@@ -83,8 +83,8 @@ impl Node {
         let engine = Engine::open(&config.data_dir, EngineOptions::default())?;
         let identity = config.identity()?;
         let credential = config.mesh_credential()?;
-        let server = Server::bind(&config).await?;
-        let addresses = server.addresses();
+        let listening = Server::bind(&config).await?;
+        let addresses = listening.addresses();
         let lifecycle = Lifecycle::new(config.drain_time());
 
         let (public, public_slot) = Channel::in_process();
@@ -124,7 +124,7 @@ impl Node {
 
         health.set_ready().await;
         let services = Services { public, mesh, health };
-        let served = task::spawn("server", server.serve(services, lifecycle.clone()));
+        let served = task::spawn("server", listening.serve(services, lifecycle.clone()));
         Ok(Self { addresses, lifecycle, served })
     }
 

@@ -72,6 +72,9 @@ impl From<Error> for KitError {
 }
 
 fn refused(refusal: &Refusal) -> KitError {
+    if *refusal == Refusal::UntilPassed {
+        return KitError::violation("until", "must lie in the future");
+    }
     let error = KitError::new(reason_of(refusal), refusal.to_string());
     let until = |error: KitError, until: Option<Micros>| match until {
         Some(until) => error.with("until_micros", until),
@@ -101,6 +104,7 @@ fn reason_of(refusal: &Refusal) -> Reason {
         Refusal::Archived => Reason::ConversationArchived,
         Refusal::Deleted => Reason::ConversationDeleted,
         Refusal::EtagMismatch { .. } => Reason::EtagMismatch,
+        Refusal::UntilPassed => Reason::InvalidArgument,
         Refusal::NoChange => Reason::NoChange,
         Refusal::DirectConversation => Reason::DirectConversation,
         Refusal::TooManyParticipants => Reason::TooManyParticipants,

@@ -127,7 +127,10 @@ fn head_to_pb(user: &UserId, head: &Head) -> pb::LogHead {
         seq: head.seq,
         activity_time: Some(clock::timestamp(head.time)),
         unread_count: head.unread,
-        last_message: head.last_message.as_ref().and_then(|event| message_to_pb(id, event, &[])),
+        last_message: head
+            .last_message
+            .as_ref()
+            .and_then(|(event, own)| message_to_pb(id, event, own)),
         receipt: Some(receipt_to_pb(user, head.cursors)),
     }
 }

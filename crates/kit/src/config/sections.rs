@@ -22,7 +22,7 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Human, filter: "info".to_owned() }
+        Self { format: LogFormat::Human, filter: "info,fjall=warn,lsm_tree=warn".to_owned() }
     }
 }
 

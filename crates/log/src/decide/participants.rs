@@ -29,6 +29,7 @@ impl<V: View> Judge<'_, V> {
             }
             Command::Mute(sentence) => {
                 self.below_actor(&sentence.user)?;
+                self.lies_ahead(sentence)?;
                 Ok(EventBody::ParticipantMuted(sentence.clone()))
             }
             Command::Unmute { user } => {
@@ -104,7 +105,14 @@ impl<V: View> Judge<'_, V> {
         // Only a participant has a rank to outrank; former ones keep none.
         let target = self.member(&sentence.user).filter(|row| row.is_active());
         ensure(target.is_none_or(|row| row.role < actor.role), Refusal::RoleTooLow)?;
+        self.lies_ahead(sentence)?;
         Ok(EventBody::ParticipantBanned(sentence.clone()))
+    }
+
+    /// Asked here and not where the request comes in: a retry may come after
+    /// the end of what it imposed, and still gets its old answer.
+    fn lies_ahead(&self, sentence: &Sentence) -> Result<(), Refusal> {
+        ensure(sentence.until.is_none_or(|until| until > self.time), Refusal::UntilPassed)
     }
 }
 

@@ -50,6 +50,9 @@ pub enum Refusal {
         /// The current version.
         version: Seq,
     },
+    /// The mute or the ban would be over before it began.
+    #[error("until must lie in the future")]
+    UntilPassed,
     /// The state is already what the command asks for.
     #[error("there is nothing to change")]
     NoChange,

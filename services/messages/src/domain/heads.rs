@@ -26,7 +26,8 @@ pub(crate) struct Head {
     pub(crate) seq: Seq,
     pub(crate) time: Micros,
     pub(crate) unread: u64,
-    pub(crate) last_message: Option<Event>,
+    /// With the user's own reactions to it.
+    pub(crate) last_message: Option<(Event, Vec<String>)>,
     pub(crate) cursors: Cursors,
 }
 
@@ -47,12 +48,20 @@ impl<S: LogStore> Domain<S> {
             seq if seq == end.seq => Some(end.clone()),
             seq => store.read(&key, seq, seq, Direction::OldestFirst, 1).await?.pop(),
         };
+        let last_message = match last_message {
+            None => None,
+            Some(message) => {
+                let message = within(message, end.seq);
+                let rows = self.with_own_reactions(&key, user, vec![message]).await?;
+                rows.into_iter().next()
+            }
+        };
         let cursors = store.cursors(&key, user).await?;
         Ok(Some(Head {
             seq: end.seq,
             time: end.time,
             unread: end.ordinal.saturating_sub(cursors.read_ordinal),
-            last_message: last_message.map(|message| within(message, end.seq)),
+            last_message,
             cursors,
             key,
         }))

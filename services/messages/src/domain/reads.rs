@@ -75,7 +75,7 @@ impl<S: LogStore> Domain<S> {
         if !rows.iter().any(|row| matches!(row.body, EventBody::MessageCreated(_))) {
             return Err(Error::MessageNotFound);
         }
-        let rows = self.with_own_reactions(&key, &caller, rows).await?;
+        let rows = self.with_own_reactions(&key, &caller.user, rows).await?;
         Ok(Messages { key, rows, next_page_token: String::new(), as_of: sight.as_of })
     }
 
@@ -120,7 +120,7 @@ impl<S: LogStore> Domain<S> {
         }
         let next_page_token =
             if more { self.sealer.seal(&context, &beside.to_be_bytes()) } else { String::new() };
-        let rows = self.with_own_reactions(&key, &caller, found).await?;
+        let rows = self.with_own_reactions(&key, &caller.user, found).await?;
         Ok(Messages { key, rows, next_page_token, as_of: sight.as_of })
     }
 
@@ -139,7 +139,7 @@ impl<S: LogStore> Domain<S> {
             limit: page.size,
         };
         let (rows, sight) = self.rows(&key, &caller, span, sight).await?;
-        let rows = self.with_own_reactions(&key, &caller, rows).await?;
+        let rows = self.with_own_reactions(&key, &caller.user, rows).await?;
         Ok(Events { key, rows, head: sight.visible })
     }
 
@@ -167,10 +167,10 @@ impl<S: LogStore> Domain<S> {
         Err(Error::Overloaded)
     }
 
-    async fn with_own_reactions(
+    pub(super) async fn with_own_reactions(
         &self,
         key: &LogKey,
-        caller: &Caller,
+        user: &UserId,
         rows: Vec<Event>,
     ) -> Result<Vec<(Event, Vec<String>)>, Error> {
         let has_reactions = |row: &&Event| match &row.body {
@@ -180,7 +180,7 @@ impl<S: LogStore> Domain<S> {
         let keys: Vec<RowKey> = rows
             .iter()
             .filter(has_reactions)
-            .map(|row| RowKey::Reactions(row.seq, caller.user.clone()))
+            .map(|row| RowKey::Reactions(row.seq, user.clone()))
             .collect();
         let mut own = std::collections::BTreeMap::new();
         for (name, row) in self.logs.store().load(key, &keys).await? {

@@ -59,6 +59,18 @@ impl EmbeddedLogStore {
         })
     }
 
+    /// The log after this one in the order of the store, or the first: for
+    /// whoever walks a whole data folder.
+    pub fn next_log(&self, after: Option<&LogKey>) -> StoreResult<Option<LogKey>> {
+        // 0xff.. is above every row of a log: nobody appends event 2^64 - 1.
+        let from = after.map_or_else(|| vec![0], |key| codec::row(key, Seq::MAX));
+        let rows = self.spaces.log.range(from.., Scan::Forward, 1)?;
+        let Some((row, _)) = rows.first() else { return Ok(None) };
+        let (key, _) =
+            codec::parse_log(row).ok_or_else(|| StoreError::corrupt("key: not a log's"))?;
+        Ok(Some(key))
+    }
+
     fn is_marked(&self, hour: u64, key: &LogKey) -> bool {
         let marked = self.marked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         marked.0 == hour && marked.1.contains(key)
