@@ -8,7 +8,7 @@ use crate::{backoff::Backoff, error::Error, runtime, token::Tokens};
 /// The longest that one try may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
 const FIRST_DELAY: Duration = Duration::from_millis(100);
-const LONGEST_DELAY: Duration = Duration::from_secs(5);
+const LONGEST_DELAY: Duration = Duration::from_secs(2);
 
 /// How a request ended that did not succeed.
 pub(crate) struct GaveUp {

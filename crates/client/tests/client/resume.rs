@@ -348,7 +348,7 @@ async fn a_connection_cut_at_any_byte_loses_nothing_and_repeats_nothing() {
     let mut server = Fake::start().await;
     let mut random = StdRng::seed_from_u64(20);
     // Streams and calls alike go through the proxy; the first 30 are cut.
-    let budgets = (0..30).map(|_| random.random_range(0..8000)).collect();
+    let budgets = (0..30).map(|_| random.random_range(0..25_000)).collect();
     let proxy = Proxy::start(server.address, budgets).await;
     let client = client_at(proxy.address, "token-of-alice").await;
     let fake = server.fake.clone();
