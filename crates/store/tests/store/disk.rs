@@ -142,7 +142,7 @@ fn compile_shim(folder: &Path) -> Option<PathBuf> {
         Err(error) => format!("cc does not run: {error}"),
     };
     // Not captured by the harness: whoever runs the tests must see it.
-    writeln!(std::io::stderr(), "SKIPPED: {why}").expect("standard error");
+    writeln!(std::io::stderr(), "SKIPPED: store::disk: {why}").expect("standard error");
     None
 }
 
