@@ -159,6 +159,12 @@ impl ConversationState {
         &self.reader_id
     }
 
+    /// A state of reads alone, once it is known who made them.
+    pub(crate) fn read_by(mut self, reader_id: String) -> Self {
+        self.reader_id = reader_id;
+        self
+    }
+
     /// The last event applied: the cursor to watch from.
     pub fn applied_seq(&self) -> u64 {
         self.applied_seq

@@ -145,6 +145,17 @@ impl Running {
         (stream, hello)
     }
 
+    /// A second end that accepts no streams.
+    pub(crate) fn split(&self) -> Self {
+        let (_, streams) = mpsc::channel(1);
+        Self { fake: self.fake.clone(), address: self.address, streams }
+    }
+
+    /// The next stream, however long it takes.
+    pub(crate) async fn next_stream(&mut self) -> Option<FakeStream> {
+        self.streams.recv().await
+    }
+
     /// No stream is waiting to be accepted.
     pub(crate) fn nobody_waits(&mut self) -> bool {
         self.streams.try_recv().is_err()
@@ -191,6 +202,39 @@ impl FakeStream {
         match self.frame().await {
             Some(connect_request::Frame::Ack(ack)) => ack,
             other => panic!("no ack: {other:?}"),
+        }
+    }
+}
+
+impl FakeStream {
+    /// Serves one stream as a server should: replays from the hello's cursor, then
+    /// goes on live; what is more than 20 events behind is a gap.
+    pub(crate) async fn serve_well(mut self, fake: &Fake) {
+        let Ok(hello) = tokio::time::timeout(Duration::from_secs(1), self.hello()).await else {
+            return;
+        };
+        let mut cursor = hello.watch[0].seq;
+        let user_id = self.token.replace("token-of-", "");
+        let session_id = "session-1".into();
+        let welcome = Welcome { session_id, user_id, ..Welcome::default() };
+        let mut open = self.try_send(Frame::Welcome(welcome)).await;
+        let mut live = false;
+        while open && !self.is_gone() {
+            let notified = fake.moved.notified();
+            let log = fake.state().log.clone();
+            let head = log.last_key_value().map_or(0, |(seq, _)| *seq);
+            if head > cursor + 20 {
+                open &= self.try_send(gap(cursor + 1, head - 5)).await;
+                cursor = head - 5;
+            }
+            for (_, event) in log.range(cursor + 1..) {
+                open = open && self.try_send(Frame::Event(event.clone())).await;
+            }
+            cursor = head;
+            open = open && (live || self.try_send(synced(cursor)).await);
+            live = true;
+            // A look from time to time finds out that the client is gone.
+            let _ = tokio::time::timeout(Duration::from_millis(50), notified).await;
         }
     }
 }
@@ -248,7 +292,7 @@ pub(crate) fn event(seq: u64) -> Frame {
 
 pub(crate) fn message(seq: u64, sender: &str, text: &str) -> Event {
     let time = Some(prost_types::Timestamp {
-        seconds: 43_380 + i64::try_from(seq).unwrap_or(0),
+        seconds: 43_380 + i64::try_from(seq % 60).unwrap_or(0),
         nanos: 0,
     });
     let message = Message {
