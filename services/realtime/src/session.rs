@@ -46,6 +46,8 @@ const DRAIN_RETRY: Duration = Duration::from_secs(3);
 enum Ended {
     /// The client is gone: nobody is left to talk to.
     Gone,
+    /// The client has closed its half, and has got all that it missed or asked for.
+    Served,
     /// The server ends it, for this reason.
     By(Error),
 }
@@ -87,8 +89,10 @@ pub(crate) async fn run(
     if let Some(keeper) = stream.map(Stream::into_keeper) {
         keeper.finish(&*shared.sessions).await;
     }
-    if let Ended::By(error) = ended {
-        say_goodbye(&error, &mut reader, &outbox).await;
+    match ended {
+        Ended::Gone => {}
+        Ended::Served => outbox.finish(served()),
+        Ended::By(error) => say_goodbye(&error, &mut reader, &outbox).await,
     }
 }
 
@@ -135,6 +139,9 @@ async fn drive(
     loop {
         if outbox.has_room() {
             stream.on_room()?;
+        }
+        if !listening && stream.is_at_rest() {
+            return Err(Ended::Served);
         }
         let room = outbox.has_room();
         let next_tick = stream.next_tick();
@@ -198,6 +205,13 @@ async fn say_goodbye(error: &Error, reader: &mut FrameReader, outbox: &Outbox) {
     if !taken {
         outbox.reset(coded.into());
     }
+}
+
+fn served() -> HeaderMap {
+    HeaderMap::from_iter([(
+        http::HeaderName::from_static("grpc-status"),
+        http::HeaderValue::from_static("0"),
+    )])
 }
 
 fn trailers(error: Coding) -> HeaderMap {

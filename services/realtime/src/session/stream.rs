@@ -204,6 +204,12 @@ impl Stream {
         !self.feeding.is_empty() || self.inbox_feeding || !self.calls.is_empty()
     }
 
+    /// Whether every replay has been sent and every call is answered.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let replayed = self.busy.is_empty() && self.queued.is_empty();
+        replayed && !self.waits_for_room() && self.work.is_empty()
+    }
+
     /// The reader keeps up again.
     pub(super) fn on_room(&mut self) -> Result<(), Error> {
         if self.inbox_feeding {

@@ -118,17 +118,27 @@ async fn heartbeats_come_when_nothing_else_does_and_when_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_says_nothing_more_still_hears() {
+async fn a_client_that_closes_its_half_gets_what_it_missed_and_the_end() {
     let world = World::default();
     world.join(1, "alice");
+    world.say(1, "hi");
     let node = Node::with(world.clone(), |_| {});
     let mut client = node.connect("alice").await;
     client.hello(watching(&[(1, 1)]));
     client.half_close();
-    client.welcomed().await;
-    client.synced(1).await;
-    world.say(1, "hi");
-    assert_eq!(client.event().await, 2);
+    let (mut events, mut synced) = (Vec::new(), 0);
+    let end = loop {
+        match client.said().await {
+            Said::Frame(frame) => match *frame {
+                Frame::Event(event) => events.push(event.seq),
+                Frame::Synced(_) => synced += 1,
+                _ => {}
+            },
+            end => break end,
+        }
+    };
+    assert_eq!((events, synced), (vec![2], 2), "the event; the inbox and the watch are synced");
+    assert!(matches!(&end, Said::Status(status) if status.code() == tonic::Code::Ok), "{end:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,3 +12,4 @@ mod replay;
 mod sessions;
 mod slow;
 mod support;
+mod wire;

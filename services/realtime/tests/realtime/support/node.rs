@@ -22,7 +22,7 @@ pub(crate) struct Node {
     pub(crate) world: World,
     pub(crate) sessions: MemorySessions,
     pub(crate) draining: CancellationToken,
-    server: RealtimeServer,
+    pub(crate) server: RealtimeServer,
 }
 
 impl Node {

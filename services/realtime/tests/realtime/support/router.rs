@@ -1,5 +1,5 @@
 //! The fakes of all services that a stream calls, behind one router. A test's
-//! token is its user's name.
+//! token is its user's name unless the world knows better.
 
 use std::{
     convert::Infallible,
@@ -46,8 +46,9 @@ impl tower::Service<http::Request<Body>> for Router {
             let (parts, body) = request.into_parts();
             let bytes = body.collect().await.expect("a body").to_bytes().slice(5..);
             let token = parts.headers.get("authorization").and_then(|value| value.to_str().ok());
-            let user = token.and_then(|token| token.strip_prefix("Bearer ")).unwrap_or_default();
-            let answer = answer(&world, parts.uri.path(), user, bytes).await;
+            let token = token.and_then(|token| token.strip_prefix("Bearer ")).unwrap_or_default();
+            let user = world.lock().tokens.get(token).cloned().unwrap_or_else(|| token.to_owned());
+            let answer = answer(&world, parts.uri.path(), &user, bytes).await;
             Ok(answer
                 .map_or_else(|error| Status::from(error).into_http(), |message| respond(&message)))
         })

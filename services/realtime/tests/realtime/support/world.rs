@@ -31,6 +31,8 @@ pub(crate) struct Inner {
     pub(crate) inboxes: HashMap<String, Vec<InboxEvent>>,
     /// Reads of events that fail before the next one is answered.
     pub(crate) failing_reads: usize,
+    /// Whose token it is, where it is not the user's name.
+    pub(crate) tokens: HashMap<String, String>,
     /// Paths of all calls, in order.
     pub(crate) calls: Vec<String>,
 }
