@@ -1,7 +1,7 @@
 //! The endpoint behind the kit's server and layers, over TCP, with the
 //! generated client: what only a real connection shows.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use confab_kit::{
     config::Config,
@@ -34,7 +34,7 @@ struct Wire {
     key: DevKey,
     endpoint: Endpoint,
     lifecycle: Lifecycle,
-    served: JoinHandle<()>,
+    serving: JoinHandle<()>,
 }
 
 struct Open {
@@ -60,7 +60,7 @@ async fn wire(world: World) -> Wire {
     let lifecycle = Lifecycle::new(Duration::from_secs(10));
     let key = DevKey::ephemeral().expect("a key");
     let options = LayerOptions {
-        verifier: Arc::new(key.verifier().expect("a verifier")).as_ref().clone(),
+        verifier: key.verifier().expect("a verifier"),
         credential: Credential::generate(),
         limits: config.limits.clone(),
         lifecycle: lifecycle.clone(),
@@ -71,8 +71,8 @@ async fn wire(world: World) -> Wire {
         mesh: layered(Port::Mesh, options, routes),
         health: Health::new(lifecycle.clone()).await,
     };
-    let served = task::spawn("server", server.serve(services, lifecycle.clone()));
-    Wire { node, key, endpoint, lifecycle, served }
+    let serving = task::spawn("server", server.serve(services, lifecycle.clone()));
+    Wire { node, key, endpoint, lifecycle, serving }
 }
 
 impl Wire {
@@ -148,7 +148,7 @@ async fn a_generated_client_chats_and_is_drained() {
     wire.lifecycle.drain();
     assert_eq!(open.end().await, (Some(Reason::Draining), Reason::Draining));
     drop((open, channel));
-    timeout(PATIENCE, wire.served).await.expect("in time").expect("no panic");
+    timeout(PATIENCE, wire.serving).await.expect("in time").expect("no panic");
 }
 
 #[tokio::test]
