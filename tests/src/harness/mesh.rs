@@ -30,7 +30,7 @@ impl Mesh {
     /// # Errors
     /// [`Violation::Unable`] when it does not start.
     pub async fn in_process_with(change: impl FnOnce(&mut Config)) -> Checked<Self> {
-        let folder = tempfile::tempdir().map_err(|error| Violation::unable(&error))?;
+        let folder = tempfile::tempdir().map_err(Violation::unable)?;
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut config = Config {
             data_dir: folder.path().join("data"),
@@ -40,7 +40,7 @@ impl Mesh {
             ..Config::default()
         };
         change(&mut config);
-        let node = Node::start(config).await.map_err(|error| Violation::unable(&error))?;
+        let node = Node::start(config).await.map_err(Violation::unable)?;
         Ok(Self { node, folder })
     }
 

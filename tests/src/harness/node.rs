@@ -39,7 +39,7 @@ impl NodeOptions {
 
     /// Sets configuration by its environment variable: `CONFAB_LIMITS__TEXT_BYTES`.
     #[must_use]
-    pub fn env(mut self, name: &str, value: impl ToString) -> Self {
+    pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_string()));
         self
     }
@@ -72,7 +72,7 @@ impl Node {
     /// # Errors
     /// [`Violation::Unable`] when it does not start.
     pub async fn start(options: NodeOptions) -> Checked<Self> {
-        let folder = tempfile::tempdir().map_err(|error| Violation::unable(&error))?;
+        let folder = tempfile::tempdir().map_err(Violation::unable)?;
         let mut node = Self {
             options,
             folder,
@@ -98,6 +98,11 @@ impl Node {
         self.addresses = Some(addresses);
         self.move_to(Some(addresses.public));
         Ok(())
+    }
+
+    /// Breaks a promise on purpose from the next start on.
+    pub fn mutate(&mut self, mutant: Option<&str>) {
+        self.options.mutant = mutant.map(str::to_owned);
     }
 
     /// SIGKILL. Nothing of it is left when this returns.

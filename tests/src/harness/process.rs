@@ -11,7 +11,7 @@ use std::{
 use super::{Checked, Log, NodeOptions, Violation};
 
 /// A start in debug, on a busy machine, of a big folder.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(5);
 
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +35,7 @@ impl Process {
         let file = data_dir.with_extension("addresses");
         // Of an earlier start.
         let _absent = std::fs::remove_file(&file);
-        let mut child =
-            command(options, data_dir, &file).spawn().map_err(|error| Violation::unable(&error))?;
+        let mut child = command(options, data_dir, &file).spawn().map_err(Violation::unable)?;
         let collector = child.stderr.take().map(|stderr| log.collect(stderr));
         let mut process = Self { child, collector };
         let begun = Instant::now();
@@ -67,12 +66,11 @@ impl Process {
     pub(super) fn terminate(&self) -> Checked {
         let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
         let pid = pid.ok_or_else(|| Violation::unable("no process id"))?;
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-            .map_err(|error| Violation::unable(&error))
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(Violation::unable)
     }
 
     pub(super) fn try_wait(&mut self) -> Checked<Option<ExitStatus>> {
-        let status = self.child.try_wait().map_err(|error| Violation::unable(&error))?;
+        let status = self.child.try_wait().map_err(Violation::unable)?;
         if status.is_some() {
             self.end();
         }
@@ -121,8 +119,7 @@ fn command(options: &NodeOptions, data_dir: &Path, addresses: &Path) -> Command 
 }
 
 fn parse(text: &str) -> Checked<Addresses> {
-    let json: serde_json::Value =
-        serde_json::from_str(text).map_err(|error| Violation::unable(&error))?;
+    let json: serde_json::Value = serde_json::from_str(text).map_err(Violation::unable)?;
     let address = |name: &str| {
         let address = json[name].as_str().and_then(|text| text.parse().ok());
         address.ok_or_else(|| Violation::unable(format!("no address `{name}` in {text}")))

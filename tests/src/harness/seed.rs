@@ -18,7 +18,7 @@ impl Seed {
         let seed = match env::var("CONFAB_TEST_SEED").as_deref() {
             Err(_) => 1,
             Ok("random") => rand::random(),
-            Ok(text) => text.parse().expect("CONFAB_TEST_SEED is a number or `random`"),
+            Ok(number) => number.parse().expect("CONFAB_TEST_SEED is a number or `random`"),
         };
         println!("{test}: CONFAB_TEST_SEED={seed}");
         Self(seed)

@@ -16,7 +16,7 @@ impl Tokens {
     /// # Errors
     /// [`Violation::Unable`] when it cannot be read.
     pub fn of(data_dir: &Path) -> Checked<Self> {
-        DevKey::load_or_create(data_dir).map(Self).map_err(|error| Violation::unable(&error))
+        DevKey::load_or_create(data_dir).map(Self).map_err(Violation::unable)
     }
 
     /// A user's token.

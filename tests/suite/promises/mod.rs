@@ -1,7 +1,10 @@
 //! The promises of DESIGN §1, each with a test that tries to break it: run on
 //! the program, where it must pass, and on mutants, where it must fail.
 
+mod history;
+mod p1_durable;
 mod smoke;
+mod support;
 
 use confab_tests::harness::NodeOptions;
 

@@ -1,0 +1,98 @@
+//! What several promise tests need of a client: one try without retries, and
+//! whole logs.
+
+use std::time::Duration;
+
+use confab_client::{Client, Error, Rpc};
+use confab_proto::messages::v1::{
+    Event, ListMessagesRequest, ListOrder, ListReceiptsRequest, Message, Receipt,
+};
+use confab_tests::harness::{Checked, Violation};
+use http::uri::PathAndQuery;
+use tonic::{Request, client::Grpc};
+use tonic_prost::ProstCodec;
+
+/// Longest that one try may take.
+pub(crate) const TRY: Duration = Duration::from_secs(10);
+/// A whole scenario hangs when it takes longer than this.
+pub(crate) const WHOLE: Duration = Duration::from_mins(3);
+
+/// One try of a unary call, without the client's retries.
+pub(crate) async fn once<R: Rpc>(client: &Client, request: R) -> Result<R::Response, Error> {
+    let mut grpc = Grpc::new(client.transport()).max_decoding_message_size(64 << 20);
+    grpc.ready().await.map_err(|error| Error::Transport(error.to_string()))?;
+    let mut request = Request::new(request);
+    request.set_timeout(TRY);
+    let path = PathAndQuery::from_static(R::METHOD.path);
+    let codec = ProstCodec::<R, R::Response>::default();
+    let answer = tokio::time::timeout(TRY, grpc.unary(request, path, codec)).await;
+    Ok(answer.map_err(|_| Error::TimedOut)??.into_inner())
+}
+
+/// The whole log, as ListEvents gives it. Dense, or it is a violation.
+pub(crate) async fn all_events(client: &Client, id: &str) -> Checked<Vec<Event>> {
+    let mut events: Vec<Event> = Vec::new();
+    loop {
+        let after = events.len() as u64;
+        let (page, head) = client.events_after(id, after, 500).await?;
+        Violation::unless(after + page.len() as u64 <= head, || {
+            format!("events above the head {head} of {id}")
+        })?;
+        for event in page {
+            let due = events.len() as u64 + 1;
+            Violation::unless(event.seq == due, || {
+                format!("ListEvents of {id} gives event {} where {due} is due", event.seq)
+            })?;
+            events.push(event);
+        }
+        if events.len() as u64 >= head {
+            return Ok(events);
+        }
+        Violation::unless(events.len() as u64 > after, || {
+            format!("ListEvents of {id} gives nothing above {after}, but the head is {head}")
+        })?;
+    }
+}
+
+/// All messages, in pages of this size.
+pub(crate) async fn all_messages(
+    client: &Client,
+    id: &str,
+    order: ListOrder,
+    page_size: i32,
+) -> Checked<Vec<Message>> {
+    let mut messages = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListMessagesRequest {
+            conversation_id: id.to_owned(),
+            page_size,
+            page_token,
+            order: order.into(),
+            from_seq: 0,
+        };
+        let page = client.call(request).await?;
+        messages.extend(page.messages);
+        if page.next_page_token.is_empty() {
+            return Ok(messages);
+        }
+        page_token = page.next_page_token;
+    }
+}
+
+/// Everybody's cursors.
+pub(crate) async fn all_receipts(client: &Client, id: &str) -> Checked<Vec<Receipt>> {
+    let request = ListReceiptsRequest {
+        conversation_id: id.to_owned(),
+        page_size: 200,
+        page_token: String::new(),
+    };
+    let page = client.call(request).await?;
+    Violation::unless(page.next_page_token.is_empty(), || "more receipts than users")?;
+    Ok(page.receipts)
+}
+
+/// What a message says.
+pub(crate) fn text_of(message: &Message) -> Option<&str> {
+    message.content.as_ref().map(|content| content.text.as_str())
+}
