@@ -19,6 +19,8 @@ use crate::{
 
 /// A conversation that nobody uses for so long is dropped from memory.
 const IDLE: Duration = Duration::from_mins(1);
+/// How long one I/O may take.
+const IO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Before a failed I/O is tried again, so that a store that is down is not hammered.
 const RETRY_DELAY: Duration = Duration::from_millis(40);
 
@@ -77,7 +79,7 @@ impl<S: LogStore> Driver<S> {
             let next = self.appender.poll(clock::now_micros());
             self.hand_out();
             let Some(io) = next else { break };
-            let done = self.perform(io).await;
+            let done = self.bounded(io).await;
             if done == Done::Failed {
                 tokio::time::sleep(random::jitter(RETRY_DELAY)).await;
             }
@@ -115,6 +117,15 @@ impl<S: LogStore> Driver<S> {
             conversation: self.key.conversation.clone(),
             event: Arc::new(event_to_pb(&self.key.conversation, event, &[])),
         });
+    }
+
+    /// An I/O that takes too long has failed; whether it took effect is unclear,
+    /// as it is with any failure.
+    async fn bounded(&self, io: Io) -> Done {
+        tokio::time::timeout(IO_TIMEOUT, self.perform(io)).await.unwrap_or_else(|_| {
+            tracing::warn!(conversation = %self.key.conversation, "log store timed out");
+            Done::Failed
+        })
     }
 
     async fn perform(&self, io: Io) -> Done {
