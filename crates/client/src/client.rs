@@ -8,6 +8,7 @@ use confab_proto::{
         CompareHeadsRequest, ConversationCursor,
         conversations_service_client::ConversationsServiceClient,
     },
+    errors::v1::Reason,
     messages::v1::messages_service_client::MessagesServiceClient,
     participants::v1::participants_service_client::ParticipantsServiceClient,
 };
@@ -30,7 +31,7 @@ use crate::{
 pub(crate) const LARGEST_ANSWER: usize = 64 << 20;
 
 /// How to reach Confab, and as whom.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientOptions {
     target: Result<Target, String>,
     token: Option<TokenSource>,
@@ -225,7 +226,15 @@ impl Client {
                 let last = gave_up.error;
                 return Err(Error::Unsettled(Box::new(Unsettled { request_id, after_seq, last })));
             }
-            Err(gave_up) => return Err(gave_up.error),
+            Err(gave_up) => {
+                // A server that was set back to an older backup: ask it next time.
+                if gave_up.error.reason() == Some(Reason::AfterSeqAboveHead)
+                    && let Some(conversation_id) = command.conversation_id()
+                {
+                    self.0.heads.forget(conversation_id);
+                }
+                return Err(gave_up.error);
+            }
         };
         if let Some((conversation_id, seq)) = command.head(&answer) {
             self.note_head(&conversation_id, seq);

@@ -36,6 +36,13 @@ impl Heads {
         heads.young.insert(conversation_id.to_owned(), seq.max(older));
     }
 
+    /// The server says that there is no such event.
+    pub(crate) fn forget(&self, conversation_id: &str) {
+        let mut heads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.young.remove(conversation_id);
+        heads.old.remove(conversation_id);
+    }
+
     /// The highest seq seen; `None` when none was, or it is forgotten.
     pub(crate) fn get(&self, conversation_id: &str) -> Option<u64> {
         let heads = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -121,6 +121,8 @@ impl<'a> Connection<'a> {
         let known = stream.tracker.is_watched(INBOX);
         let inbox_epoch = if known { 0 } else { stream.shared.watch(INBOX, 0)? };
         stream.tracker.resume_somewhere(INBOX, inbox_epoch);
+        // The welcome does not tell; a repeated acknowledgement does no harm.
+        stream.shared.server_knows(INBOX, 0);
         let watching = std::mem::take(&mut self.opened.welcome.watching);
         let mut change = Watch::default();
         let ours = stream.tracker.cursors();
@@ -240,7 +242,8 @@ impl<'a> Connection<'a> {
     }
 
     fn send_ack(&mut self) {
-        if let Some(ack) = self.stream.shared.take_ack() {
+        let tracker = &self.stream.tracker;
+        if let Some(ack) = self.stream.shared.take_ack(|topic| tracker.is_watched(topic)) {
             self.send(connect_request::Frame::Ack(ack));
         }
     }

@@ -98,11 +98,11 @@ impl Shared {
         self.acks.notified().await;
     }
 
-    /// What to tell the server; afterwards it counts as told.
-    pub(crate) fn take_ack(&self) -> Option<Ack> {
+    /// What to tell the server of what it watches; afterwards it counts as told.
+    pub(crate) fn take_ack(&self, is_watched: impl Fn(&str) -> bool) -> Option<Ack> {
         let mut ack = Ack::default();
         for (topic, watch) in &mut self.lock().by_topic {
-            if watch.stored <= watch.acked {
+            if watch.stored <= watch.acked || !is_watched(topic) {
                 continue;
             }
             watch.acked = watch.stored;

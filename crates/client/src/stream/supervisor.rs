@@ -29,6 +29,8 @@ use crate::{
 
 /// Frames to the server that wait for the network.
 const OUTGOING: usize = 16;
+/// Updates that wait for the application's queue before connecting again waits.
+const OUTBOX: usize = 512;
 
 pub(crate) struct Supervisor {
     pub(super) client: Client,
@@ -246,7 +248,7 @@ impl Supervisor {
                     continue;
                 }
                 order = self.orders.recv() => order.ok_or(())?,
-                () = runtime::sleep_until(until) => return Ok(()),
+                () = runtime::sleep_until(until), if self.outbox.len() < OUTBOX => return Ok(()),
             };
             self.take_offline(order);
         }

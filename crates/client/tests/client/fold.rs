@@ -1,6 +1,6 @@
 //! Folding equals reading (promise P5), over random logs.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use confab_client::{
     fold::{ConversationState, FoldError, Snapshot},
@@ -71,7 +71,7 @@ struct Writer {
     log: Vec<Event>,
     messages: Vec<u64>,
     deleted: Vec<u64>,
-    reactions: BTreeMap<(u64, usize, usize), ()>,
+    reactions: BTreeSet<(u64, usize, usize)>,
     active: Vec<usize>,
 }
 
@@ -148,13 +148,13 @@ impl Writer {
             }
             Step::React(target, emoji) => {
                 let message_seq = self.living(target)?;
-                let fresh = self.reactions.insert((message_seq, actor, emoji), ()).is_none();
+                let fresh = self.reactions.insert((message_seq, actor, emoji));
                 let emoji = EMOJI[emoji].into();
                 fresh.then_some(Kind::ReactionAdded(ReactionAdded { message_seq, emoji }))?
             }
             Step::Unreact(target, emoji) => {
                 let message_seq = self.living(target)?;
-                self.reactions.remove(&(message_seq, actor, emoji))?;
+                self.reactions.remove(&(message_seq, actor, emoji)).then_some(())?;
                 let emoji = EMOJI[emoji].into();
                 Kind::ReactionRemoved(ReactionRemoved { message_seq, emoji })
             }

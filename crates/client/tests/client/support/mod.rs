@@ -44,9 +44,9 @@ pub(crate) const ROOM: &str = "00000000000000000000000000000001";
 /// What the fake knows and was asked.
 #[derive(Default)]
 pub(crate) struct State {
-    /// What ListEvents pages.
+    /// What `ListEvents` pages.
     pub(crate) log: BTreeMap<u64, Event>,
-    /// What ListInboxEvents pages.
+    /// What `ListInboxEvents` pages.
     pub(crate) inbox: BTreeMap<u64, InboxEvent>,
     /// Answers to sends, the first first; afterwards they succeed.
     pub(crate) send_script: VecDeque<Answer>,
@@ -54,7 +54,7 @@ pub(crate) struct State {
     pub(crate) sends: Vec<SendMessageRequest>,
     /// The tokens of all unary calls, in order.
     pub(crate) tokens: Vec<String>,
-    /// How often CompareHeads was asked.
+    /// How often `CompareHeads` was asked.
     pub(crate) compared: usize,
     /// How far the reader has read.
     pub(crate) read_seq: u64,
