@@ -22,3 +22,19 @@ fn probe() {
         }
     }
 }
+
+#[test]
+fn walks() {
+    let start = std::time::Instant::now();
+    let seconds: u64 =
+        std::env::var("CONFAB_MODEL_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(5);
+    let (mut steps, mut seed) = (0, 0);
+    while start.elapsed().as_secs() < seconds {
+        match confab_tests::model::random::walk(seed, None) {
+            Ok(n) => steps += n,
+            Err(failure) => panic!("{failure}"),
+        }
+        seed += 1;
+    }
+    println!("{seed} walks, {steps} steps");
+}

@@ -18,11 +18,13 @@ mod switch {
         OF_THIS_THREAD.set(name);
     }
 
-    /// Whether the mutant is on: in this thread, or by `CONFAB_MUTANT` in the process.
+    /// Whether the mutant is on: in this thread, or by `CONFAB_MUTANT` in the
+    /// process, where several are separated by commas.
     pub fn is(name: &str) -> bool {
         static OF_THE_PROCESS: OnceLock<Option<String>> = OnceLock::new();
         let process = OF_THE_PROCESS.get_or_init(|| std::env::var("CONFAB_MUTANT").ok());
-        OF_THIS_THREAD.get() == Some(name) || process.as_deref() == Some(name)
+        let named = |names: &str| names.split(',').any(|other| other == name);
+        OF_THIS_THREAD.get() == Some(name) || process.as_deref().is_some_and(named)
     }
 }
 

@@ -3,6 +3,7 @@ pub mod checks;
 pub mod explore;
 pub mod history;
 pub mod node;
+pub mod random;
 pub mod scenario;
 pub mod scenarios;
 pub mod shared;

@@ -94,6 +94,7 @@ impl World {
             law.tell(|| format!("node {index} answers {}: {outcome:?}", law.ask(asked.ask)));
             law.answered(&self.store, &self.calls[asked.ask], &asked, &outcome)?;
             self.calls[asked.ask].learn(&asked, &outcome);
+            law.never_told_otherwise(asked.ask, &self.calls[asked.ask])?;
         }
         if let Some(io) = io {
             node.regroup(law.scenario.options.group);
@@ -197,7 +198,7 @@ impl World {
         if wrote && matches!(write, Write::Append(_)) {
             for (ask, tries) in tries {
                 self.calls[*ask].landed |= tries;
-                law.open(*ask, &self.calls[*ask])?;
+                law.never_told_otherwise(*ask, &self.calls[*ask])?;
             }
             self.purge(law);
         }
@@ -215,10 +216,10 @@ impl super::world::Call {
             }
             Outcome::Refused(_) => {
                 self.answered = true;
-                self.closed |= bit(asked.number);
+                self.refused |= bit(asked.number);
             }
             Outcome::Observed { .. } => self.answered = true,
-            Outcome::Unavailable { settled: true } => self.closed |= bit(asked.number),
+            Outcome::Unavailable { settled: true } => self.settled |= bit(asked.number),
             Outcome::Unavailable { settled: false } => {}
         }
     }
@@ -230,9 +231,11 @@ fn tries_of(io: &Io, node: &Node, law: &Law<'_>) -> Tries {
         return Vec::new();
     };
     let carries = |asked: &&Try| match &law.scenario.asks[asked.ask].what {
-        What::Command(request) => events
-            .iter()
-            .any(|event| event.actor == request.actor && event.request_id == request.request_id),
+        What::Command(request) => events.iter().any(|event| {
+            event.actor == request.actor
+                && event.request_id == request.request_id
+                && event.digest == request.digest
+        }),
         What::Read(_) => false,
     };
     let group = node.tries.iter();

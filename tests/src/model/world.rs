@@ -47,9 +47,11 @@ pub struct Call {
     pub acked: Option<Seq>,
     /// Whether it was answered at all, and not with "unavailable".
     pub answered: bool,
-    /// The tries that were told that nothing was, or will be, appended.
-    pub closed: u8,
-    /// The tries whose event stands in the log.
+    /// The tries that were refused.
+    pub refused: u8,
+    /// The tries that were told that they have appended nothing and never will.
+    pub settled: u8,
+    /// The tries of the group whose append put the event into the log.
     pub landed: u8,
 }
 

@@ -2,7 +2,7 @@
 //! learns anything about the world. It never asks for the next I/O.
 
 use super::{Appender, Done, Io, Outcome, Reading, group::Work};
-use crate::{Event, Row, RowKey, Seq, State, mutant};
+use crate::{Event, EventBody, Row, RowKey, Seq, State, mutant};
 
 impl Appender {
     /// Takes the result of the I/O that [`Self::poll`] asked for.
@@ -55,6 +55,12 @@ impl Appender {
     }
 
     fn read(&mut self, rows: Vec<Event>) {
+        // A message is its row: one from the future says that there is more to fold.
+        let newest = rows.iter().map(|event| match &event.body {
+            EventBody::MessageCreated(message) => message.applied_seq,
+            _ => event.seq,
+        });
+        self.head = self.head.max(newest.max().unwrap_or(0));
         match std::mem::replace(&mut self.reading, Reading::Log) {
             Reading::Base => {
                 let mut rows = rows.into_iter();
