@@ -284,7 +284,20 @@ impl Client {
         Ok(seq)
     }
 
-    /// One try of a unary call.
+    /// Makes a unary call once, with this deadline: no second try, no ids.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Transport`] or [`Error::TimedOut`].
+    pub async fn call_once<R: Rpc>(
+        &self,
+        request: R,
+        deadline: Duration,
+    ) -> Result<R::Response, Error> {
+        let answer = runtime::timeout(deadline, self.attempt(request, deadline)).await;
+        answer.unwrap_or(Err(Error::TimedOut))
+    }
+
+    /// One try of a unary call; the caller watches the clock.
     pub(crate) async fn attempt<R: Rpc>(
         &self,
         request: R,

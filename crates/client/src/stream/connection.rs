@@ -30,7 +30,7 @@ const PAGES: usize = 4;
 /// Frames that wait for the network before orders wait.
 const OUTGOING: usize = 64;
 /// How long the server has to take leave.
-const LEAVE: Duration = Duration::from_secs(2);
+const LEAVE: Duration = Duration::from_millis(500);
 /// The heartbeat interval of a server that does not tell it.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
