@@ -11,8 +11,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use confab_kit::{bus::Bus, task};
-use confab_log::{Event, Request, Row, RowKey, Seq, appender, row::MemberRow};
+use confab_kit::{bus::Bus, clock, task};
+use confab_log::{
+    Event, Request, Row, RowKey, Seq, TenantId, appender, mutant, row::MemberRow,
+};
 use tokio::sync::{mpsc, oneshot};
 
 pub use rows::Projections;
@@ -120,7 +122,7 @@ impl<S: LogStore> Logs<S> {
     fn submit(&self, key: &LogKey, job: Job) -> Result<(), Error> {
         let mut drivers = self.drivers();
         // Sent under the lock: a driver retires under it, when its queue is empty.
-        let sender = drivers.entry(key.clone()).or_insert_with(|| self.start(key));
+        let sender = drivers.entry(slot(key)).or_insert_with(|| self.start(key));
         match sender.try_send(job) {
             Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => Err(Error::Overloaded),
@@ -143,4 +145,12 @@ impl<S: LogStore> Logs<S> {
     fn drivers(&self) -> MutexGuard<'_, HashMap<LogKey, mpsc::Sender<Job>>> {
         self.inner.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where a log's driver is registered. A mutant that breaks no promise gives
+/// every log two drivers, each with a memory of its own, as two nodes would.
+fn slot(key: &LogKey) -> LogKey {
+    let rival = mutant::is("two-drivers") && clock::now_micros() % 2 == 0;
+    let tenant = rival.then(|| TenantId::parse(&format!("{}.rival", key.tenant)).ok()).flatten();
+    LogKey { tenant: tenant.unwrap_or_else(|| key.tenant.clone()), ..key.clone() }
 }

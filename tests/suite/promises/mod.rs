@@ -2,6 +2,7 @@
 //! the program, where it must pass, and on mutants, where it must fail.
 
 mod history;
+mod load;
 mod p1_durable;
 mod smoke;
 mod support;
