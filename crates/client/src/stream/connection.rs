@@ -88,6 +88,9 @@ impl<'a> Connection<'a> {
         if let Err(error) = self.begin(adopt) {
             return End::lost(error);
         }
+        for order in std::mem::take(&mut self.stream.deferred) {
+            self.take_order(order);
+        }
         let end = loop {
             if let Err(end) = self.turn().await {
                 break end;

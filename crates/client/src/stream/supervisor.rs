@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::{
-    connection::Connection,
+    connection::{Connection, farewell},
     handle::{Order, Queued},
     options::{Resume, StreamOptions},
     shared::Shared,
@@ -31,6 +31,8 @@ use crate::{
 const OUTGOING: usize = 16;
 /// Updates that wait for the application's queue before connecting again waits.
 const OUTBOX: usize = 512;
+/// Orders that are kept while a connection is being opened; all watches fit.
+const DEFERRED: usize = 256;
 
 pub(crate) struct Supervisor {
     pub(super) client: Client,
@@ -39,6 +41,8 @@ pub(crate) struct Supervisor {
     pub(super) updates: mpsc::Sender<Result<Queued, Error>>,
     pub(super) orders: mpsc::Receiver<Order>,
     pub(super) tracker: Tracker,
+    /// Came while a connection was being opened.
+    pub(super) deferred: Vec<Order>,
     /// Received, and counted as such, but not in the application's queue yet.
     pub(super) outbox: VecDeque<Queued>,
     session: Option<String>,
@@ -48,6 +52,9 @@ pub(crate) struct Supervisor {
     token: Option<Arc<str>>,
     token_renewed: bool,
 }
+
+/// The token that was shown, and what came of it.
+type Opening = (Option<Arc<str>>, Result<Opened, End>);
 
 /// A stream that the server has welcomed.
 pub(super) struct Opened {
@@ -75,6 +82,7 @@ impl Supervisor {
             updates,
             orders,
             tracker: Tracker::default(),
+            deferred: Vec::new(),
             outbox: VecDeque::new(),
             session,
             welcomed: false,
@@ -123,15 +131,19 @@ impl Supervisor {
     }
 
     async fn connect_and_serve(&mut self) -> End {
-        let updates = self.updates.clone();
-        let opened = tokio::select! {
-            () = updates.closed() => return End::Closed,
-            opened = runtime::timeout(self.options.connect_timeout, self.open()) => opened,
+        let (token, opened) = match self.open_and_take_orders().await {
+            Some(opened) => opened.unwrap_or((None, Err(End::lost(Error::TimedOut)))),
+            None => return End::Closed,
         };
-        drop(updates);
-        let opened = match opened.unwrap_or(Err(End::lost(Error::TimedOut))) {
+        self.token = token;
+        let opened = match opened {
             Ok(opened) => opened,
-            Err(end) => return end,
+            Err(end) => {
+                for order in std::mem::take(&mut self.deferred) {
+                    self.take_offline(order);
+                }
+                return end;
+            }
         };
         let connected = Update::Connected {
             session_id: opened.welcome.session_id.clone(),
@@ -146,24 +158,21 @@ impl Supervisor {
         Connection::new(self, opened).run(adopt).await
     }
 
-    async fn open(&mut self) -> Result<Opened, End> {
-        self.token = self.client.tokens().get().await.map_err(End::lost)?;
+    /// Opens a connection. Orders that come meanwhile are kept: the hello is under
+    /// way already. `None`: closed.
+    async fn open_and_take_orders(&mut self) -> Option<Result<Opening, runtime::Elapsed>> {
         let (hello, by_session) = self.hello();
-        let (out, requests) = mpsc::channel(OUTGOING);
-        let frame = Some(connect_request::Frame::Hello(hello));
-        out.try_send(ConnectRequest { frame })
-            .map_err(|_| End::lost(Error::Transport("the stream broke at once".to_owned())))?;
-        // A connection of its own: a stalled reader must not stall anybody's calls.
-        let mut client = RealtimeServiceClient::new(self.client.fresh_transport())
-            .max_decoding_message_size(LARGEST_ANSWER);
-        let answer = client.connect(ReceiverStream::new(requests)).await;
-        let mut frames = answer.map_err(|status| End::lost(status.into()))?.into_inner();
-        let first = frames.message().await.map_err(|status| End::lost(status.into()))?;
-        match first.and_then(|response| response.frame) {
-            Some(Frame::Welcome(welcome)) => Ok(Opened { out, frames, welcome, by_session }),
-            Some(Frame::Goodbye(goodbye)) => Err(super::connection::farewell(&goodbye)),
-            Some(_) => Err(End::lost(Error::Protocol("the first frame is no welcome".to_owned()))),
-            None => Err(End::lost(Error::Transport("the stream ended at once".to_owned()))),
+        let opening = open(self.client.clone(), hello, by_session);
+        let opening = runtime::timeout(self.options.connect_timeout, opening);
+        tokio::pin!(opening);
+        loop {
+            tokio::select! {
+                () = self.updates.closed() => return None,
+                opened = &mut opening => return Some(opened),
+                order = self.orders.recv(), if self.deferred.len() < DEFERRED => {
+                    self.deferred.push(order?);
+                }
+            }
         }
     }
 
@@ -274,5 +283,32 @@ impl Supervisor {
         }
         // A closed queue: the application does not want to know.
         let _ = self.updates.send(Err(error)).await;
+    }
+}
+
+async fn open(client: Client, hello: Hello, by_session: bool) -> Opening {
+    let token = match client.tokens().get().await {
+        Ok(token) => token,
+        Err(error) => return (None, Err(End::lost(error))),
+    };
+    (token, connect(&client, hello, by_session).await)
+}
+
+async fn connect(client: &Client, hello: Hello, by_session: bool) -> Result<Opened, End> {
+    let (out, requests) = mpsc::channel(OUTGOING);
+    let frame = Some(connect_request::Frame::Hello(hello));
+    out.try_send(ConnectRequest { frame })
+        .map_err(|_| End::lost(Error::Transport("the stream broke at once".to_owned())))?;
+    // A connection of its own: a stalled reader must not stall anybody's calls.
+    let mut realtime = RealtimeServiceClient::new(client.fresh_transport())
+        .max_decoding_message_size(LARGEST_ANSWER);
+    let answer = realtime.connect(ReceiverStream::new(requests)).await;
+    let mut frames = answer.map_err(|status| End::lost(status.into()))?.into_inner();
+    let first = frames.message().await.map_err(|status| End::lost(status.into()))?;
+    match first.and_then(|response| response.frame) {
+        Some(Frame::Welcome(welcome)) => Ok(Opened { out, frames, welcome, by_session }),
+        Some(Frame::Goodbye(goodbye)) => Err(farewell(&goodbye)),
+        Some(_) => Err(End::lost(Error::Protocol("the first frame is no welcome".to_owned()))),
+        None => Err(End::lost(Error::Transport("the stream ended at once".to_owned()))),
     }
 }

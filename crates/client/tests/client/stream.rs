@@ -20,7 +20,7 @@ use tonic::Code;
 
 use crate::support::{
     Fake, ROOM, event, failure, gap, goodbye, inbox, message, next, next_error, options, seqs,
-    synced, within,
+    synced, welcome, within,
 };
 
 #[tokio::test]
@@ -261,6 +261,27 @@ async fn watching_anew_starts_anew_and_nothing_of_the_old_watch_comes() {
     connection.send(Frame::Inbox(inbox(1))).await;
     assert!(matches!(next(&mut stream).await, Update::Inbox(_)));
     assert!(stream.cursors().conversations.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_watched_while_the_hello_is_under_way_is_told_after_the_welcome() {
+    let mut server = Fake::start().await;
+    let mut stream = server.client().await.stream(options(0));
+    let mut connection = server.accept().await;
+    let hello = connection.hello().await;
+    assert_eq!(hello.watch.len(), 1);
+    for number in 0..100 {
+        within(stream.watch(format!("room-{number}"), number)).await.expect("watches");
+    }
+    connection.send(welcome()).await;
+    for number in 0..100 {
+        let Some(connect_request::Frame::Watch(watch)) = connection.frame().await else {
+            panic!("no watch");
+        };
+        assert_eq!(watch.add[0].seq, number);
+    }
+    connection.send(event(1)).await;
+    assert_eq!(seqs(&mut stream, 1).await, [1]);
 }
 
 #[tokio::test]
