@@ -210,6 +210,8 @@ impl<V: View> Folding<'_, V> {
             row.intervals.push(Interval { join: seq, leave: None });
             row.join_time = time;
             row.leave_time = None;
+            // A join says all of a member: whoever folds from it needs no past.
+            row.mute = None;
             row.ban = None;
         });
         // Told even when the row was written before: a crash may have come between.

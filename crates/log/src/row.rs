@@ -113,7 +113,7 @@ pub struct MemberRow {
     /// When the user left; `None` for a participant.
     #[n(3)]
     pub leave_time: Option<Micros>,
-    /// Kept over a leave, so that a re-join does not lift it.
+    /// Lasts at most as long as the membership: a join lifts it.
     #[n(4)]
     pub mute: Option<Restriction>,
     /// Keeps the user out.

@@ -1,5 +1,5 @@
-//! Participants under events. A mute is kept over a leave; a ban ends the
-//! membership; a role is kept after a leave, until a new join gives one.
+//! Participants under events. A ban ends the membership; role and mute are
+//! kept after a leave, until a new join gives a role and lifts the mute.
 
 use confab_proto::{
     messages::v1::{Event, RoleAssignment},
@@ -33,6 +33,7 @@ impl ConversationState {
             row.join_time = event.create_time;
             row.join_seq = event.seq;
             row.leave_time = None;
+            row.mute = None;
             row.ban = None;
         });
     }
