@@ -4,6 +4,8 @@
 mod history;
 mod load;
 mod p1_durable;
+mod p2_order;
+mod raw_stream;
 mod smoke;
 mod support;
 

@@ -102,10 +102,13 @@ impl<S: LogStore> Domain<S> {
         let mut beside = self.open_seq(&context, &page.token)?.unwrap_or(from_seq);
         let mut found = Vec::new();
         let mut more = true;
+        let mut as_of = None;
         while more && found.len() < page.size {
-            let span = Span::beside(beside, sight.visible, direction, page.size + 1);
+            let span = Span::beside(beside, direction, page.size + 1);
             let (rows, newer) = self.rows(&key, &caller, span, sight).await?;
             sight = newer;
+            // Later rows may be newer than this; the first ones are not.
+            as_of.get_or_insert(sight.as_of);
             more = rows.len() > page.size;
             for row in rows {
                 if found.len() == page.size {
@@ -121,7 +124,7 @@ impl<S: LogStore> Domain<S> {
         let next_page_token =
             if more { self.sealer.seal(&context, &beside.to_be_bytes()) } else { String::new() };
         let rows = self.with_own_reactions(&key, &caller.user, found).await?;
-        Ok(Messages { key, rows, next_page_token, as_of: sight.as_of })
+        Ok(Messages { key, rows, next_page_token, as_of: as_of.unwrap_or(sight.as_of) })
     }
 
     pub(crate) async fn events(
@@ -134,7 +137,7 @@ impl<S: LogStore> Domain<S> {
         let key = key_of(&caller, &page.conversation);
         let span = Span {
             from: after.saturating_add(1),
-            to: sight.visible,
+            to: Seq::MAX,
             direction: Direction::OldestFirst,
             limit: page.size,
         };
@@ -320,6 +323,7 @@ fn invalid_token() -> Error {
 #[derive(Clone, Copy)]
 struct Span {
     from: Seq,
+    /// What the reader may see ends it earlier, as of the look that the rows match.
     to: Seq,
     direction: Direction,
     limit: usize,
@@ -327,12 +331,12 @@ struct Span {
 
 impl Span {
     /// From the neighbour of `beside` on, or from the end where that is 0.
-    fn beside(beside: Seq, visible: Seq, direction: Direction, limit: usize) -> Self {
+    fn beside(beside: Seq, direction: Direction, limit: usize) -> Self {
         match (direction, beside) {
-            (Direction::NewestFirst, 0) => Self { from: 1, to: visible, direction, limit },
+            (Direction::NewestFirst, 0) => Self { from: 1, to: Seq::MAX, direction, limit },
             (Direction::NewestFirst, _) => Self { from: 1, to: beside - 1, direction, limit },
             (Direction::OldestFirst, _) => {
-                Self { from: beside.saturating_add(1), to: visible, direction, limit }
+                Self { from: beside.saturating_add(1), to: Seq::MAX, direction, limit }
             }
         }
     }
