@@ -1,6 +1,11 @@
 //! The only file of this crate that touches time, randomness and the executor.
 //! It never decides anything: how long to wait is for `backoff` and the options.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the client depends on nothing of the server, so this file is its kit"
+)]
+
 use std::{future::Future, time::Duration};
 
 use rand::Rng as _;

@@ -7,6 +7,7 @@ use prost_types::Timestamp;
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 pub fn now_micros() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)

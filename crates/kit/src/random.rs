@@ -7,6 +7,7 @@ use std::time::Duration;
 /// # Panics
 /// When the operating system has no randomness to give: nothing safe can go
 /// on without it.
+#[expect(clippy::disallowed_methods, reason = "the one place that draws randomness")]
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives randomness");

@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 use crate::trace;
 
 /// Runs the future in the background.
+#[expect(clippy::disallowed_methods, reason = "the one place that spawns tasks")]
 pub fn spawn(
     name: &'static str,
     future: impl Future<Output = ()> + Send + 'static,

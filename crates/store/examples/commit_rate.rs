@@ -3,6 +3,8 @@
 //! `cargo run --release -p confab-store --example commit_rate [seconds [folder]]`.
 //! Use a folder on the disk that matters; the default is the temporary folder.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+
 use std::{
     env,
     error::Error,

@@ -33,6 +33,10 @@ struct Measure {
 }
 
 impl Call {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a duration for a metric, which no behaviour depends on"
+    )]
     pub(super) fn begin(method: Option<&'static str>, headers: &HeaderMap) -> Self {
         let trace = TraceId::from_headers(headers).unwrap_or_else(TraceId::generate);
         // A path that nobody serves is the caller's text: no label of ours.

@@ -1,6 +1,8 @@
 //! Real sockets: bounds hold, one client harms no other, and the end is
 //! graceful or hard as asked.
 
+#![expect(clippy::disallowed_methods, reason = "calls are made while the server drains")]
+
 use std::{future::Future, time::Duration};
 
 use confab_proto::realtime::v1::{ConnectRequest, realtime_service_client::RealtimeServiceClient};

@@ -4,6 +4,11 @@
 //! commits the group as one batch with one fsync, and only then answers. It
 //! never retries a failed commit, and never answers success without one.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the committer is a thread that may block, and times its commits for a metric"
+)]
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,

@@ -94,6 +94,7 @@ impl Folder {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the store sits below the kit")]
     pub(super) fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
