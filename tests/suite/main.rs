@@ -1,4 +1,8 @@
 //! All integration tests, in one binary.
 
+#![expect(clippy::disallowed_methods, reason = "tests run real processes, threads and clocks")]
+
 mod model;
+mod p7_policy;
 mod promises;
+mod raw;
