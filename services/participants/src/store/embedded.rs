@@ -1,6 +1,6 @@
 //! The port on the embedded engine: four keyspaces, each key beginning with the
 //! tenant. It owns their keys and formats, and decides nothing: the guards are
-//! `confab_log::inbox` and [`newer`](crate::domain::newer).
+//! `confab_log::inbox` and [`newer`].
 //!
 //! ```text
 //! participants_members        tenant, conversation, user   → MemberRow
