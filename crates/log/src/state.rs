@@ -99,6 +99,11 @@ impl State {
         }
     }
 
+    /// Forgets a row, so that it is loaded again when it is named.
+    pub fn forget_row(&mut self, key: &RowKey) {
+        self.rows.remove(key);
+    }
+
     /// Forgets request ids of all but the newest events.
     pub fn trim_tail(&mut self, limit: u64) {
         self.tail.trim(self.seq.saturating_sub(limit));

@@ -100,12 +100,14 @@ pub fn ask(actor: &str, id: &str, command: Command) -> Ask {
     }
 }
 
-/// A read of the conversation and of a member's row.
+/// A read of the conversation, of a member's row, and of the first messages.
 pub fn read(member: &str) -> Ask {
-    Ask {
-        what: What::Read(vec![RowKey::Conversation, RowKey::Member(user(member))]),
-        ..ask("o", "unused", Command::Archive)
+    let mut keys = vec![RowKey::Conversation, RowKey::Member(user(member))];
+    for message in 2..=4 {
+        keys.push(RowKey::Message(message));
+        keys.push(RowKey::Reactions(message, user(member)));
     }
+    Ask { what: What::Read(keys), ..ask("o", "unused", Command::Archive) }
 }
 
 impl Ask {
@@ -320,6 +322,29 @@ pub fn a_message_to_come() -> Scenario {
     }
 }
 
+/// A message's edit is blanked while a node that knows of the edit reads on.
+pub fn blanked_while_read() -> Scenario {
+    let mut setup = group(&["b"]);
+    setup.push(request("b", "send", send("one")));
+    Scenario {
+        split: true,
+        stepwise: true,
+        ..Scenario::new(
+            "blanked while read",
+            setup,
+            vec![
+                read("b").at(1),
+                ask("b", "r1", edit(2, "two")),
+                ask("o", "r1", Command::DeleteMessage { target: 2 }).after(1),
+                read("b").at(1).after(0),
+                ask("b", "r2", Command::AddReaction { target: 2, emoji: "+".to_owned() })
+                    .at(1)
+                    .after(0),
+            ],
+        )
+    }
+}
+
 /// A mute ends by one clock and not by the other.
 pub fn clocks() -> Scenario {
     let mut setup = group(&["b"]);
@@ -367,6 +392,7 @@ pub fn all() -> Vec<Scenario> {
         copies(),
         stale_versions(),
         a_message_to_come(),
+        blanked_while_read(),
         clocks(),
         direct_again(),
     ]

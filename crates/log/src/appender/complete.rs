@@ -68,7 +68,10 @@ impl Appender {
                 self.base = None;
                 self.fetched = rows.collect();
             }
-            Reading::Log => self.fetched.extend(rows),
+            Reading::Log => {
+                self.reload_blanked(&rows);
+                self.fetched.extend(rows);
+            }
             Reading::Tail => {
                 if let Some(state) = &mut self.state {
                     state.extend_tail(&rows);
@@ -85,6 +88,17 @@ impl Appender {
                     .iter()
                     .find(|e| e.actor == request.actor && e.request_id == request.request_id)
                     .map(|event| (event.digest, event.seq));
+            }
+        }
+    }
+
+    /// An edit without its content cannot be folded: its message has been deleted
+    /// since. The stored row holds the edit already; it is loaded in its place.
+    fn reload_blanked(&mut self, rows: &[Event]) {
+        let Some(state) = &mut self.state else { return };
+        for event in rows {
+            if let EventBody::MessageEdited { target, content: None } = event.body {
+                state.forget_row(&RowKey::Message(target));
             }
         }
     }
@@ -108,32 +122,36 @@ impl Appender {
     /// An I/O failed, or it is unclear whether it did: nothing in memory counts.
     fn failed(&mut self, io: &Io) {
         self.failures += 1;
-        if let Io::Append(events) = io {
-            let first = events.first().map_or(0, |event| event.seq);
-            for (waiting, outcome) in self.group.iter_mut().zip(&self.deciding) {
-                // Copies of a request in one group stand and fall together.
-                if matches!(outcome, Outcome::Committed { seq, .. } if *seq >= first) {
-                    waiting.stands_at(first);
-                }
-            }
+        match (io, self.settled.take()) {
+            (Io::Append(events), _) => self.may_stand(events),
+            // Appended before; it was a later I/O that failed.
+            (_, Some(outcomes)) => self.may_stand(&appended(outcomes)),
+            _ => {}
         }
         for waiting in &mut self.group {
             waiting.scanned = None;
             waiting.found = None;
-        }
-        // The group's own event may stand already even when what failed came later.
-        if let Some(outcomes) = &self.settled {
-            for (waiting, outcome) in self.group.iter_mut().zip(outcomes) {
-                if let Outcome::Committed { seq, .. } = outcome {
-                    waiting.stands_at(*seq);
-                }
-            }
         }
         self.forget();
         if self.failures >= self.options.tries {
             for waiting in self.group.drain(..) {
                 let outcome = Outcome::Unavailable { settled: waiting.may_stand_at.is_none() };
                 self.answers.push((waiting.ticket, outcome));
+            }
+        }
+    }
+
+    /// These events stand, or may come to stand, together: whoever asked for one
+    /// of them, every copy of a request alike, must not be told otherwise.
+    fn may_stand(&mut self, events: &[Event]) {
+        let Some(first) = events.first().map(|event| event.seq) else { return };
+        for waiting in &mut self.group {
+            let Work::Command(request) = &waiting.work else { continue };
+            let asked = |event: &Event| {
+                event.actor == request.actor && event.request_id == request.request_id
+            };
+            if events.iter().any(asked) {
+                waiting.stands_at(first);
             }
         }
     }
@@ -150,4 +168,12 @@ impl Appender {
         self.unapplied.clear();
         self.reading = Reading::Log;
     }
+}
+
+fn appended(outcomes: Vec<Outcome>) -> Vec<Event> {
+    let events = outcomes.into_iter().filter_map(|outcome| match outcome {
+        Outcome::Committed { event, .. } => event.map(|event| *event),
+        _ => None,
+    });
+    events.collect()
 }
