@@ -90,6 +90,11 @@ impl Inbox {
         self.cursor
     }
 
+    /// Whether it is up to date as far as is known.
+    pub(crate) fn is_live(&self) -> bool {
+        self.phase == Phase::Live
+    }
+
     /// The bus brought an event. Returns its frame if it is the next one.
     pub(crate) fn hear(&mut self, shared: &SharedInbox) -> Option<(Bytes, Option<Change>)> {
         let seq = shared.event.inbox_seq;

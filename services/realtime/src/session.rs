@@ -91,7 +91,12 @@ pub(crate) async fn run(
     }
     match ended {
         Ended::Gone => {}
-        Ended::Served => outbox.finish(served()),
+        Ended::Served => {
+            outbox.finish(served());
+            if timeout(shared.limits.stall_timeout, outbox.closed()).await.is_err() {
+                outbox.reset(Error::SlowConsumer.to_error().into());
+            }
+        }
         Ended::By(error) => say_goodbye(&error, &mut reader, &outbox).await,
     }
 }

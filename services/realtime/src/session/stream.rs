@@ -206,7 +206,8 @@ impl Stream {
 
     /// Whether every replay has been sent and every call is answered.
     pub(super) fn is_at_rest(&self) -> bool {
-        let replayed = self.busy.is_empty() && self.queued.is_empty();
+        // A read that waits to be tried again is neither busy nor queued.
+        let replayed = self.inbox.is_live() && self.watches.values().all(|w| w.watch.is_live());
         replayed && !self.waits_for_room() && self.work.is_empty()
     }
 

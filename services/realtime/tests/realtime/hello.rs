@@ -122,6 +122,8 @@ async fn a_client_that_closes_its_half_gets_what_it_missed_and_the_end() {
     let world = World::default();
     world.join(1, "alice");
     world.say(1, "hi");
+    // A read that fails and is tried again is waited for.
+    world.lock().failing_reads = 3;
     let node = Node::with(world.clone(), |_| {});
     let mut client = node.connect("alice").await;
     client.hello(watching(&[(1, 1)]));
