@@ -85,16 +85,14 @@ impl<S: LogStore> Domain<S> {
     }
 
     /// Sends a message and returns its row: as it is now, when an older try had
-    /// sent it.
+    /// sent it, without what changed after a sender's leave.
     pub(crate) async fn send(&self, send: Admitted<Send>) -> Result<(LogKey, Event), Error> {
+        let caller = send.caller().clone();
         let (key, committed) = self.command(send).await?;
         if let Some(event) = committed.event {
             return Ok((key, *event));
         }
-        let seq = committed.seq;
-        let direction = crate::store::Direction::OldestFirst;
-        let rows = self.logs.store().read(&key, seq, seq, direction, 1).await?;
-        let event = rows.into_iter().next().ok_or(Error::MessageNotFound)?;
+        let event = self.message_of(&key, &caller, committed.seq).await?;
         Ok((key, event))
     }
 

@@ -3,8 +3,10 @@
 
 mod history;
 mod load;
+mod p13_membership;
 mod p1_durable;
 mod p2_order;
+mod p3_idempotent;
 mod raw_stream;
 mod smoke;
 mod support;

@@ -146,6 +146,20 @@ impl<S: LogStore> Domain<S> {
         Ok(Events { key, rows, head: sight.visible })
     }
 
+    /// One row, for a caller whom the log has let know of it.
+    pub(super) async fn message_of(
+        &self,
+        key: &LogKey,
+        caller: &Caller,
+        seq: Seq,
+    ) -> Result<Event, Error> {
+        let standing = self.standing(key, &caller.user).await?;
+        let sight = Sight { as_of: standing.as_of, visible: standing.visible() };
+        let span = Span { from: seq, to: seq, direction: Direction::OldestFirst, limit: 1 };
+        let (rows, _) = self.rows(key, caller, span, sight).await?;
+        rows.into_iter().next().ok_or(Error::MessageNotFound)
+    }
+
     /// Reads rows, and looks at the head again while one is newer than the look.
     async fn rows(
         &self,
