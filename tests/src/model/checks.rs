@@ -83,10 +83,6 @@ impl<'a> Law<'a> {
         self.mutant == Some("inbox-tail-only")
     }
 
-    pub(super) fn violated(&self, message: String) -> Verdict {
-        Err(Violation(message))
-    }
-
     fn history(&self, store: &Store) -> Rc<History> {
         let key = fingerprint(&store.log());
         let mut histories = self.histories.borrow_mut();
@@ -159,7 +155,7 @@ impl<'a> Law<'a> {
                 && request.digest == event.digest
         });
         let Some((request, call)) = asked.next() else {
-            return self.violated(format!("nobody asked for event {seq}"));
+            return Err(Violation(format!("nobody asked for event {seq}")));
         };
         let request = with_after_seq(request, call);
         let decision = decide(before, &request, None, event.time);
@@ -262,7 +258,7 @@ impl<'a> Law<'a> {
                 self.observed(store, asked, *as_of, rows)
             }
             (Outcome::Unavailable { .. }, _) => Ok(()),
-            _ => self.violated(format!("an answer to another question: {outcome:?}")),
+            _ => Err(Violation(format!("an answer to another question: {outcome:?}"))),
         }
     }
 

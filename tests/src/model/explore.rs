@@ -12,12 +12,14 @@ use super::{
 /// What an exploration found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// All worlds were seen, and all is well.
+    /// In every world that was seen all is well.
     Held {
         /// How many there are.
         states: usize,
         /// In how many of them nothing moves any more.
         ends: usize,
+        /// Whether they were all of them.
+        complete: bool,
     },
     /// A promise was broken.
     Broken(Box<Failure>),
@@ -51,13 +53,20 @@ type Origins = Vec<(usize, Option<Step>)>;
 
 /// Explores a scenario to its end, on a mutant of the code or on the code itself.
 pub fn explore(scenario: &Scenario, mutant: Option<&'static str>) -> Report {
+    explore_within(scenario, mutant, usize::MAX)
+}
+
+/// The same, and it ends after so many worlds.
+pub fn explore_within(scenario: &Scenario, mutant: Option<&'static str>, limit: usize) -> Report {
     let law = Law::new(scenario, mutant);
     let first = World::new(scenario);
     let mut seen = HashSet::from([first.fingerprint()]);
     let mut origins: Origins = vec![(0, None)];
     let mut queue = VecDeque::from([(0, first)]);
     let mut ends = 0;
-    while let Some((index, world)) = queue.pop_front() {
+    while seen.len() < limit
+        && let Some((index, world)) = queue.pop_front()
+    {
         let progress = world.progress(scenario);
         if progress.is_empty() {
             ends += 1;
@@ -76,8 +85,7 @@ pub fn explore(scenario: &Scenario, mutant: Option<&'static str>) -> Report {
             }
         }
     }
-    let states = seen.len();
-    Report::Held { states, ends }
+    Report::Held { states: seen.len(), ends, complete: seen.len() < limit }
 }
 
 fn broken(

@@ -12,9 +12,7 @@ use super::{
     checks::{Law, Violation},
     explore::{Failure, retell},
     scenario::{Ask, Scenario, What},
-    scenarios::{
-        add, ask, create, edit, group, read, remove, rename, request, send, sentence, user,
-    },
+    script::{add, ask, create, edit, group, read, remove, rename, request, send, sentence, user},
     world::{Step, World},
 };
 

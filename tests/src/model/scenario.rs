@@ -12,6 +12,7 @@ use super::store::{Store, Write};
 
 /// One scenario.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Scenario {
     /// Its name, for people.
     pub name: String,

@@ -88,7 +88,8 @@ impl World {
         for (ticket, outcome) in answers {
             let asked = node.tries.iter().position(|asked| asked.ticket == ticket);
             let Some(asked) = asked else {
-                return law.violated(format!("node {index} answers twice: {outcome:?}"));
+                let message = format!("node {index} answers twice: {outcome:?}");
+                return Err(Violation(message));
             };
             let asked = node.tries.remove(asked);
             law.tell(|| format!("node {index} answers {}: {outcome:?}", law.ask(asked.ask)));
@@ -187,15 +188,15 @@ impl World {
         self.late.retain(|late| law.keeps_all_late_writes() || store.wants(&late.write));
     }
 
-    fn write(&mut self, write: &Write, tries: &Tries, law: &Law<'_>) -> Result<bool, Violation> {
+    fn write(&mut self, part: &Write, tries: &Tries, law: &Law<'_>) -> Result<bool, Violation> {
         let head = self.store.head();
-        law.before(&self.store, write)?;
+        law.before(&self.store, part)?;
         let store = self.store.edit();
-        let wrote = law.broken(|| store.write(write, law.scenario.inbox_tail));
+        let wrote = law.broken(|| store.write(part, law.scenario.inbox_tail));
         if wrote {
-            law.landed(&self.store, head, write, &self.calls)?;
+            law.landed(&self.store, head, part, &self.calls)?;
         }
-        if wrote && matches!(write, Write::Append(_)) {
+        if wrote && matches!(part, Write::Append(_)) {
             for (ask, tries) in tries {
                 self.calls[*ask].landed |= tries;
                 law.never_told_otherwise(*ask, &self.calls[*ask])?;
@@ -240,6 +241,6 @@ fn tries_of(io: &Io, node: &Node, law: &Law<'_>) -> Tries {
     };
     let group = node.tries.iter();
     let group = group.filter(|asked| node.group.contains(&asked.ticket));
-    let carried = group.filter(carries);
-    carried.map(|asked| (asked.ask, bit(asked.number))).collect()
+    let asked = group.filter(carries);
+    asked.map(|asked| (asked.ask, bit(asked.number))).collect()
 }

@@ -18,7 +18,7 @@ pub enum Write {
     /// These rows if the first does not exist; all or none.
     Append(Vec<Event>),
     /// A row of a projection, for this event, unless the stored one is as new.
-    Row(Seq, RowKey, Row),
+    Row(Seq, RowKey, Box<Row>),
     /// Content of an edit, for this event.
     Blank(Seq, Seq),
     /// A row of an inbox, for this event, unless it was taken before.
@@ -36,7 +36,7 @@ impl Write {
             Io::Raise(seq) => vec![Self::Raise(*seq)],
             Io::Apply(event, effects) => {
                 let rows = effects.rows.iter().cloned();
-                let rows = rows.map(|(key, row)| Self::Row(event.seq, key, row));
+                let rows = rows.map(|(key, row)| Self::Row(event.seq, key, Box::new(row)));
                 let blanked = effects.blanked.iter();
                 let blanked = blanked.map(|seq| Self::Blank(event.seq, *seq));
                 let inbox = effects.inbox.iter().cloned();
@@ -149,7 +149,7 @@ impl Store {
         match write {
             Write::Append(events) if wanted => self.append(events),
             Write::Row(_, key, row) if wanted => {
-                self.rows.insert(key.clone(), row.clone());
+                self.rows.insert(key.clone(), (**row).clone());
             }
             Write::Blank(_, seq) => {
                 self.blanked.insert(*seq);

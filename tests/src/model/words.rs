@@ -1,7 +1,7 @@
 //! Steps in words, for the trace of a failure. Nothing here is checked.
 
 use confab_log::{
-    Event,
+    Event, Row,
     appender::{Done, Io},
 };
 
@@ -52,7 +52,7 @@ impl Law<'_> {
                 let rows = rows.iter();
                 let rows: Vec<_> = rows
                     .map(|(key, row)| {
-                        format!("{key:?} at {:?}", row.as_ref().map(|r| r.applied_seq()))
+                        format!("{key:?} at {:?}", row.as_ref().map(Row::applied_seq))
                     })
                     .collect();
                 format!("loaded {}", rows.join(", "))
