@@ -3,10 +3,12 @@
 
 mod history;
 mod load;
+mod order;
 mod p13_membership;
 mod p1_durable;
 mod p2_order;
 mod p3_idempotent;
+mod p4_resume;
 mod raw_stream;
 mod smoke;
 mod support;

@@ -107,7 +107,7 @@ impl Round {
 
     /// One storm and its end. What is written after the end mentions it.
     async fn run(&self, number: usize, end: End, random: &mut StdRng) -> Checked {
-        let head = self.owner.head_of(&self.id).await?;
+        let head = self.owner.head_of(&self.id).await?.map_or(0, |head| head.seq);
         let before = self.witness.send(&self.id, "said before").await?.seq;
         let cursors = BTreeMap::from([(self.id.clone(), head)]);
         let mut stream = RawStream::watch(&self.victim, &cursors).await??;
@@ -223,7 +223,8 @@ async fn run(mutant: Option<&str>, rounds: usize) -> Checked {
 }
 
 async fn caught(mutant: &str) {
-    must_be_caught(mutant, within(WHOLE, mutant, run(Some(mutant), FEW_ROUNDS)).await.and_then(|r| r));
+    let checked = within(WHOLE, mutant, run(Some(mutant), FEW_ROUNDS)).await;
+    must_be_caught(mutant, checked.and_then(|checked| checked));
 }
 
 #[tokio::test(flavor = "multi_thread")]
