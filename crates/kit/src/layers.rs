@@ -30,8 +30,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
-use tonic::{body::Body, service::Routes};
+use http::{HeaderMap, Request, Response, StatusCode, header::CONTENT_TYPE};
+use tonic::{Status, body::Body, service::Routes};
 use tower::{Service, ServiceExt as _};
 
 pub(crate) use auth::ConnectionProof;
@@ -93,12 +93,31 @@ impl Layered {
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Error> {
         let rpc = rpc.ok_or_else(|| Error::new(Reason::UnknownMethod, "there is no such RPC"))?;
+        if !is_grpc(request.headers()) {
+            return Ok(not_grpc());
+        }
         policy::admit(rpc, self.port, &self.options, &mut request)?;
         let request = limits::bounded(rpc, &self.options.limits, request);
         let deadline = deadline::of(rpc, &self.options.limits, request.headers());
         let routes = self.routes.oneshot(request);
         deadline::bounded(rpc, deadline, &self.options.lifecycle, routes).await
     }
+}
+
+/// gRPC over Protobuf, by the content type; tonic takes anything for it.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let mime = value.split(';').next().unwrap_or("").trim();
+    mime.eq_ignore_ascii_case("application/grpc")
+        || mime.eq_ignore_ascii_case("application/grpc+proto")
+}
+
+/// Says so to gRPC clients by its status and to all others by HTTP's.
+fn not_grpc() -> Response<Body> {
+    let error = Error::new(Reason::MalformedRequest, "the content type must be application/grpc");
+    let mut response = Status::from(error).into_http();
+    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    response
 }
 
 impl Service<Request<Body>> for Layered {

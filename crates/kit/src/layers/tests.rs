@@ -92,6 +92,7 @@ async fn two_authorization_headers_are_refused() {
     let world = World::new();
     let token = format!("Bearer {}", world.token(Claims::user("acme", "alice")));
     let request = Request::post(GET)
+        .header("content-type", "application/grpc")
         .header("authorization", &token)
         .header("authorization", &token)
         .body(Body::empty())
@@ -99,6 +100,20 @@ async fn two_authorization_headers_are_refused() {
     let response = world.channel(Port::Public).oneshot(request).await.expect("an answer");
     let status = Status::from_header_map(response.headers()).expect("a status");
     assert_eq!(Error::from_status(&status).reason(), Reason::InvalidToken);
+}
+
+#[tokio::test]
+async fn what_is_not_grpc_is_told_so_in_both_languages() {
+    let world = World::new();
+    for content_type in ["", "application/json", "application/grpc+json", "application/grpcx"] {
+        let request = Request::post(GET).header("content-type", content_type);
+        let request = request.body(Body::empty()).expect("a request");
+        let response = world.layered(Port::Public, world.routes()).oneshot(request).await;
+        let response = response.expect("an answer");
+        assert_eq!(response.status(), http::StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type}");
+        let status = Status::from_header_map(response.headers()).expect("a status");
+        assert_eq!(Error::from_status(&status).reason(), Reason::MalformedRequest);
+    }
 }
 
 #[tokio::test]
@@ -231,6 +246,7 @@ async fn a_deadline_is_asked_for_and_has_a_maximum() {
         let begun = tokio::time::Instant::now();
         let token = format!("Bearer {}", world.token(Claims::user("acme", "alice")));
         let request = Request::post(GET)
+            .header("content-type", "application/grpc+proto; charset=x")
             .header("grpc-timeout", asked)
             .header("authorization", token)
             .body(Body::new(Full::new(framed(b"\x0a\x04slow"))))
