@@ -1,0 +1,210 @@
+//! P8: tenants never meet. Two tenants have the same users, with the same names,
+//! who use the same request ids. Neither finds anything of the other: not by id,
+//! not in a list, not in an inbox, not on a stream, not by asking for it in a
+//! header.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use confab_client::Client;
+use confab_proto::{
+    conversations::v1::{
+        CompareHeadsRequest, ConversationCursor, GetConversationRequest, ListConversationsRequest,
+    },
+    errors::v1::Reason,
+    messages::v1::{
+        AddReactionRequest, GetMessageRequest, ListEventsRequest, ListMessagesRequest,
+        MarkReadRequest, SendMessageRequest, event::Kind,
+    },
+    participants::v1::{
+        AddParticipantsRequest, InboxEvent, ListInboxEventsRequest, ListParticipantsRequest,
+    },
+    realtime::v1::connect_response::Frame,
+};
+use confab_tests::harness::{Checked, Node, Violation, must_be_caught, within};
+
+use super::{
+    program,
+    raw_stream::{Brought, RawStream},
+    support::{WHOLE, once},
+};
+
+const TENANTS: [&str; 2] = ["one", "two"];
+
+/// A tenant's Alice and what is hers.
+struct Side {
+    tenant: &'static str,
+    alice: Client,
+    bob: Client,
+    group: String,
+}
+
+impl Side {
+    async fn new(node: &Node, tenant: &'static str) -> Checked<Self> {
+        let alice = node.client(tenant, "alice").await?;
+        let bob = node.client(tenant, "bob").await?;
+        let group = alice.create_group(format!("of {tenant}"), &["bob"]).await?.conversation_id;
+        let direct = alice.open_direct("bob").await?.conversation_id;
+        for id in [&group, &direct] {
+            let request = SendMessageRequest {
+                conversation_id: id.clone(),
+                request_id: "the-same-id".to_owned(),
+                after_seq: 0,
+                content: Some(confab_client::text(format!("only for {tenant}"))),
+            };
+            alice.call(request).await?;
+        }
+        Ok(Self { tenant, alice, bob, group })
+    }
+}
+
+/// Whatever names the other's conversation finds nothing.
+async fn nothing_by_id(stranger: &Client, id: &str) -> Checked {
+    macro_rules! refused {
+        ($($request:expr),* $(,)?) => {$(
+            let answer = once(stranger, $request).await;
+            let reason = answer.as_ref().err().and_then(confab_client::Error::reason);
+            Violation::unless(reason == Some(Reason::ConversationNotFound), || {
+                format!("{} of the other tenant: {answer:?}", stringify!($request))
+            })?;
+        )*};
+    }
+    let conversation_id = id.to_owned();
+    let request_id = "intruder".to_owned();
+    refused!(
+        GetConversationRequest { conversation_id: conversation_id.clone() },
+        GetMessageRequest { conversation_id: conversation_id.clone(), message_seq: 2 },
+        ListMessagesRequest { conversation_id: conversation_id.clone(), ..Default::default() },
+        ListEventsRequest { conversation_id: conversation_id.clone(), ..Default::default() },
+        ListParticipantsRequest { conversation_id: conversation_id.clone(), ..Default::default() },
+        MarkReadRequest { conversation_id: conversation_id.clone(), read_seq: 1 },
+        SendMessageRequest {
+            conversation_id: conversation_id.clone(),
+            request_id: request_id.clone(),
+            content: Some(confab_client::text("hello?")),
+            ..Default::default()
+        },
+        AddReactionRequest {
+            conversation_id: conversation_id.clone(),
+            request_id: request_id.clone(),
+            message_seq: 2,
+            emoji: "+1".to_owned(),
+            ..Default::default()
+        },
+        AddParticipantsRequest {
+            conversation_id: conversation_id.clone(),
+            request_id: request_id.clone(),
+            user_ids: vec!["mallory".to_owned()],
+            ..Default::default()
+        },
+    );
+    let cursors = vec![ConversationCursor { conversation_id, seq: 0 }];
+    let moved = once(stranger, CompareHeadsRequest { cursors }).await?.moved;
+    Violation::unless(moved.is_empty(), || format!("heads of the other tenant: {moved:?}"))
+}
+
+/// Lists and inboxes hold two conversations each: one's own.
+async fn only_own_lists(side: &Side, other: &Side) -> Checked {
+    for user in [&side.alice, &side.bob] {
+        let listed = once(user, ListConversationsRequest::default()).await?.conversations;
+        let texts: Vec<String> = listed
+            .iter()
+            .filter_map(|item| item.head.as_ref()?.last_message.as_ref()?.content.as_ref())
+            .map(|content| content.text.clone())
+            .collect();
+        let own = format!("only for {}", side.tenant);
+        Violation::unless(texts == [own.clone(), own], || {
+            format!("{} lists {texts:?}", side.tenant)
+        })?;
+        let inbox = once(user, ListInboxEventsRequest::default()).await?.events;
+        let foreign = |event: &&InboxEvent| event.conversation_id == other.group;
+        Violation::unless(inbox.len() == 2 && !inbox.iter().any(|event| foreign(&event)), || {
+            format!("the inbox of {} holds {inbox:?}", side.tenant)
+        })?;
+    }
+    Ok(())
+}
+
+/// A token of one tenant and a header that names the other.
+async fn headers_change_nothing(side: &Side, other: &Side) -> Checked {
+    let mut request =
+        tonic::Request::new(GetConversationRequest { conversation_id: other.group.clone() });
+    let tenant = other.tenant.parse().map_err(Violation::unable)?;
+    request.metadata_mut().insert("x-tenant", tenant);
+    let answer = side.alice.conversations().get_conversation(request).await;
+    Violation::unless(answer.as_ref().is_err_and(|s| s.code() == tonic::Code::NotFound), || {
+        format!("a header opens the other tenant: {answer:?}")
+    })
+}
+
+/// A stream that asks for the other's conversation is refused it, and hears of
+/// nothing that happens there.
+async fn streams_hear_nothing(side: &Side, other: &Side) -> Checked {
+    let cursors = BTreeMap::from([(side.group.clone(), 2), (other.group.clone(), 0)]);
+    let mut stream = RawStream::watch(&side.alice, &cursors).await??;
+    other.bob.send(&other.group, "a secret").await?;
+    side.bob.send(&side.group, "the end").await?;
+    let mut refused = false;
+    loop {
+        match stream.next().await? {
+            Brought::Event(event) => {
+                Violation::unless(event.conversation_id == side.group, || {
+                    "an event of the other tenant".to_owned()
+                })?;
+                if matches!(&event.kind, Some(Kind::MessageCreated(_))) && refused {
+                    return Ok(());
+                }
+            }
+            Brought::Ended(id, reason) => {
+                let expected = Reason::ConversationNotFound as i32;
+                Violation::unless(id == other.group && reason == expected, || {
+                    format!("the watch of {id} ends with {reason}")
+                })?;
+                refused = true;
+                if stream.cursors.get(&side.group) == Some(&3) {
+                    return Ok(());
+                }
+            }
+            Brought::Other(frame) => {
+                let Frame::Head(head) = *frame else { continue };
+                Violation::unless(head.conversation_id != other.group, || {
+                    "a head of the other tenant".to_owned()
+                })?;
+            }
+            Brought::Gone(why) => return Err(Violation::broken(format!("gone: {why:?}"))),
+        }
+    }
+}
+
+async fn run(mutant: Option<&str>) -> Checked {
+    let node = Node::start(program(mutant)).await?;
+    let one = Side::new(&node, TENANTS[0]).await?;
+    let two = Side::new(&node, TENANTS[1]).await?;
+    for (side, other) in [(&one, &two), (&two, &one)] {
+        nothing_by_id(&side.alice, &other.group).await?;
+        only_own_lists(side, other).await?;
+        headers_change_nothing(side, other).await?;
+    }
+    for (side, other) in [(&one, &two), (&two, &one)] {
+        within(Duration::from_secs(30), "a stream", streams_hear_nothing(side, other)).await??;
+    }
+    node.finish()
+}
+
+async fn checked(mutant: Option<&str>) -> Checked {
+    within(WHOLE, "the tenants", run(mutant)).await?
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_never_meet() {
+    checked(None).await.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_without_a_tenant_are_caught() {
+    must_be_caught("tenant-key-dropped", checked(Some("tenant-key-dropped")).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_from_a_header_is_caught() {
+    must_be_caught("tenant-from-header", checked(Some("tenant-from-header")).await);
+}
