@@ -275,7 +275,6 @@ fn old_row(room: &Room) -> conversations::ConversationRow {
             applied_seq: 1,
             ..Default::default()
         }),
-        owner_id: "owner".to_owned(),
         version_seq: 1,
         create_request_id: "of-a-fixture".to_owned(),
         create_digest: vec![0; 16],

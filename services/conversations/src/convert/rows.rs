@@ -128,7 +128,6 @@ pub(crate) fn unchanging_to_pb(id: &ConversationId, row: &ConversationRow) -> pb
 pub(crate) fn row_to_pb(id: &ConversationId, row: ConversationRow) -> pb::ConversationRow {
     pb::ConversationRow {
         // Rights are the member rows' business; nothing reads the owner here.
-        owner_id: String::new(),
         version_seq: row.version_seq,
         create_request_id: row.create_request_id.as_str().to_owned(),
         create_digest: row.create_digest.0.to_vec(),

@@ -295,7 +295,6 @@ pub(crate) fn row(conversation: &str, applied_seq: u64) -> pb::ConversationRow {
     };
     pb::ConversationRow {
         conversation: Some(seen),
-        owner_id: String::new(),
         version_seq: applied_seq,
         create_request_id: "r-1".to_owned(),
         create_digest: vec![1; 16],

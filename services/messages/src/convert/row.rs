@@ -43,8 +43,6 @@ pub(crate) fn conversation_to_pb(
             etag: row.version_seq.to_string(),
             applied_seq: row.applied_seq,
         }),
-        // Nothing rests on it: the owner's member row is what counts.
-        owner_id: String::new(),
         version_seq: row.version_seq,
         create_request_id: row.create_request_id.to_string(),
         create_digest: row.create_digest.0.to_vec(),
