@@ -12,6 +12,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     load::{Load, Worker},
+    order::{Ends, Finish, Mark, Seen, complete, note},
     program,
     raw_stream::{Brought, RawStream, SILENCE},
     support::{WHOLE, all_events},
@@ -19,40 +20,6 @@ use super::{
 
 const WRITERS: u64 = 5;
 const HANDS: u64 = 2;
-
-/// What identifies an event, whatever happens to its content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Mark {
-    seq: u64,
-    actor: String,
-    request_id: String,
-    ordinal: u64,
-}
-
-type Seen = BTreeMap<String, Vec<Mark>>;
-
-/// The heads when the writers have ended: how far everybody has to get.
-type Finish = watch::Receiver<Option<BTreeMap<String, u64>>>;
-
-impl Mark {
-    fn of(event: &Event) -> Self {
-        Self {
-            seq: event.seq,
-            actor: event.actor_id.clone(),
-            request_id: event.request_id.clone(),
-            ordinal: event.ordinal,
-        }
-    }
-}
-
-fn note(seen: &mut Seen, event: &Event) {
-    seen.entry(event.conversation_id.clone()).or_default().push(Mark::of(event));
-}
-
-fn complete(seen: &Seen, finish: &Finish) -> bool {
-    let count = |id: &String| seen.get(id).map_or(0, |marks| marks.len() as u64);
-    finish.borrow().as_ref().is_some_and(|heads| heads.iter().all(|(id, head)| count(id) >= *head))
-}
 
 /// Reads a stream of the reference client to the end.
 async fn follow(client: Client, ids: Vec<String>, mut finish: Finish) -> Checked<Seen> {
@@ -243,7 +210,7 @@ async fn run(mutant: Option<&str>) -> Checked {
         logs.insert(id.clone(), log);
     }
     let heads = logs.iter().map(|(id, log)| (id.clone(), log.len() as u64)).collect();
-    finished.send_replace(Some(heads));
+    finished.send_replace(Some(Ends { heads, inbox: 0 }));
     let order: Seen =
         logs.iter().map(|(id, log)| (id.clone(), log.iter().map(Mark::of).collect())).collect();
     while let Some(seen) = within(WHOLE, "the readers", streams.join_next()).await? {

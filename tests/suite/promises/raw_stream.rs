@@ -37,12 +37,17 @@ pub(crate) enum Brought {
 pub(crate) struct RawStream {
     requests: mpsc::Sender<ConnectRequest>,
     frames: Streaming<ConnectResponse>,
-    client: Client,
+    /// Pages gaps.
+    pager: Client,
+    /// A silence as long as this ends the stream instead of the test.
+    stalls_after: Option<Duration>,
     pub(crate) cursors: BTreeMap<String, u64>,
     pub(crate) welcome: Welcome,
     /// Events of a gap that were paged and not handed out yet.
     paged: Vec<Event>,
     goodbye: Option<Box<Goodbye>>,
+    /// Gaps that were announced.
+    pub(crate) gaps: u64,
 }
 
 impl RawStream {
@@ -88,11 +93,13 @@ impl RawStream {
                     Ok(Ok(Self {
                         requests,
                         frames,
-                        client: client.clone(),
+                        pager: client.clone(),
+                        stalls_after: None,
                         cursors,
                         welcome,
                         paged: Vec::new(),
                         goodbye: None,
+                        gaps: 0,
                     }))
                 }
                 Some(Frame::Goodbye(goodbye)) => {
@@ -108,14 +115,25 @@ impl RawStream {
         }
     }
 
+    /// On a bad network: gaps are paged by another client, and silence is an end.
+    pub(crate) fn over_bad_network(mut self, pager: &Client, stalls_after: Duration) -> Self {
+        self.pager = pager.clone();
+        self.stalls_after = Some(stalls_after);
+        self
+    }
+
     /// Waits for what comes next. Events are dense, and gaps are paged, or it is a
     /// violation; so is a silence.
     pub(crate) async fn next(&mut self) -> Checked<Brought> {
         if !self.paged.is_empty() {
             return self.hand_out(self.paged[0].clone()).inspect(|_| drop(self.paged.remove(0)));
         }
-        let frame = tokio::time::timeout(SILENCE, self.frames.message()).await;
-        let frame = frame.map_err(|_| Violation::broken("a stream is silent"))?;
+        let silence = self.stalls_after.unwrap_or(SILENCE);
+        let frame = match tokio::time::timeout(silence, self.frames.message()).await {
+            Ok(frame) => frame,
+            Err(_) if self.stalls_after.is_some() => return Ok(Brought::Gone(None)),
+            Err(_) => return Err(Violation::broken("a stream is silent")),
+        };
         let frame = match frame {
             Ok(Some(ConnectResponse { frame: Some(frame) })) => frame,
             Ok(Some(_)) => return Err(Violation::broken("an empty frame")),
@@ -168,9 +186,10 @@ impl RawStream {
         Violation::unless(from == cursor + 1 && to >= from, || {
             format!("a gap from {from} to {to} after event {cursor}")
         })?;
+        self.gaps += 1;
         let mut after = cursor;
         while after < to {
-            let (page, _) = self.client.events_after(id, after, 500).await?;
+            let (page, _) = self.pager.events_after(id, after, 500).await?;
             let Some(last) = page.last().map(|event| event.seq) else { break };
             after = last;
             self.paged.extend(page.into_iter().filter(|event| event.seq <= to));

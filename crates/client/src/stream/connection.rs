@@ -246,8 +246,12 @@ impl<'a> Connection<'a> {
 
     fn send_ack(&mut self) {
         let tracker = &self.stream.tracker;
-        if let Some(ack) = self.stream.shared.take_ack(|topic| tracker.is_watched(topic)) {
+        let (ack, left) = self.stream.shared.take_ack(|topic| tracker.reached(topic));
+        if let Some(ack) = ack {
             self.send(connect_request::Frame::Ack(ack));
+        }
+        if left {
+            self.ack_at = Some(runtime::now() + self.stream.options.ack_interval);
         }
     }
 

@@ -98,22 +98,29 @@ impl Shared {
         self.acks.notified().await;
     }
 
-    /// What to tell the server of what it watches; afterwards it counts as told.
-    pub(crate) fn take_ack(&self, is_watched: impl Fn(&str) -> bool) -> Option<Ack> {
+    /// What to tell the server; afterwards it counts as told. `reached` is how far
+    /// the server is on this connection, if it is known: a session that goes on
+    /// from an old cursor is not told of what it has not sent again yet. `true`:
+    /// such acknowledgements are left.
+    pub(crate) fn take_ack(&self, reached: impl Fn(&str) -> Option<u64>) -> (Option<Ack>, bool) {
         let mut ack = Ack::default();
+        let mut left = false;
         for (topic, watch) in &mut self.lock().by_topic {
-            if watch.stored <= watch.acked || !is_watched(topic) {
+            let reached = reached(topic);
+            let tellable = watch.stored.min(reached.unwrap_or(0));
+            left |= reached.is_some() && tellable < watch.stored;
+            if tellable <= watch.acked {
                 continue;
             }
-            watch.acked = watch.stored;
+            watch.acked = tellable;
             if topic == INBOX {
-                ack.inbox_seq = Some(watch.stored);
+                ack.inbox_seq = Some(tellable);
             } else {
-                let (conversation_id, seq) = (topic.clone(), watch.stored);
+                let (conversation_id, seq) = (topic.clone(), tellable);
                 ack.cursors.push(ConversationCursor { conversation_id, seq });
             }
         }
-        (ack != Ack::default()).then_some(ack)
+        ((ack != Ack::default()).then_some(ack), left)
     }
 
     /// The server knows no more than this: the cursor of a hello or a welcome.

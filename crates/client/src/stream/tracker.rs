@@ -115,6 +115,13 @@ impl Tracker {
         self.tracks.contains_key(topic)
     }
 
+    /// How far the server is with a log on this connection; `None` when it is not
+    /// watched. A server that has not shown where it resumed is nowhere yet.
+    pub(crate) fn reached(&self, topic: &str) -> Option<u64> {
+        let track = self.tracks.get(topic)?;
+        Some(if track.anchor == Anchor::Fixed { track.wire } else { 0 })
+    }
+
     /// How many conversations are watched.
     pub(crate) fn watches(&self) -> usize {
         self.tracks.keys().filter(|topic| *topic != INBOX).count()
