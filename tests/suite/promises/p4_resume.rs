@@ -29,7 +29,7 @@ use super::{
 };
 
 /// A stream says something at least this often.
-const HEARTBEAT: Duration = Duration::from_millis(400);
+const HEARTBEAT: Duration = Duration::from_millis(300);
 /// More events than a stream replays.
 const LONG: u64 = 1100;
 /// Without a word for so long, everything hangs.
@@ -39,10 +39,10 @@ const PROGRESS: Duration = Duration::from_secs(30);
 fn bad_network(mut random: StdRng) -> impl FnMut(u64) -> Fault + Send {
     move |_| {
         let at = |random: &mut StdRng| {
-            let scale = 1_u64 << random.random_range(5..17);
+            let scale = 1_u64 << random.random_range(5..16);
             Some(scale + random.random_range(0..scale))
         };
-        let stall = random.random_ratio(1, 15);
+        let stall = random.random_ratio(1, 25);
         if random.random_ratio(1, 6) {
             Fault { up: at(&mut random), stall, ..Fault::default() }
         } else {
@@ -282,7 +282,7 @@ async fn write(
             owner.create_group("more", &["reader"]).await?;
             groups += 1;
         }
-        tokio::time::sleep(Duration::from_millis(3)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     Ok(groups)
 }
