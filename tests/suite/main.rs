@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests run real processes, threads and clocks")]
 
+mod docs;
+mod features;
 mod model;
 mod p7_policy;
 mod promises;
