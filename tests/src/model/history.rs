@@ -71,6 +71,7 @@ impl People {
             EventBody::ParticipantsJoined(users) => {
                 for user in users {
                     self.active.insert(user.user.clone());
+                    self.muted.remove(&user.user);
                     self.banned.remove(&user.user);
                 }
             }

@@ -1,6 +1,8 @@
 //! Walks at random through scenarios made at random, larger than what can be
 //! explored to the end. A seed is a scenario and a walk: the same on every machine.
 
+use std::collections::BTreeSet;
+
 use confab_log::{
     Command,
     appender::Options,
@@ -74,7 +76,8 @@ fn scenario(random: &mut StdRng) -> Scenario {
         let asked = random_ask(random, direct, number);
         place(asked, random, nodes, knows, number)
     });
-    let asks = asks.collect();
+    let mut asks: Vec<_> = asks.collect();
+    tell_apart(&mut asks);
     Scenario {
         nodes,
         options: Options {
@@ -93,6 +96,20 @@ fn scenario(random: &mut StdRng) -> Scenario {
         split: random.random_bool(0.5),
         stepwise: random.random_bool(0.5),
         ..Scenario::new("random", setup, asks)
+    }
+}
+
+/// Asks may share a request id, but not all of a request: then they would be tries
+/// of one.
+fn tell_apart(asks: &mut [Ask]) {
+    let mut seen = BTreeSet::new();
+    for (number, ask) in asks.iter_mut().enumerate() {
+        let What::Command(asked) = &mut ask.what else { continue };
+        let same = (asked.actor.clone(), asked.request_id.clone(), asked.digest);
+        if !seen.insert(same) {
+            let actor = asked.actor.clone();
+            *asked = request(actor.as_str(), &format!("again{number}"), asked.command.clone());
+        }
     }
 }
 

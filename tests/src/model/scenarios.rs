@@ -202,6 +202,23 @@ pub fn a_message_to_come() -> Scenario {
     }
 }
 
+/// A message's row is read from the log when a later event has changed it already.
+pub fn a_message_from_the_future() -> Scenario {
+    Scenario {
+        split: true,
+        ..Scenario::new(
+            "a message from the future",
+            group(&["b"]),
+            vec![
+                read("b").at(1),
+                ask("b", "r1", send("one")),
+                ask("o", "r1", Command::DeleteMessage { target: 2 }).after(1),
+                read("b").at(1).after(0),
+            ],
+        )
+    }
+}
+
 /// A message's edit is blanked while a node that knows of the edit reads on.
 pub fn blanked_while_read() -> Scenario {
     let mut setup = group(&["b"]);
@@ -271,6 +288,7 @@ pub fn larger() -> Vec<Scenario> {
         copies(),
         stale_versions(),
         a_message_to_come(),
+        a_message_from_the_future(),
         blanked_while_read(),
         direct_again(),
     ];

@@ -1,6 +1,8 @@
 //! The rules on the conversation itself, and on who stands how in it.
 
-use super::{Judge, Refusal, Ruling, changed, ensure, only_group, same_version};
+use std::collections::BTreeSet;
+
+use super::{Judge, MAX_PARTICIPANTS, Refusal, Ruling, changed, ensure, only_group, same_version};
 use crate::{
     Command, Digest, EventBody, Request, Row, RowKey, Seq, UserId,
     event::{Creation, Kind, Role},
@@ -73,7 +75,14 @@ impl<V: View> Judge<'_, V> {
 
     fn create(&self, creation: &Creation) -> Ruling {
         match self.conversation() {
-            None if self.view.seq() == 0 => Ok(EventBody::ConversationCreated(creation.clone())),
+            None if self.view.seq() == 0 => {
+                let mut creation = creation.clone();
+                let mut seen = BTreeSet::new();
+                creation.participants.retain(|first| seen.insert(first.user.clone()));
+                let count = u32::try_from(creation.participants.len()).unwrap_or(u32::MAX);
+                ensure(count <= MAX_PARTICIPANTS, Refusal::TooManyParticipants)?;
+                Ok(EventBody::ConversationCreated(creation))
+            }
             Some(row) if row.kind == Kind::Direct && creation.kind == Kind::Direct => {
                 Ok(EventBody::ConversationRestored)
             }

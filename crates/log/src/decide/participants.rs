@@ -1,5 +1,7 @@
 //! The rules on participants: who may add, remove, rank, mute and ban whom.
 
+use std::collections::BTreeSet;
+
 use super::{Judge, MAX_PARTICIPANTS, Refusal, Ruling, changed, ensure, only_group};
 use crate::{
     Command, EventBody, UserId,
@@ -16,6 +18,7 @@ impl<V: View> Judge<'_, V> {
             Command::UpdateRole { user, role } => {
                 let (conversation, _) = self.standing(Role::Owner)?;
                 only_group(conversation)?;
+                ensure(*role != Role::Owner, Refusal::OwnerMustTransfer)?;
                 let target = self.other_participant(user)?;
                 changed(target.role != *role)?;
                 Ok(EventBody::RolesChanged(vec![assign(user, *role)]))
@@ -68,7 +71,9 @@ impl<V: View> Judge<'_, V> {
     fn add_participants(&self, users: &[UserId]) -> Ruling {
         let (conversation, _) = self.standing(Role::Admin)?;
         only_group(conversation)?;
-        for user in users {
+        let users = each_once(users);
+        changed(!users.is_empty())?;
+        for user in &users {
             let Some(row) = self.member(user) else {
                 continue;
             };
@@ -114,6 +119,12 @@ impl<V: View> Judge<'_, V> {
     fn lies_ahead(&self, sentence: &Sentence) -> Result<(), Refusal> {
         ensure(sentence.until.is_none_or(|until| until > self.time), Refusal::UntilPassed)
     }
+}
+
+/// The users without repetitions: one event lets nobody join twice.
+fn each_once(users: &[UserId]) -> Vec<UserId> {
+    let mut seen = BTreeSet::new();
+    users.iter().filter(|user| seen.insert(*user)).cloned().collect()
 }
 
 fn assign(user: &UserId, role: Role) -> Assignment {

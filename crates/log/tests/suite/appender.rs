@@ -1,0 +1,98 @@
+//! What the model does not reach: sizes.
+
+use std::sync::Arc;
+
+use confab_log::{
+    Appender, Event, Row, RowKey, Seq,
+    appender::{Done, Io, Options, Outcome},
+    event::{Kind, Role},
+};
+
+use crate::common::{Whole, create, request, send};
+
+/// Answers an appender's I/O from a log whose effects are all applied.
+fn answer(io: &Io, log: &[Event], page: usize) -> Done {
+    let head = log.len() as Seq;
+    match io {
+        Io::Look => Done::Looked { head, applied_through: head },
+        Io::Read { from, to } => {
+            let rows = log.iter().filter(|event| (*from..=*to).contains(&event.seq));
+            Done::Read(rows.take(page).cloned().collect())
+        }
+        Io::Load(keys) => {
+            let row = |key: &RowKey| match key {
+                RowKey::Message(_) => None,
+                _ => whole(log).rows.get(key).cloned(),
+            };
+            Done::Loaded(
+                keys.iter()
+                    .map(|key| (key.clone(), row(key)))
+                    .collect::<Vec<(RowKey, Option<Row>)>>(),
+            )
+        }
+        Io::Append(_) => Done::Failed,
+        Io::Apply(..) => Done::Applied,
+        Io::Raise(_) => Done::Raised,
+    }
+}
+
+fn whole(log: &[Event]) -> Whole {
+    let mut whole = Whole::default();
+    for event in log {
+        whole.apply(event);
+    }
+    whole
+}
+
+fn log(messages: usize) -> Vec<Event> {
+    let (mut whole, mut log) = (Whole::default(), Vec::new());
+    let mut take = |id: &str, command| {
+        let decision = whole.run(&request("o", id, command), 1000);
+        let confab_log::Decision::Append(event) = decision else { panic!("refused") };
+        log.push(*event);
+    };
+    take("create", create(Kind::Group, &[("o", Role::Owner)]));
+    for number in 0..messages {
+        take(&format!("send{number}"), send("hello"));
+    }
+    log
+}
+
+fn run(appender: &mut Appender, log: &[Event], page: usize) -> Vec<Outcome> {
+    for _ in 0..1000 {
+        let Some(io) = appender.poll(2000) else {
+            return appender.take_answers().into_iter().map(|(_, outcome)| outcome).collect();
+        };
+        appender.complete(answer(&io, log, page));
+    }
+    panic!("it does not come to an end");
+}
+
+#[test]
+fn a_group_that_names_more_rows_than_are_kept_is_answered() {
+    let log = log(1);
+    let mut appender = Appender::new(Options::default());
+    for read in 0..10 {
+        let keys = (0..1000).map(|seq| RowKey::Message(10 + read * 1000 + seq));
+        appender.observe(keys.collect());
+    }
+    let answers = run(&mut appender, &log, usize::MAX);
+    assert_eq!(answers.len(), 10);
+    let observed = |outcome: &Outcome| matches!(outcome, Outcome::Observed { as_of: 2, .. });
+    assert!(answers.iter().all(observed));
+}
+
+#[test]
+fn short_pages_are_read_on_or_are_a_failure_but_never_a_circle() {
+    let log = log(20);
+    let retry = request("o", "send3", send("hello"));
+    // All pages are long enough, so the old answer is found ...
+    let mut appender = Appender::new(Options::default());
+    appender.submit(Arc::new(retry.clone()));
+    let known = Outcome::Committed { seq: 5, event: None };
+    assert_eq!(run(&mut appender, &log, usize::MAX), [known]);
+    // ... and a store that breaks its word is an error.
+    let mut appender = Appender::new(Options::default());
+    appender.submit(Arc::new(retry));
+    assert_eq!(run(&mut appender, &log, 3), [Outcome::Unavailable { settled: true }]);
+}
