@@ -12,9 +12,7 @@ use std::{
 };
 
 use confab_kit::{bus::Bus, clock, task};
-use confab_log::{
-    Event, Request, Row, RowKey, Seq, TenantId, appender, mutant, row::MemberRow,
-};
+use confab_log::{Event, Request, Row, RowKey, Seq, TenantId, appender, mutant, row::MemberRow};
 use tokio::sync::{mpsc, oneshot};
 
 pub use rows::Projections;

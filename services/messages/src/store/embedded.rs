@@ -6,9 +6,7 @@ mod effects;
 
 use std::{collections::HashSet, sync::Arc, sync::Mutex};
 
-use confab_log::{
-    Effects, Event, EventBody, Row, RowKey, Seq, UserId, mutant, row::ReactionsRow,
-};
+use confab_log::{Effects, Event, EventBody, Row, RowKey, Seq, UserId, mutant, row::ReactionsRow};
 use confab_store::{
     StoreError,
     embedded::{Direction as Scan, Engine, Keyspace},
