@@ -14,8 +14,9 @@
 //! * *Faults* ([`world`]): an I/O works; or it times out, and then each of its
 //!   writes lands later, at any step, or never. (So "it failed", "it worked but the
 //!   answer was lost" and "it lands late" are one fault with three ends.) The rows
-//!   of one `Apply` land one by one, in any order, or in part. A result may reach
-//!   its node long after it was found.
+//!   of one `Apply` land one by one, in any order, or in part; those of one `Load`
+//!   are read at different moments. A result may reach its node long after it was
+//!   found.
 //! * *Clients* ([`scenario`]): scripted commands and reads; tries that follow a
 //!   failure or a crash, or race with an earlier try, at any node, under the same
 //!   request id and the same `after_seq`.

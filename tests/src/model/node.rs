@@ -2,7 +2,7 @@
 //! appender knows is its own affair; nothing here looks into it.
 
 use confab_log::{
-    Appender, Seq,
+    Appender, Row, RowKey, Seq,
     appender::{Done, Io, Options, Ticket},
 };
 
@@ -38,6 +38,8 @@ pub struct Flight {
     pub io: Io,
     /// Writes that have not landed yet, the next one first.
     pub parts: Vec<Write>,
+    /// Rows that were read, of a load that is under way.
+    pub loaded: Vec<(RowKey, Option<Row>)>,
     /// What came out, on its way to the node.
     pub result: Option<Done>,
     /// The tries whose events an append carries.

@@ -40,7 +40,8 @@ pub struct Scenario {
     pub gathers: bool,
     /// A result may reach a node later than it was found.
     pub split: bool,
-    /// Effects are applied one row at a time, others see what is between.
+    /// Effects are applied, and rows are loaded, one at a time; others see what is
+    /// between, and may come between.
     pub stepwise: bool,
 }
 

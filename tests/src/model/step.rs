@@ -102,6 +102,7 @@ impl World {
             node.flight = Some(Flight {
                 parts: Write::parts(&io),
                 tries: tries_of(&io, node, law),
+                loaded: Vec::new(),
                 result: None,
                 io,
             });
@@ -120,7 +121,7 @@ impl World {
         for part in flight.parts.drain(..parts) {
             wrote = self.write(&part, &flight.tries, law)?;
         }
-        if flight.parts.is_empty() {
+        if !self.load_next(&mut flight, law) && flight.parts.is_empty() {
             flight.result = Some(match &flight.io {
                 Io::Append(_) => Done::Appended(wrote),
                 Io::Apply(..) => Done::Applied,
@@ -134,6 +135,21 @@ impl World {
             self.deliver(index, law)?;
         }
         Ok(())
+    }
+
+    /// Reads one row more of a load that has others to come.
+    fn load_next(&self, flight: &mut Flight, law: &Law<'_>) -> bool {
+        let Io::Load(keys) = &flight.io else { return false };
+        let Some(key) = keys.get(flight.loaded.len()) else { return false };
+        if !law.scenario.stepwise {
+            return false;
+        }
+        flight.loaded.push((key.clone(), self.store.row(key).cloned()));
+        let more = flight.loaded.len() < keys.len();
+        if !more {
+            flight.result = Some(Done::Loaded(std::mem::take(&mut flight.loaded)));
+        }
+        true
     }
 
     fn deliver(&mut self, index: usize, law: &Law<'_>) -> Verdict {
