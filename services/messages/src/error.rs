@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use confab_kit::error::{Coded, Error as KitError, Reason};
+use confab_kit::{
+    clock,
+    error::{Coded, Error as KitError, Reason},
+};
 use confab_log::{Micros, Refusal};
 use confab_store::StoreError;
 
@@ -77,7 +80,7 @@ fn refused(refusal: &Refusal) -> KitError {
     }
     let error = KitError::new(reason_of(refusal), refusal.to_string());
     let until = |error: KitError, until: Option<Micros>| match until {
-        Some(until) => error.with("until_micros", until),
+        Some(until) => error.with("until", clock::timestamp(until)),
         None => error,
     };
     match refusal {
