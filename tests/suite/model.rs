@@ -54,6 +54,7 @@ fn promises_hold_in_every_world_with_crashes() {
 fn promises_hold_in_every_world_with_races_and_time_outs() {
     holds(&scenarios::removal_against_message());
     holds(&scenarios::refused_in_a_group());
+    holds(&scenarios::retry_without_its_group());
     holds(&scenarios::pinned());
     holds(&scenarios::copies());
     holds(&scenarios::stale_versions());

@@ -170,7 +170,14 @@ impl<'a> Law<'a> {
     pub(super) fn never_told_otherwise(&self, ask: usize, call: &Call) -> Verdict {
         let landed = call.landed;
         let denied = landed & call.settled != 0 || (landed != 0 && landed & !call.refused == 0);
-        ensure(!denied, || format!("{} happened, but it was told otherwise", self.ask(ask)))
+        ensure(!denied, || format!("{} happened, but it was told otherwise", self.ask(ask)))?;
+        // Where one node lives on, it knows of its open appends: a later try of
+        // theirs is not refused while they may land.
+        let later = landed.checked_ilog2().map_or(0, |last| call.refused >> (last + 1));
+        let knew = self.scenario.nodes == 1 && self.scenario.crashes == 0;
+        ensure(!knew || later == 0, || {
+            format!("{} landed after a later try was refused", self.ask(ask))
+        })
     }
 
     /// P5: a row is the fold of the events up to its `applied_seq`.

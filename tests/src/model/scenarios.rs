@@ -98,6 +98,23 @@ pub fn refused_in_a_group() -> Scenario {
     }
 }
 
+/// A message rests on a join in the same group, which may land late; its sender
+/// comes back alone.
+pub fn retry_without_its_group() -> Scenario {
+    let mut scenario = Scenario {
+        nodes: 1,
+        gathers: true,
+        faults: 2,
+        ..Scenario::new(
+            "retry without its group",
+            group(&[]),
+            vec![ask("o", "r1", add(&["b"])), ask("b", "r1", send("hello")).tries(3, &[0])],
+        )
+    };
+    scenario.options.tries = 1;
+    scenario
+}
+
 /// A user joins and leaves in one group, and effects land late.
 pub fn in_and_out() -> Scenario {
     Scenario {
@@ -282,6 +299,7 @@ pub fn larger() -> Vec<Scenario> {
         one_command(),
         retry_after_removal(),
         refused_in_a_group(),
+        retry_without_its_group(),
         in_and_out(),
         retry_below_the_tail(),
         pinned(),

@@ -4,6 +4,9 @@
 use super::{Appender, Done, Io, Outcome, Reading, group::Work};
 use crate::{Event, EventBody, Row, RowKey, Seq, State, mutant};
 
+/// Open requests remembered after their answer; of more, the oldest are forgotten.
+const MAX_OPEN: usize = 4096;
+
 impl Appender {
     /// Takes the result of the I/O that [`Self::poll`] asked for.
     pub fn complete(&mut self, done: Done) {
@@ -145,6 +148,13 @@ impl Appender {
     /// of them, every copy of a request alike, must not be told otherwise.
     fn may_stand(&mut self, events: &[Event]) {
         let Some(first) = events.first().map(|event| event.seq) else { return };
+        for event in events {
+            self.open.retain(|(actor, id, _)| (actor, id) != (&event.actor, &event.request_id));
+            self.open.push_back((event.actor.clone(), event.request_id.clone(), first));
+        }
+        while self.open.len() > MAX_OPEN {
+            self.open.pop_front();
+        }
         for waiting in &mut self.group {
             let Work::Command(request) = &waiting.work else { continue };
             let asked = |event: &Event| {

@@ -61,6 +61,21 @@ impl Appender {
             self.group.extend(self.queue.drain(..size));
             self.look = None;
             self.failures = 0;
+            self.recall_open();
+        }
+    }
+
+    /// A retry of what may yet land is open too.
+    fn recall_open(&mut self) {
+        for (actor, request_id, at) in &self.open {
+            for waiting in &mut self.group {
+                if let Work::Command(request) = &waiting.work
+                    && request.actor == *actor
+                    && request.request_id == *request_id
+                {
+                    waiting.stands_at(*at);
+                }
+            }
         }
     }
 
@@ -126,6 +141,8 @@ impl Appender {
         if mutant::is("no-second-decision") && !self.deciding.is_empty() {
             return Some(Io::Append(self.renumbered()));
         }
+        // Where a row stands, no other append can land.
+        self.open.retain(|(_, _, at)| *at > state.seq());
         let mut draft = Draft::new(state);
         let mut outcomes = Vec::with_capacity(self.group.len());
         for waiting in &mut self.group {

@@ -36,7 +36,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use self::group::{Waiting, Work};
 pub use self::io::{Done, Io, Options, Outcome, Ticket};
-use crate::{Effects, Event, Micros, Request, RowKey, Seq, State, mutant};
+use crate::{Effects, Event, Micros, Request, RequestId, RowKey, Seq, State, UserId, mutant};
 
 /// What the read under way is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +71,10 @@ pub struct Appender {
     fetched: VecDeque<Event>,
     /// Folded, not yet applied: at most one, or the order would be lost.
     unapplied: Vec<(Box<Event>, Arc<Effects>)>,
+    /// Requests whose events may yet land, by appends that begin at these rows. It
+    /// outlives the answer "unavailable": whoever comes back must not be refused
+    /// before it is settled.
+    open: VecDeque<(UserId, RequestId, Seq)>,
     in_flight: Option<Io>,
     reading: Reading,
     failures: u32,
@@ -95,6 +99,7 @@ impl Appender {
             raised: 0,
             fetched: VecDeque::new(),
             unapplied: Vec::new(),
+            open: VecDeque::new(),
             in_flight: None,
             reading: Reading::Log,
             failures: 0,
