@@ -121,6 +121,17 @@ fn catches_no_second_decision() {
 }
 
 #[test]
+fn catches_no_id_lookup() {
+    catches("no-id-lookup", &scenarios::copies(), "repeats the request id");
+}
+
+#[test]
+fn catches_no_membership_check() {
+    let scenario = scenarios::removal_elsewhere();
+    catches("no-membership-check", &scenario, "event 3: b may not write");
+}
+
+#[test]
 fn catches_refusal_before_known() {
     let scenario = scenarios::retry_after_removal();
     catches("refusal-before-known", &scenario, "asked again, it is answered [Refused");
