@@ -9,6 +9,7 @@ mod p1_durable;
 mod p2_order;
 mod p3_idempotent;
 mod p4_resume;
+mod p5_fold;
 mod p8_tenants;
 mod raw_stream;
 mod smoke;

@@ -183,3 +183,10 @@ async fn acknowledging_before_the_commit_is_caught() {
     let mutant = "ack-before-commit";
     must_be_caught(mutant, run(&scenario, Some(mutant)).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaving_effects_open_after_a_crash_is_caught() {
+    let scenario = Scenario { kills: 5, ask_again: false, seed: Seed::of("p1") };
+    let mutant = "late-effects,no-finish-on-load";
+    must_be_caught(mutant, run(&scenario, Some(mutant)).await);
+}

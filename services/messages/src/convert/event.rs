@@ -4,6 +4,7 @@ use confab_kit::clock;
 use confab_log::{
     Content, ConversationId, Event, EventBody,
     event::{Assignment, Creation, Description, LeaveCause, Sentence},
+    mutant,
     row::MessageRow,
 };
 use confab_proto::messages::v1::{self as pb, event::Kind};
@@ -57,7 +58,7 @@ fn message(
         edit_time: row.edit_time.map(clock::timestamp),
         delete_time: row.delete_time.map(clock::timestamp),
         reactions: reactions.collect(),
-        applied_seq: row.applied_seq,
+        applied_seq: if mutant::is("applied-seq-forgotten") { event.seq } else { row.applied_seq },
     }
 }
 

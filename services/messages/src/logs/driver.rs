@@ -201,6 +201,10 @@ impl<S: LogStore> Driver<S> {
     }
 
     async fn apply(&self, event: &Event, effects: &Effects) -> Done {
+        if mutant::is("ack-before-effects") || mutant::is("late-effects") {
+            // Breaks nothing by itself, but gives others the time to see what does.
+            tokio::time::sleep(random::jitter(RETRY_DELAY)).await;
+        }
         let projections = &self.logs.inner.projections;
         let (own, others) = tokio::join!(
             self.logs.store().apply(&self.key, event, effects),
