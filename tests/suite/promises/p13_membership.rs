@@ -24,9 +24,10 @@ use super::{
     support::{WHOLE, all_events, once, text_of},
 };
 
-const ROUNDS: usize = 100;
+/// Two of three take the victim out.
+const ROUNDS: usize = 150;
 /// Enough for a mutant to show.
-const FEW_ROUNDS: usize = 12;
+const FEW_ROUNDS: usize = 24;
 const HANDS: usize = 4;
 const SENDS: usize = 40;
 const VICTIM: &str = "victim";
@@ -41,16 +42,19 @@ enum End {
     Muted,
 }
 
+fn send(id: &str, name: &str, number: usize) -> SendMessageRequest {
+    SendMessageRequest {
+        conversation_id: id.to_owned(),
+        request_id: format!("{name}-{number}"),
+        after_seq: 0,
+        content: Some(confab_client::text(format!("{name} {number}"))),
+    }
+}
+
 /// One hand of the victim: sends until it is refused, or has sent enough.
 async fn storm(client: Client, id: String, name: String) -> Checked<Option<Reason>> {
     for number in 0..SENDS {
-        let request = SendMessageRequest {
-            conversation_id: id.clone(),
-            request_id: format!("{name}-{number}"),
-            after_seq: 0,
-            content: Some(confab_client::text(format!("{name} {number}"))),
-        };
-        match once(&client, request).await {
+        match once(&client, send(&id, &name, number)).await {
             Ok(_) => {}
             Err(error) => match error.reason() {
                 Some(reason) => return Ok(Some(reason)),
@@ -105,8 +109,9 @@ impl Round {
         Ok(())
     }
 
-    /// One storm and its end. What is written after the end mentions it.
-    async fn run(&self, number: usize, end: End, random: &mut StdRng) -> Checked {
+    /// One storm and its end. What is written after the end mentions it. Returns
+    /// whether the end came in the middle of the storm.
+    async fn run(&self, number: usize, end: End, random: &mut StdRng) -> Checked<bool> {
         let head = self.owner.head_of(&self.id).await?.map_or(0, |head| head.seq);
         let before = self.witness.send(&self.id, "said before").await?.seq;
         let cursors = BTreeMap::from([(self.id.clone(), head)]);
@@ -120,25 +125,37 @@ impl Round {
         let at = self.end(end).await?;
         let after = self.witness.send(&self.id, SECRET).await?.seq;
         self.witness.edit(&self.id, before, SECRET).await?;
+        let mut refusals = 0;
         while let Some(refused) = hands.join_next().await {
-            self.check_refusal(end, refused.map_err(Violation::unable)??)?;
+            let refused = refused.map_err(Violation::unable)??;
+            refusals += usize::from(refused.is_some());
+            check_refusal(end, refused)?;
         }
+        let in_the_middle = refusals > 0 && at > before + 1;
         if end == End::Muted {
-            return self.undo(end).await;
+            self.undo(end).await?;
+            return Ok(in_the_middle);
         }
         self.check_stream(&mut stream, at).await?;
         self.check_reads(before, at, after).await?;
-        self.undo(end).await
+        self.check_retry(number, at).await?;
+        self.undo(end).await?;
+        Ok(in_the_middle)
     }
 
-    fn check_refusal(&self, end: End, refused: Option<Reason>) -> Checked {
-        let expected = match end {
-            End::Removed => Reason::NotAParticipant,
-            End::Banned => Reason::Banned,
-            End::Muted => Reason::Muted,
+    /// An old send, tried again: its answer, and nothing of what came later.
+    async fn check_retry(&self, number: usize, at: u64) -> Checked {
+        let request_id = format!("storm-{number}-0-0");
+        let log = all_events(&self.owner, &self.id).await?;
+        check_log(&log)?;
+        let Some(sent) = log.iter().find(|event| event.request_id == request_id) else {
+            return Ok(());
         };
-        Violation::unless(refused.is_none_or(|reason| reason == expected), || {
-            format!("{end:?}, and refused with {refused:?}")
+        self.witness.react(&self.id, sent.seq, "late").await?;
+        let again = send(&self.id, &format!("storm-{number}-0"), 0);
+        let again = once(&self.victim, again).await?.message.unwrap_or_default();
+        Violation::unless(again.seq == sent.seq && again.reactions.is_empty(), || {
+            format!("removed at {at}, a retry shows {again:?}")
         })
     }
 
@@ -183,6 +200,18 @@ impl Round {
     }
 }
 
+/// Whoever was refused was told the right reason.
+fn check_refusal(end: End, refused: Option<Reason>) -> Checked {
+    let expected = match end {
+        End::Removed => Reason::NotAParticipant,
+        End::Banned => Reason::Banned,
+        End::Muted => Reason::Muted,
+    };
+    Violation::unless(refused.is_none_or(|reason| reason == expected), || {
+        format!("{end:?}, and refused with {refused:?}")
+    })
+}
+
 /// Walks the log as a reader would: whoever writes may write at that point.
 fn check_log(log: &[Event]) -> Checked {
     let (mut inside, mut muted) = (true, false);
@@ -213,29 +242,48 @@ async fn run(mutant: Option<&str>, rounds: usize) -> Checked {
     let victim = node.client("dev", VICTIM).await?;
     let round = Round { owner, witness, victim, id };
     let mut random = seed.part(0);
+    let mut in_the_middle = 0;
     for number in 0..rounds {
         let end = [End::Removed, End::Banned, End::Muted][number % 3];
         let what = format!("round {number}, {end:?}");
-        within(Duration::from_secs(60), &what, round.run(number, end, &mut random)).await??;
+        let run = Box::pin(round.run(number, end, &mut random));
+        in_the_middle += usize::from(within(Duration::from_mins(1), &what, run).await??);
+    }
+    println!("{in_the_middle} of {rounds} ends came in the middle of a storm");
+    if in_the_middle * 2 < rounds {
+        return Err(Violation::unable("too few ends came in the middle of a storm"));
     }
     check_log(&all_events(&round.owner, &round.id).await?)?;
     node.finish()
 }
 
+async fn checked(mutant: Option<&str>, rounds: usize) -> Checked {
+    within(WHOLE, "the storms", Box::pin(run(mutant, rounds))).await?
+}
+
 async fn caught(mutant: &str) {
-    let checked = within(WHOLE, mutant, run(Some(mutant), FEW_ROUNDS)).await;
-    must_be_caught(mutant, checked.and_then(|checked| checked));
+    must_be_caught(mutant, checked(Some(mutant), FEW_ROUNDS).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_writes_or_reads_after_their_removal() {
-    let checked = within(WHOLE, "the storms", run(None, ROUNDS)).await;
-    checked.and_then(|checked| checked).unwrap_or_else(|violation| panic!("{violation}"));
+    checked(None, ROUNDS).await.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_writes_or_reads_after_their_removal_over_two_appenders() {
+    let checked = checked(Some("two-drivers"), FEW_ROUNDS).await;
+    checked.unwrap_or_else(|violation| panic!("{violation}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_asks_nobody_for_membership_is_caught() {
     caught("no-membership-check").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deciding_once_only_is_caught() {
+    caught("two-drivers,no-second-decision").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

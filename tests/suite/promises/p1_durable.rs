@@ -177,6 +177,13 @@ async fn sigkill_under_load_loses_nothing_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sigkill_of_two_appenders_loses_nothing_acknowledged() {
+    let scenario = Scenario { kills: 8 * effort(), ask_again: true, seed: Seed::of("p1") };
+    let run = run(&scenario, Some("two-drivers,late-effects")).await;
+    run.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn acknowledging_before_the_commit_is_caught() {
     // Caught by what the kills lose, not by who looks again before them.
     let scenario = Scenario { kills: 5, ask_again: false, seed: Seed::of("p1") };

@@ -1,5 +1,5 @@
 //! P2: one order. While users write, others read every way there is: streams of
-//! the reference client and raw ones, ListEvents, ListMessages from both ends.
+//! the reference client and raw ones, `ListEvents`, `ListMessages` from both ends.
 //! All must have seen the order that the log has in the end: 1, 2, 3 …
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -163,7 +163,7 @@ impl Walk {
 }
 
 async fn run(mutant: Option<&str>) -> Checked {
-    let seed = Seed::of("p2");
+    let chance = Seed::of("p2");
     let node = Node::start(program(mutant)).await?;
     let owner = node.client("dev", "owner").await?;
     let writers: Vec<String> = (0..WRITERS).map(|n| format!("writer{n}")).collect();
@@ -186,16 +186,16 @@ async fn run(mutant: Option<&str>) -> Checked {
         let reader = node.client("dev", "reader").await?;
         streams.spawn(follow_raw(reader, ids.clone(), finish.clone()));
         let reader = node.client("dev", "reader").await?;
-        walks.spawn(walk_on(reader, ids.clone(), finish.clone(), seed.part(500 + number)));
+        walks.spawn(walk_on(reader, ids.clone(), finish.clone(), chance.part(500 + number)));
     }
     let reader = node.client("dev", "reader").await?;
-    streams.spawn(page(reader, ids.clone(), finish.clone(), seed.part(400)));
+    streams.spawn(page(reader, ids.clone(), finish.clone(), chance.part(400)));
 
     let mut workers = JoinSet::new();
     for (number, writer) in (0..).zip(&writers) {
         for hand in 0..HANDS {
             let client = node.client("dev", writer).await?;
-            let random = seed.part(number * HANDS + hand);
+            let random = chance.part(number * HANDS + hand);
             workers.spawn(Worker::new(&load, client, writer, hand, random).run());
         }
     }
@@ -213,8 +213,8 @@ async fn run(mutant: Option<&str>) -> Checked {
     finished.send_replace(Some(Ends { heads, inbox: 0 }));
     let order: Seen =
         logs.iter().map(|(id, log)| (id.clone(), log.iter().map(Mark::of).collect())).collect();
-    while let Some(seen) = within(WHOLE, "the readers", streams.join_next()).await? {
-        let seen = seen.map_err(Violation::unable)??;
+    while let Some(ended) = within(WHOLE, "the readers", streams.join_next()).await? {
+        let seen = ended.map_err(Violation::unable)??;
         Violation::unless(seen == order, || "a reader saw another order".to_owned())?;
     }
     let mut count = 0;

@@ -53,7 +53,6 @@ fn bad_network(mut random: StdRng) -> impl FnMut(u64) -> Fault + Send {
 
 struct World {
     node: Node,
-    owner: Client,
     ids: Vec<String>,
     seed: Seed,
     gaps: Arc<AtomicU64>,
@@ -84,8 +83,7 @@ impl World {
         }
         node.mutate(mutant);
         node.restart().await?;
-        let owner = node.client("dev", "owner").await?;
-        Ok(Self { node, owner, ids, seed: Seed::of("p4"), gaps: Arc::default() })
+        Ok(Self { node, ids, seed: Seed::of("p4"), gaps: Arc::default() })
     }
 
     /// A client behind a network of its own.
@@ -277,7 +275,7 @@ async fn write(
     let mut groups = 0;
     while !*stop.borrow() {
         let id = &ids[random.random_range(0..ids.len())];
-        owner.send(id, format!("{}", "x".repeat(random.random_range(1..200)))).await?;
+        owner.send(id, "x".repeat(random.random_range(1..200))).await?;
         if random.random_ratio(1, 20) {
             owner.create_group("more", &["reader"]).await?;
             groups += 1;

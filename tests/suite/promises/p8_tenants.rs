@@ -8,15 +8,23 @@ use std::{collections::BTreeMap, time::Duration};
 use confab_client::Client;
 use confab_proto::{
     conversations::v1::{
-        CompareHeadsRequest, ConversationCursor, GetConversationRequest, ListConversationsRequest,
+        ArchiveConversationRequest, CompareHeadsRequest, ConversationCursor, ConversationType,
+        ConversationUpdate, CreateConversationRequest, DeleteConversationRequest,
+        GetConversationRequest, ListConversationsRequest, RestoreConversationRequest,
+        UnarchiveConversationRequest, UpdateConversationRequest,
     },
     errors::v1::Reason,
     messages::v1::{
-        AddReactionRequest, GetMessageRequest, ListEventsRequest, ListMessagesRequest,
-        MarkReadRequest, SendMessageRequest, event::Kind,
+        AddReactionRequest, DeleteMessageRequest, EditMessageRequest, GetMessageRequest,
+        ListEventsRequest, ListMessagesRequest, ListReactionsRequest, ListReceiptsRequest,
+        MarkDeliveredRequest, MarkReadRequest, RemoveReactionRequest, SendMessageRequest,
+        event::Kind,
     },
     participants::v1::{
-        AddParticipantsRequest, InboxEvent, ListInboxEventsRequest, ListParticipantsRequest,
+        AddParticipantsRequest, BanParticipantRequest, InboxEvent, KickParticipantRequest,
+        LeaveConversationRequest, ListBansRequest, ListInboxEventsRequest, ListParticipantsRequest,
+        MuteParticipantRequest, RemoveParticipantRequest, TransferOwnershipRequest,
+        UnbanParticipantRequest, UnmuteParticipantRequest, UpdateParticipantRoleRequest,
     },
     realtime::v1::connect_response::Frame,
 };
@@ -36,13 +44,21 @@ struct Side {
     alice: Client,
     bob: Client,
     group: String,
+    direct: String,
 }
 
 impl Side {
     async fn new(node: &Node, tenant: &'static str) -> Checked<Self> {
         let alice = node.client(tenant, "alice").await?;
         let bob = node.client(tenant, "bob").await?;
-        let group = alice.create_group(format!("of {tenant}"), &["bob"]).await?.conversation_id;
+        let create = CreateConversationRequest {
+            request_id: "the-same-group".to_owned(),
+            r#type: ConversationType::Group.into(),
+            participant_ids: vec!["bob".to_owned()],
+            title: format!("of {tenant}"),
+            ..CreateConversationRequest::default()
+        };
+        let group = alice.call(create).await?.conversation.unwrap_or_default().conversation_id;
         let direct = alice.open_direct("bob").await?.conversation_id;
         for id in [&group, &direct] {
             let request = SendMessageRequest {
@@ -53,7 +69,7 @@ impl Side {
             };
             alice.call(request).await?;
         }
-        Ok(Self { tenant, alice, bob, group })
+        Ok(Self { tenant, alice, bob, group, direct })
     }
 }
 
@@ -77,6 +93,7 @@ async fn nothing_by_id(stranger: &Client, id: &str) -> Checked {
         ListEventsRequest { conversation_id: conversation_id.clone(), ..Default::default() },
         ListParticipantsRequest { conversation_id: conversation_id.clone(), ..Default::default() },
         MarkReadRequest { conversation_id: conversation_id.clone(), read_seq: 1 },
+        MarkDeliveredRequest { conversation_id: conversation_id.clone(), delivered_seq: 1 },
         SendMessageRequest {
             conversation_id: conversation_id.clone(),
             request_id: request_id.clone(),
@@ -96,6 +113,48 @@ async fn nothing_by_id(stranger: &Client, id: &str) -> Checked {
             user_ids: vec!["mallory".to_owned()],
             ..Default::default()
         },
+    );
+    // Everything else that names a conversation.
+    macro_rules! refused_all {
+        ($($request:ident { $($field:ident: $value:expr),* $(,)? }),* $(,)?) => {
+            refused!($($request {
+                conversation_id: conversation_id.clone(),
+                $($field: $value,)*
+                ..Default::default()
+            }),*);
+        };
+    }
+    let id = || request_id.clone();
+    let bob = || "bob".to_owned();
+    refused_all!(
+        EditMessageRequest {
+            request_id: id(),
+            message_seq: 2,
+            content: Some(confab_client::text("edited"))
+        },
+        DeleteMessageRequest { request_id: id(), message_seq: 2 },
+        RemoveReactionRequest { request_id: id(), message_seq: 2, emoji: "+1".to_owned() },
+        ListReactionsRequest { message_seq: 2 },
+        ListReceiptsRequest { page_size: 1 },
+        UpdateConversationRequest {
+            request_id: id(),
+            update: Some(ConversationUpdate { title: "mine".to_owned(), ..Default::default() }),
+            update_mask: Some(prost_types::FieldMask { paths: vec!["title".to_owned()] }),
+        },
+        DeleteConversationRequest { request_id: id() },
+        RestoreConversationRequest { request_id: id() },
+        ArchiveConversationRequest { request_id: id() },
+        UnarchiveConversationRequest { request_id: id() },
+        RemoveParticipantRequest { request_id: id(), user_id: bob() },
+        LeaveConversationRequest { request_id: id() },
+        UpdateParticipantRoleRequest { request_id: id(), user_id: bob(), role: 2 },
+        TransferOwnershipRequest { request_id: id(), user_id: bob() },
+        KickParticipantRequest { request_id: id(), user_id: bob() },
+        BanParticipantRequest { request_id: id(), user_id: bob() },
+        UnbanParticipantRequest { request_id: id(), user_id: bob() },
+        MuteParticipantRequest { request_id: id(), user_id: bob() },
+        UnmuteParticipantRequest { request_id: id(), user_id: bob() },
+        ListBansRequest { page_size: 1 },
     );
     let cursors = vec![ConversationCursor { conversation_id, seq: 0 }];
     let moved = once(stranger, CompareHeadsRequest { cursors }).await?.moved;
@@ -122,6 +181,24 @@ async fn only_own_lists(side: &Side, other: &Side) -> Checked {
         })?;
     }
     Ok(())
+}
+
+/// The other's page tokens and sessions are no one's.
+async fn nothing_by_token(side: &Side, other: &Side) -> Checked {
+    let list = ListConversationsRequest { page_size: 1, ..Default::default() };
+    let page_token = once(&other.alice, list.clone()).await?.next_page_token;
+    Violation::unless(!page_token.is_empty(), || "one page holds two conversations".to_owned())?;
+    let answer = once(&side.alice, ListConversationsRequest { page_token, ..list }).await;
+    let reason = answer.as_ref().err().and_then(confab_client::Error::reason);
+    Violation::unless(reason == Some(Reason::InvalidPageToken), || {
+        format!("a page token of the other tenant: {answer:?}")
+    })?;
+    let stream =
+        RawStream::watch(&other.alice, &BTreeMap::from([(other.group.clone(), 0)])).await??;
+    let resumed = RawStream::resume(&side.alice, &stream.welcome.session_id).await?;
+    Violation::unless(resumed.is_err_and(|status| status.code() == tonic::Code::NotFound), || {
+        "a session of the other tenant was resumed".to_owned()
+    })
 }
 
 /// A token of one tenant and a header that names the other.
@@ -180,7 +257,11 @@ async fn run(mutant: Option<&str>) -> Checked {
     let one = Side::new(&node, TENANTS[0]).await?;
     let two = Side::new(&node, TENANTS[1]).await?;
     for (side, other) in [(&one, &two), (&two, &one)] {
+        let same = side.group == other.group || side.direct == other.direct;
+        Violation::unless(!same, || "two tenants have one id".to_owned())?;
         nothing_by_id(&side.alice, &other.group).await?;
+        nothing_by_id(&side.alice, &other.direct).await?;
+        nothing_by_token(side, other).await?;
         only_own_lists(side, other).await?;
         headers_change_nothing(side, other).await?;
     }
@@ -191,7 +272,7 @@ async fn run(mutant: Option<&str>) -> Checked {
 }
 
 async fn checked(mutant: Option<&str>) -> Checked {
-    within(WHOLE, "the tenants", run(mutant)).await?
+    within(WHOLE, "the tenants", Box::pin(run(mutant))).await?
 }
 
 #[tokio::test(flavor = "multi_thread")]

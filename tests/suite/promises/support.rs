@@ -29,7 +29,7 @@ pub(crate) async fn once<R: Rpc>(client: &Client, request: R) -> Result<R::Respo
     Ok(answer.map_err(|_| Error::TimedOut)??.into_inner())
 }
 
-/// The whole log, as ListEvents gives it. Dense, or it is a violation.
+/// The whole log, as `ListEvents` gives it. Dense, or it is a violation.
 pub(crate) async fn all_events(client: &Client, id: &str) -> Checked<Vec<Event>> {
     let mut events: Vec<Event> = Vec::new();
     loop {
