@@ -2,8 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests run real processes, threads and clocks")]
 
+mod bad_input;
 mod docs;
 mod features;
+mod first_conversation;
 mod model;
 mod p7_policy;
 mod promises;

@@ -75,11 +75,12 @@ impl Admission {
         else {
             return Ok(None);
         };
-        let conversation = ConversationId::parse(text)
-            .map_err(|invalid| Error::violation(field, invalid.to_string()))?;
+        // The handler finds a malformed id together with whatever else is wrong.
         if decided_by_log {
             return Ok(None);
         }
+        let conversation = ConversationId::parse(text)
+            .map_err(|invalid| Error::violation(field, invalid.to_string()))?;
         let view = self.observe(caller, &conversation).await?;
         if view.relation < minimum && !mutant::is("policy-skip-relation") {
             return Err(too_little(view.relation));

@@ -5,6 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prost_types::Timestamp;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
+/// The years 1 to 9999: what a Protobuf timestamp can say, in seconds.
+const VALID_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
@@ -28,7 +30,7 @@ pub fn timestamp(micros: i64) -> Timestamp {
 /// Microseconds of a time from outside; `None` when it is not a valid one.
 /// Finer parts are cut off.
 pub fn micros(time: &Timestamp) -> Option<i64> {
-    if !(0..1_000_000_000).contains(&time.nanos) {
+    if !(0..1_000_000_000).contains(&time.nanos) || !VALID_SECONDS.contains(&time.seconds) {
         return None;
     }
     time.seconds.checked_mul(MICROS_PER_SECOND)?.checked_add(i64::from(time.nanos) / 1000)
@@ -49,7 +51,9 @@ mod tests {
     fn bad_times_are_refused() {
         assert_eq!(micros(&Timestamp { seconds: 1, nanos: -1 }), None);
         assert_eq!(micros(&Timestamp { seconds: 1, nanos: 1_000_000_000 }), None);
-        assert_eq!(micros(&Timestamp { seconds: i64::MAX, nanos: 0 }), None);
+        for seconds in [i64::MIN, i64::MAX, -62_135_596_801, 253_402_300_800] {
+            assert_eq!(micros(&Timestamp { seconds, nanos: 0 }), None);
+        }
     }
 
     #[test]

@@ -76,8 +76,12 @@ fn timeout(asked: Option<prost_types::Duration>) -> Result<Duration, Error> {
     let Some(asked) = asked else {
         return Ok(DEFAULT_TIMEOUT);
     };
+    // Before the conversion: it overflows on the most negative ones.
+    if asked.seconds < 0 || asked.nanos < 0 {
+        return Err(Coding::violation("call.timeout", "must not be negative").into());
+    }
     let timeout = Duration::try_from(asked)
-        .map_err(|_| Coding::violation("call.timeout", "must not be negative"))?;
+        .map_err(|_| Coding::violation("call.timeout", "must be a duration"))?;
     if timeout.is_zero() {
         return Err(Coding::violation("call.timeout", "must be more than nothing").into());
     }
