@@ -36,7 +36,7 @@ async fn run() -> Checked {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = within(Duration::from_secs(60), "the README's commands", shell).await?;
+    let output = within(Duration::from_mins(1), "the README's commands", shell).await?;
     let output = output.map_err(Violation::unable)?;
     let said = String::from_utf8_lossy(&output.stdout).replace(' ', "");
     let complained = String::from_utf8_lossy(&output.stderr);

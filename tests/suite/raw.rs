@@ -72,7 +72,7 @@ impl Raw {
         let collected = within(PATIENCE, path, body.collect()).await?;
         let collected = collected.map_err(|status: Status| lost(path, &status))?;
         let trailers = collected.trailers().cloned().unwrap_or_default();
-        Answer::new(head.status, head.headers, trailers, collected.to_bytes())
+        Answer::new(head.status, &head.headers, &trailers, collected.to_bytes())
     }
 
     /// Makes a unary call with the message as it stands.

@@ -88,7 +88,7 @@ async fn check(count: u64) -> Checked {
     let all = async { while ends.join_next().await.is_some() {} };
     within(CLOSED_BY, "the node closes what proves nothing", all).await?;
     late.send(&place.group, "and after").await?;
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 /// Where there is no room, whoever proves nothing makes it.
@@ -100,7 +100,7 @@ async fn check_full() -> Checked {
         let late = place.node.client(TENANT, &format!("late-{number}")).await?;
         late.create_group("room", &[]).await?;
     }
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -312,7 +312,7 @@ async fn check() -> Checked {
     impossible_times(&place).await?;
     etags_and_masks(&place).await?;
     too_many_violations(&place).await?;
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

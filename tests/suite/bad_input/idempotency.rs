@@ -55,7 +55,7 @@ async fn check() -> Checked {
     let place = Place::new().await?;
     reused_request_ids(&place).await?;
     a_mute_says_its_end(&place).await?;
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,7 +84,7 @@ impl Place {
     }
 
     /// Nobody else has noticed anything, and the log is calm.
-    async fn is_unharmed(mut self) -> Checked {
+    async fn unharmed(mut self) -> Checked {
         self.neighbours.are_well().await?;
         self.neighbours.part().await;
         self.node.finish()

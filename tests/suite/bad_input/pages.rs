@@ -185,7 +185,7 @@ async fn check() -> Checked {
     of_other_calls(&place, &pages, &tokens).await?;
     of_other_filters(&place, &pages).await?;
     of_other_users(&place, &pages).await?;
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -127,7 +127,7 @@ async fn check() -> Checked {
     let place = Place::new().await?;
     calls_that_are_none(&place).await?;
     a_hundred_at_once(&place).await?;
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

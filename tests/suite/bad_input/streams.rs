@@ -191,13 +191,13 @@ async fn check() -> Checked {
     hellos(&place).await?;
     acks(&place).await?;
     watches(&place).await?;
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 async fn check_frames() -> Checked {
     let place = Place::new().await?;
     broken_frames(&place).await?;
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 /// Whoever never says hello is told so, and gone.
@@ -215,7 +215,7 @@ async fn check_silence() -> Checked {
     ends("half a header", slow, Reason::HelloTimeout).await?;
     let client = place.node.client(TENANT, "mallory").await?;
     client.send(&place.group, "the connection goes on").await?;
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

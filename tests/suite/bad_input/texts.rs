@@ -129,13 +129,13 @@ async fn check() -> Checked {
     empty_content(&place).await?;
     attributes_are_bounded(&place).await?;
     control_characters(&place).await?;
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 async fn check_configured() -> Checked {
     let place = Place::with(program(None).env("CONFAB_LIMITS__TEXT_BYTES", "100")).await?;
     text_is_bounded(&place, 100).await?;
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -138,7 +138,7 @@ async fn check() -> Checked {
     for secret in secrets.filter(|token| token.len() > 10) {
         Violation::unless(!log.contains(secret.as_str()), || "a token stands in the log")?;
     }
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 /// A stream lives no longer than its token.
@@ -159,7 +159,7 @@ async fn check_expiry() -> Checked {
         Ok(raw.bytes(LIST, &[]).await?.err())
     });
     is_refused("afterwards", Err(refused.await?), Reason::TokenExpired, &[])?;
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -238,7 +238,7 @@ async fn check() -> Checked {
     odd_headers(&place).await?;
     random_bytes(&place).await?;
     other_protocols(&place).await?;
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 async fn check_huge() -> Checked {
@@ -249,7 +249,7 @@ async fn check_huge() -> Checked {
     let outcome =
         raw.bytes(SendMessageRequest::METHOD.path, &marked(&send(&place), b"fine")).await?;
     Violation::unless(outcome.is_ok(), || format!("after huge frames: {outcome:?}"))?;
-    place.is_unharmed().await
+    place.unharmed().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -129,7 +129,7 @@ macro_rules! command {
 macro_rules! mesh {
     ($area:ident :: $request:ident, $fill:expr) => {
         fixture!($area::$request, Nothing, |request, room, scenario| {
-            request.tenant_id = TENANT.to_owned();
+            TENANT.clone_into(&mut request.tenant_id);
             let fill: fn(&mut $area::$request, &Room, Scenario) = $fill;
             fill(request, room, scenario);
         })
@@ -140,8 +140,8 @@ fn request_id(scenario: Scenario) -> String {
     format!("p7-{scenario:?}")
 }
 
-fn content() -> Option<Content> {
-    Some(Content { text: "of a fixture".to_owned(), ..Content::default() })
+fn content() -> Content {
+    Content { text: "of a fixture".to_owned(), ..Content::default() }
 }
 
 fn connect(_: &Room, _: Scenario) -> Bytes {
@@ -154,7 +154,7 @@ static FIXTURES: &[Fixture] = &[
     fixture!(conversations::CreateConversationRequest, Nothing, |request, room, scenario| {
         request.request_id = format!("{}-{scenario:?}", &room.id[..8]);
         request.r#type = ConversationType::Group.into();
-        request.title = "of a fixture".to_owned();
+        "of a fixture".clone_into(&mut request.title);
     }),
     about!(conversations::GetConversationRequest, |_, _, _| {}),
     command!(conversations::UpdateConversationRequest, |request, _, scenario| {
@@ -182,7 +182,7 @@ static FIXTURES: &[Fixture] = &[
     command!(participants::LeaveConversationRequest, |_, _, _| {}),
     about!(participants::ListParticipantsRequest, |_, _, _| {}),
     command!(participants::UpdateParticipantRoleRequest, |request, _, _| {
-        request.user_id = "target".to_owned();
+        "target".clone_into(&mut request.user_id);
         request.set_role(Role::Admin);
     }),
     command!(participants::TransferOwnershipRequest on "target"),
@@ -202,33 +202,33 @@ static FIXTURES: &[Fixture] = &[
         request.seq = 1;
     }),
     mesh!(participants::ListMembershipsRequest, |request, _, _| {
-        request.user_id = "owner".to_owned();
+        "owner".clone_into(&mut request.user_id);
     }),
     mesh!(participants::RecordReadRequest, |request, room, _| {
         request.conversation_id.clone_from(&room.id);
-        request.user_id = "owner".to_owned();
+        "owner".clone_into(&mut request.user_id);
         request.read_seq = 1;
     }),
     // Messages.
-    command!(messages::SendMessageRequest, |request, _, _| request.content = content()),
+    command!(messages::SendMessageRequest, |request, _, _| request.content = Some(content())),
     about!(messages::GetMessageRequest, |request, room, scenario| {
         request.message_seq = room.message_of(scenario.user());
     }),
     about!(messages::ListMessagesRequest, |_, _, _| {}),
     command!(messages::EditMessageRequest, Written, |request, room, scenario| {
         request.message_seq = room.message_of(scenario.user());
-        request.content = content();
+        request.content = Some(content());
     }),
     command!(messages::DeleteMessageRequest, Written, |request, room, scenario| {
         request.message_seq = room.message_of(scenario.user());
     }),
     command!(messages::AddReactionRequest, Written, |request, room, scenario| {
         request.message_seq = room.message_of(scenario.user());
-        request.emoji = "🎉".to_owned();
+        "🎉".clone_into(&mut request.emoji);
     }),
     command!(messages::RemoveReactionRequest, Written, |request, room, scenario| {
         request.message_seq = room.message_of(scenario.user());
-        request.emoji = "👍".to_owned();
+        "👍".clone_into(&mut request.emoji);
     }),
     about!(messages::ListReactionsRequest, |request, room, scenario| {
         request.message_seq = room.message_of(scenario.user());
@@ -239,17 +239,17 @@ static FIXTURES: &[Fixture] = &[
     about!(messages::ListEventsRequest, |_, _, _| {}),
     mesh!(messages::AppendRequest, |request, room, scenario| {
         request.conversation_id.clone_from(&room.id);
-        request.actor_id = "owner".to_owned();
+        "owner".clone_into(&mut request.actor_id);
         request.request_id = request_id(scenario);
         let archive = messages::ConversationArchived {};
         request.command = Some(Command::ArchiveConversation(archive));
     }),
     mesh!(messages::ObserveRequest, |request, room, _| {
         request.conversation_id.clone_from(&room.id);
-        request.user_id = "owner".to_owned();
+        "owner".clone_into(&mut request.user_id);
     }),
     mesh!(messages::HeadsRequest, |request, room, _| {
-        request.user_id = "owner".to_owned();
+        "owner".clone_into(&mut request.user_id);
         let conversation_id = room.id.clone();
         request.queries = vec![messages::HeadQuery { conversation_id, ..Default::default() }];
     }),

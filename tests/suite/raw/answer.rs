@@ -39,12 +39,11 @@ pub(crate) struct Refused {
 impl Answer {
     pub(super) fn new(
         http: StatusCode,
-        headers: HeaderMap,
-        trailers: HeaderMap,
+        headers: &HeaderMap,
+        trailers: &HeaderMap,
         body: Bytes,
     ) -> Checked<Self> {
-        let status =
-            Status::from_header_map(&trailers).or_else(|| Status::from_header_map(&headers));
+        let status = Status::from_header_map(trailers).or_else(|| Status::from_header_map(headers));
         let status = status.ok_or_else(|| {
             Violation::broken(format!("an answer without a gRPC status: HTTP {http}, {headers:?}"))
         })?;
