@@ -4,6 +4,8 @@
 //! else, so a forgotten check does not compile. It decides nothing about
 //! commands: those are decided by the log, where they land.
 
+use std::time::Duration;
+
 use confab_log::{ids::ConversationId, mutant};
 use confab_proto::{
     messages::v1::{ObserveRequest, log_service_client::LogServiceClient},
@@ -14,6 +16,7 @@ use crate::{
     channel::Channel,
     error::{Error, Reason},
     identity::Caller,
+    random,
 };
 
 /// Admits requests.
@@ -82,10 +85,29 @@ impl Admission {
         let conversation = ConversationId::parse(text)
             .map_err(|invalid| Error::violation(field, invalid.to_string()))?;
         let view = self.observe(caller, &conversation).await?;
+        if mutant::is("late-reads") {
+            // Breaks nothing by itself, but much can happen before what follows.
+            tokio::time::sleep(random::jitter(Duration::from_millis(80))).await;
+        }
         if view.relation < minimum && !mutant::is("policy-skip-relation") {
             return Err(too_little(view.relation));
         }
         Ok(Some(view))
+    }
+
+    /// Looks again, for a participant who has read what may be newer than the look
+    /// that the call was admitted with: whoever was removed in between must not see
+    /// what happened after.
+    pub async fn still_participates(
+        &self,
+        caller: &Caller,
+        conversation: &ConversationId,
+    ) -> Result<(), Error> {
+        let view = self.observe(caller, conversation).await?;
+        if view.relation < Relation::Member && !mutant::is("no-second-look") {
+            return Err(too_little(view.relation));
+        }
+        Ok(())
     }
 
     async fn observe(&self, caller: &Caller, conversation: &ConversationId) -> Result<View, Error> {
