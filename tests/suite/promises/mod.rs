@@ -5,6 +5,7 @@ mod history;
 mod load;
 mod order;
 mod p13_membership;
+mod p13_reads;
 mod p1_durable;
 mod p2_order;
 mod p3_idempotent;

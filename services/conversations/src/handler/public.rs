@@ -47,6 +47,10 @@ impl<S: ConversationStore> Public<S> {
         let view = admitted.view().ok_or(Error::Contract("a read without a view of the log"))?;
         let id = &admitted.message().conversation;
         let row = self.own_row(admitted.caller(), id).await?;
+        if row.applied_seq > view.as_of {
+            // Newer than the look: the caller may have been removed in between.
+            self.admission.still_participates(admitted.caller(), id).await?;
+        }
         let conversation = Some(rows::conversation_to_pb(id, row));
         Ok(pb::GetConversationResponse { conversation, as_of_seq: view.as_of })
     }

@@ -11,7 +11,7 @@ use confab_kit::{
     error::{Error as KitError, Reason},
     identity::Caller,
 };
-use confab_log::{Event, EventBody, Row, RowKey, Seq, UserId, mutant};
+use confab_log::{Event, EventBody, Refusal, Row, RowKey, Seq, UserId, mutant};
 
 use super::{Domain, Mark, Page};
 use crate::{
@@ -240,6 +240,7 @@ impl<S: LogStore> Domain<S> {
         let after = self.open_user(&context, &page.token)?;
         let store = self.logs.store();
         let mut rows = store.list_reactions(&key, message, after.as_ref(), page.size + 1).await?;
+        self.still_participates(&key, &caller).await?;
         let token = self.token_after(&context, &mut rows, page.size);
         Ok((rows, token))
     }
@@ -256,8 +257,20 @@ impl<S: LogStore> Domain<S> {
         let after = self.open_user(&context, &page.token)?;
         let store = self.logs.store();
         let mut rows = store.list_cursors(&key, after.as_ref(), page.size + 1).await?;
+        self.still_participates(&key, &caller).await?;
         let next_page_token = self.token_after(&context, &mut rows, page.size);
         Ok(ReceiptsPage { rows, next_page_token })
+    }
+
+    /// What was read may be newer than the look that the call was admitted with:
+    /// whoever was removed in between must not see it.
+    async fn still_participates(&self, key: &LogKey, caller: &Caller) -> Result<(), Error> {
+        let standing = self.standing(key, &caller.user).await?;
+        let active = standing.member.is_some_and(|member| member.is_active());
+        if active || mutant::is("no-second-look") {
+            return Ok(());
+        }
+        Err(Refusal::NotAParticipant.into())
     }
 
     /// Moves a cursor up to a seq that exists; `read` moves both. Returns the

@@ -106,6 +106,8 @@ impl<S: MemberStore> Public<S> {
         let view = admitted.view().ok_or(Error::Contract("a read without a view of the log"))?;
         let (page, token) = self.page(T::METHOD.path, &admitted, filter).await?;
         let conversation: &ConversationId = &admitted.message().conversation;
+        // Who is not there any more is news, too, that may be newer than the look.
+        self.admission.still_participates(admitted.caller(), conversation).await?;
         let list = page
             .into_iter()
             .map(|(user, row)| rows::participant_to_pb(conversation, &user, row))
