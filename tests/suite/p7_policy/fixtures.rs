@@ -121,7 +121,7 @@ macro_rules! command {
         command!($area::$request, Nothing, $fill)
     };
     ($area:ident :: $request:ident on $user:literal) => {
-        command!($area::$request, Nothing, |request, _, _| request.user_id = $user.to_owned())
+        command!($area::$request, Nothing, |request, _, _| $user.clone_into(&mut request.user_id))
     };
 }
 
