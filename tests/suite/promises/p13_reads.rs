@@ -165,17 +165,16 @@ async fn go_on(owner: &Client, leaver: &Client, id: &str, message: u64) -> Check
         update_mask: Some(prost_types::FieldMask { paths: vec!["title".to_owned()] }),
         ..UpdateConversationRequest::default()
     };
-    let send = async {
+    let send_and_read = async {
         let sent = owner.send(id, SECRET).await?.seq;
-        owner.mark_read(id, sent).await
+        owner.mark_read(id, sent).await.map(drop)
     };
-    let (left, reacted, updated, sent) = tokio::join!(
-        leaver.leave(id),
-        owner.react(id, message, SECRET),
-        owner.command(update),
-        send
-    );
-    (left?, reacted?, updated?, sent?);
+    tokio::try_join!(
+        async { leaver.leave(id).await.map(drop) },
+        async { owner.react(id, message, SECRET).await.map(drop) },
+        async { owner.command(update).await.map(drop) },
+        send_and_read
+    )?;
     Ok(())
 }
 
@@ -197,7 +196,7 @@ async fn run(rounds: u64, mutant: Option<&str>) -> Checked {
         }
         tokio::time::sleep(Duration::from_millis(random.random_range(10..40))).await;
         let at = owner.remove_participant(&id, "victim").await?;
-        go_on(&owner, &leaver, &id, message).await?;
+        Box::pin(go_on(&owner, &leaver, &id, message)).await?;
         stop.store(true, Ordering::Relaxed);
         while let Some(asked) = within(WHOLE, "the questions", asking.join_next()).await? {
             let (question, told) = asked.map_err(Violation::unable)?;
