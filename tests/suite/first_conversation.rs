@@ -51,6 +51,7 @@ async fn run() -> Checked {
         ("\"welcome\":", 1),
         ("\"conversationCreated\":", 1),
         ("\"messageCreated\":", 2),
+        ("\"synced\":", 2),
     ] {
         let found = said.matches(text).count();
         Violation::unless(found == times, || {

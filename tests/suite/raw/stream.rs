@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 
 use confab_proto::{
     conversations::v1::ConversationCursor,
-    errors::v1::Failure,
     realtime::v1::{
-        Call, ConnectRequest, ConnectResponse, Hello, connect_request::Frame as Request,
+        Call, ConnectRequest, ConnectResponse, Goodbye, Hello, connect_request::Frame as Request,
         connect_response::Frame,
     },
 };
@@ -38,7 +37,7 @@ pub(crate) struct Stream {
 /// How a stream ended: both tell the same.
 #[derive(Debug)]
 pub(crate) struct Ending {
-    pub(crate) goodbye: Option<Failure>,
+    pub(crate) goodbye: Option<Goodbye>,
     pub(crate) refused: Refused,
 }
 
@@ -146,12 +145,12 @@ impl Stream {
         while let Some(frame) = self.next().await? {
             Violation::unless(goodbye.is_none(), || format!("a frame after goodbye: {frame:?}"))?;
             if let Frame::Goodbye(last) = frame {
-                goodbye = last.failure;
+                goodbye = Some(last);
             }
         }
         let status = self.status.ok_or_else(|| Violation::broken("a stream without a status"))?;
         let refused = Refused::of(&status)?;
-        if let Some(failure) = &goodbye {
+        if let Some(failure) = goodbye.as_ref().and_then(|goodbye| goodbye.failure.as_ref()) {
             let said = (Code::from_i32(failure.code), reason_name(failure.reason()));
             let same = said == (refused.code, refused.reason.clone());
             Violation::unless(same, || format!("goodbye says {said:?}, the status {refused:?}"))?;
