@@ -384,7 +384,7 @@ async fn folding_equals_reading() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn folding_equals_reading_with_two_appenders() {
-    let run = run(3, true, Some("two-drivers,late-effects")).await;
+    let run = run(3, true, Some("two-drivers,late-effects,late-reads")).await;
     run.unwrap_or_else(|violation| panic!("{violation}"));
 }
 
