@@ -1,24 +1,15 @@
 //! P3: every command is idempotent. The same request id gives the same answer
-//! and one event: to racers, after kills, to those who may not send any more, and
-//! for ever where the request says what its sender knew.
+//! and one event: to racers, after kills, and for ever where the request says what
+//! its sender knew. Those who may not send any more are in `p3_lost_rights`.
 
 use std::sync::Arc;
 
 use confab_client::{Client, ClientOptions, Command, Error, text};
 use confab_proto::{
-    conversations::v1::{
-        ArchiveConversationRequest, CreateConversationRequest, DeleteConversationRequest,
-        UpdateConversationRequest,
-    },
+    conversations::v1::CreateConversationRequest,
     errors::v1::Reason,
-    messages::v1::{
-        AddReactionRequest, DeleteMessageRequest, EditMessageRequest, Event, SendMessageRequest,
-    },
-    participants::v1::{
-        AddParticipantsRequest, BanParticipantRequest, KickParticipantRequest,
-        LeaveConversationRequest, MuteParticipantRequest, RemoveParticipantRequest, Role,
-        UpdateParticipantRoleRequest,
-    },
+    messages::v1::{AddReactionRequest, EditMessageRequest, Event, SendMessageRequest},
+    participants::v1::AddParticipantsRequest,
 };
 use confab_tests::harness::{Checked, Node, Violation, must_be_caught, within};
 use tokio::{sync::Barrier, task::JoinSet};
@@ -32,7 +23,7 @@ use super::{
 const RACERS: usize = 32;
 const CONNECTIONS: usize = 4;
 
-fn send(id: &str, request_id: &str, after_seq: u64, body: &str) -> SendMessageRequest {
+pub(crate) fn send(id: &str, request_id: &str, after_seq: u64, body: &str) -> SendMessageRequest {
     SendMessageRequest {
         conversation_id: id.to_owned(),
         request_id: request_id.to_owned(),
@@ -42,7 +33,7 @@ fn send(id: &str, request_id: &str, after_seq: u64, body: &str) -> SendMessageRe
 }
 
 /// One answer, however often the server has to be asked.
-async fn settle<C: Command>(client: &Client, command: C) -> Result<u64, Error> {
+pub(crate) async fn settle<C: Command>(client: &Client, command: C) -> Result<u64, Error> {
     loop {
         match once(client, command.clone()).await {
             Ok(answer) => return Ok(command.head(&answer).map_or(0, |(_, seq)| seq)),
@@ -97,7 +88,7 @@ fn one_event(log: &[Event], request_id: &str, seq: u64) -> Checked {
     })
 }
 
-fn reused(answer: &Result<u64, Error>) -> bool {
+pub(crate) fn reused(answer: &Result<u64, Error>) -> bool {
     answer.as_ref().is_err_and(|error| {
         error.reason() == Some(Reason::RequestIdReused) && error.code() == Some(Code::AlreadyExists)
     })
@@ -132,40 +123,46 @@ async fn racers(mutant: Option<&str>) -> Checked {
     let id = list[0].conversation.clone().unwrap_or_default().conversation_id;
 
     for round in 0..10 {
-        let after = all_events(&owner[0], &id).await?.len() as u64;
-        let request = format!("send{round}");
-        let after_seq = if round % 2 == 0 { after } else { 0 };
-        let seq = one_answer(&owner, &id, send(&id, &request, after_seq, "one")).await?;
-        let other = settle(&owner[1], send(&id, &request, after_seq, "another")).await;
-        Violation::unless(reused(&other), || format!("another body got {other:?}"))?;
-
-        let ids = (id.clone(), format!("edit{round}"), after_seq);
-        let edit = EditMessageRequest {
-            conversation_id: ids.0,
-            request_id: ids.1,
-            after_seq: ids.2,
-            message_seq: seq,
-            content: Some(text("edited")),
-        };
-        one_answer(&owner, &id, edit).await?;
-        let react = AddReactionRequest {
-            conversation_id: id.clone(),
-            request_id: format!("react{round}"),
-            after_seq,
-            message_seq: seq,
-            emoji: "+".to_owned(),
-        };
-        one_answer(&owner, &id, react).await?;
-        let add = AddParticipantsRequest {
-            conversation_id: id.clone(),
-            request_id: format!("add{round}"),
-            after_seq,
-            user_ids: vec![format!("guest{round}")],
-        };
-        one_answer(&owner, &id, add).await?;
-        two_bodies(&owner, &id, &format!("split{round}")).await?;
+        every_command(&owner, &id, round).await?;
     }
     node.finish()
+}
+
+/// Each kind of command, raced for.
+async fn every_command(owner: &[Client], id: &str, round: u64) -> Checked {
+    let after = all_events(&owner[0], id).await?.len() as u64;
+    let request = format!("send{round}");
+    let after_seq = if round % 2 == 0 { after } else { 0 };
+    let seq = one_answer(owner, id, send(id, &request, after_seq, "one")).await?;
+    let other = settle(&owner[1], send(id, &request, after_seq, "another")).await;
+    Violation::unless(reused(&other), || format!("another body got {other:?}"))?;
+
+    let ids = (id.to_owned(), format!("edit{round}"), after_seq);
+    let edit = EditMessageRequest {
+        conversation_id: ids.0,
+        request_id: ids.1,
+        after_seq: ids.2,
+        message_seq: seq,
+        content: Some(text("edited")),
+    };
+    one_answer(owner, id, edit).await?;
+    let react = AddReactionRequest {
+        conversation_id: id.to_owned(),
+        request_id: format!("react{round}"),
+        after_seq,
+        message_seq: seq,
+        emoji: "+".to_owned(),
+    };
+    one_answer(owner, id, react).await?;
+    let add = AddParticipantsRequest {
+        conversation_id: id.to_owned(),
+        request_id: format!("add{round}"),
+        after_seq,
+        user_ids: vec![format!("guest{round}")],
+    };
+    one_answer(owner, id, add).await?;
+    two_bodies(owner, id, &format!("split{round}")).await?;
+    Ok(())
 }
 
 /// Racers of two bodies: one body wins, and the others are told so.
@@ -217,161 +214,6 @@ async fn kills(mutant: Option<&str>) -> Checked {
     }
     Violation::unless(log.len() == sent.len() + 1, || "retries have made events".to_owned())?;
     node.finish()
-}
-
-/// How a sender loses the right to send, and what a new request is told then.
-#[derive(Clone, Copy, Debug)]
-enum Loss {
-    Removed,
-    Kicked,
-    Left,
-    Muted,
-    Banned,
-    Archived,
-    Deleted,
-}
-
-const LOSSES: &[(Loss, Reason)] = &[
-    (Loss::Removed, Reason::NotAParticipant),
-    (Loss::Kicked, Reason::NotAParticipant),
-    (Loss::Left, Reason::NotAParticipant),
-    (Loss::Muted, Reason::Muted),
-    (Loss::Banned, Reason::Banned),
-    (Loss::Archived, Reason::ConversationArchived),
-    (Loss::Deleted, Reason::ConversationDeleted),
-];
-
-async fn lose(loss: Loss, owner: &Client, bob: &Client, id: &str) -> Checked {
-    let conversation_id = id.to_owned();
-    let user_id = "bob".to_owned();
-    match loss {
-        Loss::Removed => {
-            let request =
-                RemoveParticipantRequest { conversation_id, user_id, ..Default::default() };
-            owner.command(request).await.map(drop)
-        }
-        Loss::Kicked => {
-            let request = KickParticipantRequest { conversation_id, user_id, ..Default::default() };
-            owner.command(request).await.map(drop)
-        }
-        Loss::Left => {
-            let request = LeaveConversationRequest { conversation_id, ..Default::default() };
-            bob.command(request).await.map(drop)
-        }
-        Loss::Muted => {
-            let request = MuteParticipantRequest { conversation_id, user_id, ..Default::default() };
-            owner.command(request).await.map(drop)
-        }
-        Loss::Banned => {
-            let request = BanParticipantRequest { conversation_id, user_id, ..Default::default() };
-            owner.command(request).await.map(drop)
-        }
-        Loss::Archived => {
-            let request = ArchiveConversationRequest { conversation_id, ..Default::default() };
-            owner.command(request).await.map(drop)
-        }
-        Loss::Deleted => {
-            let request = DeleteConversationRequest { conversation_id, ..Default::default() };
-            owner.command(request).await.map(drop)
-        }
-    }?;
-    Ok(())
-}
-
-/// Whoever has lost the right gets the old answers, and refusals for the rest;
-/// before and after a restart.
-async fn lost_rights(mutant: Option<&str>) -> Checked {
-    let mut node = Node::start(program(mutant)).await?;
-    let proxy = node.proxy().await?;
-    let tokens = node.tokens()?;
-    let connect = async |user: &str| {
-        let options = ClientOptions::new(proxy.uri()).token(tokens.user("dev", user));
-        Client::connect(options).await.map_err(Violation::from)
-    };
-    let (owner, bob) = (connect("owner").await?, connect("bob").await?);
-    let mut old = Vec::new();
-    for (loss, reason) in LOSSES {
-        let id = owner.create_group(format!("{loss:?}"), &["bob"]).await?.conversation_id;
-        let first = send(&id, "first", 1, "hello");
-        let seq = settle(&bob, first.clone()).await?;
-        let edit = EditMessageRequest {
-            conversation_id: id.clone(),
-            request_id: "edit".to_owned(),
-            after_seq: 0,
-            message_seq: seq,
-            content: Some(text("hello again")),
-        };
-        let edited = settle(&bob, edit.clone()).await?;
-        let delete = DeleteMessageRequest {
-            conversation_id: id.clone(),
-            request_id: "delete".to_owned(),
-            after_seq: edited,
-            message_seq: seq,
-        };
-        let deleted = settle(&bob, delete.clone()).await?;
-        lose(*loss, &owner, &bob, &id).await?;
-        old.push((*loss, *reason, first, seq, edit, edited, delete, deleted));
-    }
-    for restarted in [false, true] {
-        for (loss, reason, first, seq, edit, edited, delete, deleted) in &old {
-            let again = settle(&bob, first.clone()).await?;
-            let again_edited = settle(&bob, edit.clone()).await?;
-            let again_deleted = settle(&bob, delete.clone()).await?;
-            let same = (again, again_edited, again_deleted) == (*seq, *edited, *deleted);
-            Violation::unless(same, || format!("{loss:?}: other answers than before"))?;
-            let other = settle(&bob, SendMessageRequest { content: None, ..first.clone() }).await;
-            Violation::unless(other.is_err(), || format!("{loss:?}: no content, but {other:?}"))?;
-            let other = SendMessageRequest { content: Some(text("no")), ..first.clone() };
-            let other = settle(&bob, other).await;
-            Violation::unless(reused(&other), || format!("{loss:?}: another body: {other:?}"))?;
-            let new = SendMessageRequest { request_id: "new".to_owned(), ..first.clone() };
-            let new = settle(&bob, new).await;
-            let refused = new.as_ref().is_err_and(|error| error.reason() == Some(*reason));
-            Violation::unless(refused, || format!("{loss:?}: a new request got {new:?}"))?;
-        }
-        if !restarted {
-            node.kill9();
-            node.restart().await?;
-        }
-    }
-    demoted(&owner, &connect("admin").await?).await?;
-    node.finish()
-}
-
-/// An admin's command, asked again as a member.
-async fn demoted(owner: &Client, admin: &Client) -> Checked {
-    let id = owner.create_group("demoted", &["admin"]).await?.conversation_id;
-    owner.set_role(&id, "admin", Role::Admin).await?;
-    let add = AddParticipantsRequest {
-        conversation_id: id.clone(),
-        request_id: "add".to_owned(),
-        after_seq: 0,
-        user_ids: vec!["carol".to_owned()],
-    };
-    let role = UpdateParticipantRoleRequest {
-        conversation_id: id.clone(),
-        user_id: "admin".to_owned(),
-        role: Role::Member.into(),
-        ..UpdateParticipantRoleRequest::default()
-    };
-    let update = UpdateConversationRequest {
-        conversation_id: id.clone(),
-        request_id: "update".to_owned(),
-        update: Some(confab_proto::conversations::v1::ConversationUpdate {
-            title: "new".to_owned(),
-            ..Default::default()
-        }),
-        update_mask: Some(prost_types::FieldMask { paths: vec!["title".to_owned()] }),
-        ..UpdateConversationRequest::default()
-    };
-    let added = settle(admin, add.clone()).await?;
-    let updated = settle(admin, update.clone()).await?;
-    owner.command(role).await?;
-    let again = (settle(admin, add.clone()).await?, settle(admin, update).await?);
-    Violation::unless(again == (added, updated), || format!("a former admin got {again:?}"))?;
-    let new = settle(admin, AddParticipantsRequest { request_id: "new".to_owned(), ..add }).await;
-    let refused = new.as_ref().is_err_and(|error| error.reason() == Some(Reason::RoleTooLow));
-    Violation::unless(refused, || format!("a former admin's new request got {new:?}"))
 }
 
 /// More than 1,000 events later, and after a restart.
@@ -428,7 +270,7 @@ async fn far_answers(
     Violation::unless(refused, || format!("after_seq above the head got {ahead:?}"))
 }
 
-fn must_hold(checked: Checked) {
+pub(crate) fn must_hold(checked: Checked) {
     checked.unwrap_or_else(|violation| panic!("{violation}"));
 }
 
@@ -448,11 +290,6 @@ async fn retries_across_kills_get_the_same_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retries_after_losing_the_right_get_the_same_answer() {
-    must_hold(lost_rights(None).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn retries_after_a_thousand_events_get_the_same_answer() {
     must_hold(far_away(None).await);
 }
@@ -468,12 +305,6 @@ async fn forgetting_request_ids_is_caught() {
 async fn deciding_once_only_is_caught() {
     let mutant = "two-drivers,no-second-decision";
     must_be_caught(mutant, racers(Some(mutant)).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn refusing_before_looking_for_the_id_is_caught() {
-    let mutant = "refusal-before-known";
-    must_be_caught(mutant, lost_rights(Some(mutant)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
