@@ -14,7 +14,7 @@ use tokio::{
 use super::{Place, TENANT, passes};
 use crate::promises::program;
 
-const TEST: &str = "bad_input::connections";
+const TEST: &str = "bad_input::connections::ten_thousand_idle_connections_harm_nobody";
 /// As the issue asks.
 const WANTED: u64 = 10_000;
 /// Fewer show nothing.
