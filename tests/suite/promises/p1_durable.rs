@@ -6,9 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use confab_client::{Client, ClientOptions, fold::ConversationState};
 use confab_proto::messages::v1::{ListOrder, event::Kind};
-use confab_tests::harness::{
-    Checked, Node, Seed, Violation, effort, eventually, must_be_caught, within,
-};
+use confab_tests::harness::{Checked, Node, Seed, Violation, effort, eventually, must_be_caught};
 use rand::Rng as _;
 use tokio::task::JoinSet;
 
@@ -16,7 +14,7 @@ use super::{
     history::{Answer, Deed, History},
     load::{Load, Worker},
     program,
-    support::{WHOLE, all_events, all_messages, all_receipts, text_of},
+    support::{WHOLE, all_ended, all_events, all_messages, all_receipts, text_of},
 };
 
 const CONVERSATIONS: usize = 4;
@@ -85,9 +83,7 @@ async fn run(scenario: &Scenario, mutant: Option<&str>) -> Checked {
     let killed = kill_again_and_again(scenario, &mut node, &load.history, &mut workers).await;
     load.stop();
     killed?;
-    while let Some(ended) = within(WHOLE, "the workers' last answers", workers.join_next()).await? {
-        ended.map_err(Violation::unable)??;
-    }
+    all_ended(workers, WHOLE, "the workers' last answers").await?;
     for id in &load.conversations {
         check(&owner, &load.history, id).await?;
     }

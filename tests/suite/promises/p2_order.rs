@@ -15,7 +15,7 @@ use super::{
     order::{Ends, Finish, Mark, Seen, complete, note},
     program,
     raw_stream::{Brought, RawStream, SILENCE},
-    support::{WHOLE, all_events},
+    support::{WHOLE, all_ended, all_events},
 };
 
 const WRITERS: u64 = 5;
@@ -162,6 +162,42 @@ impl Walk {
     }
 }
 
+/// Those who read while others write.
+struct Readers {
+    streams: JoinSet<Checked<Seen>>,
+    walks: JoinSet<Checked<Vec<Walk>>>,
+}
+
+impl Readers {
+    async fn begin(node: &Node, ids: &[String], finish: &Finish, chance: Seed) -> Checked<Self> {
+        let mut readers = Self { streams: JoinSet::new(), walks: JoinSet::new() };
+        let reader = async || node.client("dev", "reader").await;
+        for number in 0..2 {
+            let (ids, finish) = (ids.to_vec(), finish.clone());
+            readers.streams.spawn(follow(reader().await?, ids.clone(), finish.clone()));
+            readers.streams.spawn(follow_raw(reader().await?, ids.clone(), finish.clone()));
+            readers.walks.spawn(walk_on(reader().await?, ids, finish, chance.part(500 + number)));
+        }
+        let random = chance.part(400);
+        readers.streams.spawn(page(reader().await?, ids.to_vec(), finish.clone(), random));
+        Ok(readers)
+    }
+
+    /// What all of them saw is what the logs say. Returns the number of walks.
+    async fn check(self, logs: &BTreeMap<String, Vec<Event>>) -> Checked<usize> {
+        let order: Seen =
+            logs.iter().map(|(id, log)| (id.clone(), log.iter().map(Mark::of).collect())).collect();
+        for seen in all_ended(self.streams, WHOLE, "the readers").await? {
+            Violation::unless(seen == order, || "a reader saw another order".to_owned())?;
+        }
+        let walks = all_ended(self.walks, WHOLE, "the walks").await?;
+        for walk in walks.iter().flatten() {
+            walk.check(logs.get(&walk.id).map_or(&[], Vec::as_slice))?;
+        }
+        Ok(walks.iter().map(Vec::len).sum())
+    }
+}
+
 async fn run(mutant: Option<&str>) -> Checked {
     let chance = Seed::of("p2");
     let node = Node::start(program(mutant)).await?;
@@ -178,19 +214,7 @@ async fn run(mutant: Option<&str>) -> Checked {
     let load = Arc::new(load);
 
     let (finished, finish) = watch::channel(None);
-    let mut streams = JoinSet::new();
-    let mut walks = JoinSet::new();
-    for number in 0..2 {
-        let reader = node.client("dev", "reader").await?;
-        streams.spawn(follow(reader, ids.clone(), finish.clone()));
-        let reader = node.client("dev", "reader").await?;
-        streams.spawn(follow_raw(reader, ids.clone(), finish.clone()));
-        let reader = node.client("dev", "reader").await?;
-        walks.spawn(walk_on(reader, ids.clone(), finish.clone(), chance.part(500 + number)));
-    }
-    let reader = node.client("dev", "reader").await?;
-    streams.spawn(page(reader, ids.clone(), finish.clone(), chance.part(400)));
-
+    let readers = Readers::begin(&node, &ids, &finish, chance).await?;
     let mut workers = JoinSet::new();
     for (number, writer) in (0..).zip(&writers) {
         for hand in 0..HANDS {
@@ -199,33 +223,18 @@ async fn run(mutant: Option<&str>) -> Checked {
             workers.spawn(Worker::new(&load, client, writer, hand, random).run());
         }
     }
-    while let Some(ended) = within(WHOLE, "the writers", workers.join_next()).await? {
-        ended.map_err(Violation::unable)??;
-    }
-
+    all_ended(workers, WHOLE, "the writers").await?;
     let mut logs = BTreeMap::new();
     for id in &ids {
         let log = all_events(&owner, id).await?;
         load.history.check(id, &log)?;
         logs.insert(id.clone(), log);
     }
+    consistent(logs.values())?;
     let heads = logs.iter().map(|(id, log)| (id.clone(), log.len() as u64)).collect();
     finished.send_replace(Some(Ends { heads, inbox: 0 }));
-    let order: Seen =
-        logs.iter().map(|(id, log)| (id.clone(), log.iter().map(Mark::of).collect())).collect();
-    while let Some(ended) = within(WHOLE, "the readers", streams.join_next()).await? {
-        let seen = ended.map_err(Violation::unable)??;
-        Violation::unless(seen == order, || "a reader saw another order".to_owned())?;
-    }
-    let mut count = 0;
-    while let Some(walked) = within(WHOLE, "the walks", walks.join_next()).await? {
-        for walk in walked.map_err(Violation::unable)?? {
-            walk.check(logs.get(&walk.id).map_or(&[], Vec::as_slice))?;
-            count += 1;
-        }
-    }
-    consistent(logs.values())?;
-    println!("{} acknowledged, {count} walks", load.history.acknowledged());
+    let walks = readers.check(&logs).await?;
+    println!("{} acknowledged, {walks} walks", load.history.acknowledged());
     node.finish()
 }
 

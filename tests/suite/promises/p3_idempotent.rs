@@ -132,7 +132,7 @@ async fn racers(mutant: Option<&str>) -> Checked {
 async fn every_command(owner: &[Client], id: &str, round: u64) -> Checked {
     let after = all_events(&owner[0], id).await?.len() as u64;
     let request = format!("send{round}");
-    let after_seq = if round % 2 == 0 { after } else { 0 };
+    let after_seq = if round.is_multiple_of(2) { after } else { 0 };
     let seq = one_answer(owner, id, send(id, &request, after_seq, "one")).await?;
     let other = settle(&owner[1], send(id, &request, after_seq, "another")).await;
     Violation::unless(reused(&other), || format!("another body got {other:?}"))?;

@@ -82,6 +82,62 @@ async fn lose(loss: Loss, owner: &Client, bob: &Client, id: &str) -> Checked {
 }
 
 /// Whoever has lost the right gets the old answers, and refusals for the rest;
+/// What Bob did while he could, and how he lost the right.
+struct Past {
+    loss: Loss,
+    reason: Reason,
+    first: SendMessageRequest,
+    edit: EditMessageRequest,
+    delete: DeleteMessageRequest,
+    /// What each of the three was answered with.
+    answers: [u64; 3],
+}
+
+impl Past {
+    async fn make(owner: &Client, bob: &Client, loss: Loss, reason: Reason) -> Checked<Self> {
+        let id = owner.create_group(format!("{loss:?}"), &["bob"]).await?.conversation_id;
+        let first = send(&id, "first", 1, "hello");
+        let message_seq = settle(bob, first.clone()).await?;
+        let edit = EditMessageRequest {
+            conversation_id: id.clone(),
+            request_id: "edit".to_owned(),
+            after_seq: 0,
+            message_seq,
+            content: Some(text("hello again")),
+        };
+        let edited = settle(bob, edit.clone()).await?;
+        let delete = DeleteMessageRequest {
+            conversation_id: id.clone(),
+            request_id: "delete".to_owned(),
+            after_seq: edited,
+            message_seq,
+        };
+        let deleted = settle(bob, delete.clone()).await?;
+        lose(loss, owner, bob, &id).await?;
+        Ok(Self { loss, reason, first, edit, delete, answers: [message_seq, edited, deleted] })
+    }
+
+    /// The old answers to the old requests, and refusals for the rest.
+    async fn check(&self, bob: &Client) -> Checked {
+        let loss = self.loss;
+        let again = [
+            settle(bob, self.first.clone()).await?,
+            settle(bob, self.edit.clone()).await?,
+            settle(bob, self.delete.clone()).await?,
+        ];
+        Violation::unless(again == self.answers, || {
+            format!("{loss:?}: {:?} before, and {again:?} now", self.answers)
+        })?;
+        let other = SendMessageRequest { content: Some(text("no")), ..self.first.clone() };
+        let other = settle(bob, other).await;
+        Violation::unless(reused(&other), || format!("{loss:?}: another body: {other:?}"))?;
+        let new = SendMessageRequest { request_id: "new".to_owned(), ..self.first.clone() };
+        let new = settle(bob, new).await;
+        let refused = new.as_ref().is_err_and(|error| error.reason() == Some(self.reason));
+        Violation::unless(refused, || format!("{loss:?}: a new request got {new:?}"))
+    }
+}
+
 /// before and after a restart.
 async fn lost_rights(mutant: Option<&str>) -> Checked {
     let mut node = Node::start(program(mutant)).await?;
@@ -92,50 +148,17 @@ async fn lost_rights(mutant: Option<&str>) -> Checked {
         Client::connect(options).await.map_err(Violation::from)
     };
     let (owner, bob) = (connect("owner").await?, connect("bob").await?);
-    let mut old = Vec::new();
+    let mut pasts = Vec::new();
     for (loss, reason) in LOSSES {
-        let id = owner.create_group(format!("{loss:?}"), &["bob"]).await?.conversation_id;
-        let first = send(&id, "first", 1, "hello");
-        let seq = settle(&bob, first.clone()).await?;
-        let edit = EditMessageRequest {
-            conversation_id: id.clone(),
-            request_id: "edit".to_owned(),
-            after_seq: 0,
-            message_seq: seq,
-            content: Some(text("hello again")),
-        };
-        let edited = settle(&bob, edit.clone()).await?;
-        let delete = DeleteMessageRequest {
-            conversation_id: id.clone(),
-            request_id: "delete".to_owned(),
-            after_seq: edited,
-            message_seq: seq,
-        };
-        let deleted = settle(&bob, delete.clone()).await?;
-        lose(*loss, &owner, &bob, &id).await?;
-        old.push((*loss, *reason, first, seq, edit, edited, delete, deleted));
+        pasts.push(Past::make(&owner, &bob, *loss, *reason).await?);
     }
-    for restarted in [false, true] {
-        for (loss, reason, first, seq, edit, edited, delete, deleted) in &old {
-            let again = settle(&bob, first.clone()).await?;
-            let again_edited = settle(&bob, edit.clone()).await?;
-            let again_deleted = settle(&bob, delete.clone()).await?;
-            let same = (again, again_edited, again_deleted) == (*seq, *edited, *deleted);
-            Violation::unless(same, || format!("{loss:?}: other answers than before"))?;
-            let other = settle(&bob, SendMessageRequest { content: None, ..first.clone() }).await;
-            Violation::unless(other.is_err(), || format!("{loss:?}: no content, but {other:?}"))?;
-            let other = SendMessageRequest { content: Some(text("no")), ..first.clone() };
-            let other = settle(&bob, other).await;
-            Violation::unless(reused(&other), || format!("{loss:?}: another body: {other:?}"))?;
-            let new = SendMessageRequest { request_id: "new".to_owned(), ..first.clone() };
-            let new = settle(&bob, new).await;
-            let refused = new.as_ref().is_err_and(|error| error.reason() == Some(*reason));
-            Violation::unless(refused, || format!("{loss:?}: a new request got {new:?}"))?;
-        }
-        if !restarted {
-            node.kill9();
-            node.restart().await?;
-        }
+    for past in &pasts {
+        past.check(&bob).await?;
+    }
+    node.kill9();
+    node.restart().await?;
+    for past in &pasts {
+        past.check(&bob).await?;
     }
     demoted(&owner, &connect("admin").await?).await?;
     node.finish()
@@ -160,10 +183,7 @@ async fn demoted(owner: &Client, admin: &Client) -> Checked {
     let update = UpdateConversationRequest {
         conversation_id: id.clone(),
         request_id: "update".to_owned(),
-        update: Some(confab_proto::conversations::v1::ConversationUpdate {
-            title: "new".to_owned(),
-            ..Default::default()
-        }),
+        update: Some(ConversationUpdate { title: "new".to_owned(), ..Default::default() }),
         update_mask: Some(prost_types::FieldMask { paths: vec!["title".to_owned()] }),
         ..UpdateConversationRequest::default()
     };

@@ -25,7 +25,7 @@ use super::{
     order::{Ends, Finish, Mark, Seen, complete, note},
     program,
     raw_stream::{Brought, RawStream},
-    support::{WHOLE, all_events},
+    support::{WHOLE, all_ended, all_events},
 };
 
 /// A stream says something at least this often.
@@ -100,10 +100,10 @@ impl World {
     }
 }
 
-/// What a reader of the reference client saw.
+/// What a reader saw; raw ones have no inbox.
 struct Read {
     events: Seen,
-    inbox: Vec<InboxEvent>,
+    inbox: Option<Vec<InboxEvent>>,
 }
 
 /// The reference client: exactness is its business, so nothing is forgiven here.
@@ -126,20 +126,20 @@ async fn follow(
         options = options.watching(id, 0);
     }
     let mut stream = client.stream(options);
-    let mut read = Read { events: Seen::new(), inbox: Vec::new() };
-    while !complete(&read.events, &finish) || !inbox_complete(&read.inbox, &finish) {
+    let (mut events, mut inbox) = (Seen::new(), Vec::new());
+    while !complete(&events, &finish) || !inbox_complete(&inbox, &finish) {
         let update = tokio::select! {
             update = within(PROGRESS, "the next update of a stream", stream.next()) => update?,
             _ = finish.changed() => continue,
         };
         match update {
-            Some(Ok(Update::Event(event))) => note_next(&mut read.events, &event)?,
+            Some(Ok(Update::Event(event))) => note_next(&mut events, &event)?,
             Some(Ok(Update::Inbox(event))) => {
-                let due = read.inbox.len() as u64 + 1;
+                let due = inbox.len() as u64 + 1;
                 Violation::unless(event.inbox_seq == due, || {
                     format!("inbox event {} came where {due} is due", event.inbox_seq)
                 })?;
-                read.inbox.push(*event);
+                inbox.push(*event);
             }
             Some(Ok(Update::Hidden { .. } | Update::WatchEnded { .. })) => {
                 return Err(Violation::broken("the reader never left"));
@@ -152,7 +152,7 @@ async fn follow(
         }
     }
     stream.close().await;
-    Ok(read)
+    Ok(Read { events, inbox: Some(inbox) })
 }
 
 fn inbox_complete(inbox: &[InboxEvent], finish: &Finish) -> bool {
@@ -285,76 +285,83 @@ async fn write(
     Ok(groups)
 }
 
-async fn run(cuts: u64, kills: u64, mutant: Option<&str>) -> Checked {
-    let mut world = World::new(mutant).await?;
-    let (finished, finish) = watch::channel(None);
-    let mut proxies = Vec::new();
-    let mut readers = JoinSet::new();
-    let mut raw_readers = JoinSet::new();
-    let steady = world.node.proxy().await?;
-    let pager = world.client(&steady, "reader").await?;
-    for (number, resume) in (0..).zip([Resume::Cursors, Resume::Session]) {
-        let (client, proxy) = world.reader(number).await?;
-        readers.spawn(follow(client, world.ids.clone(), resume, finish.clone()));
-        proxies.push(proxy);
-    }
-    for (number, by_session) in (10..).zip([false, true]) {
-        let (client, proxy) = world.reader(number).await?;
-        let (ids, gaps) = (world.ids.clone(), Arc::clone(&world.gaps));
-        let finish = finish.clone();
-        raw_readers.spawn(follow_raw(client, pager.clone(), ids, by_session, gaps, finish));
-        proxies.push(proxy);
-    }
-    let (stop, stopped) = watch::channel(false);
-    let writer = world.client(&steady, "owner").await?;
-    let random = world.seed.part(20);
-    let writing = tokio::spawn(write(writer, world.ids.clone(), random, stopped));
+/// Readers and the bad networks that they are behind.
+struct Readers {
+    tasks: JoinSet<Checked<Read>>,
+    proxies: Vec<Proxy>,
+}
 
-    for kill in 1..=kills + 1 {
-        let target = cuts * kill / (kills + 1);
-        let what = format!("{target} connections cut");
+impl Readers {
+    async fn begin(world: &World, pager: &Client, finish: &Finish) -> Checked<Self> {
+        let mut readers = Self { tasks: JoinSet::new(), proxies: Vec::new() };
+        for (number, resume) in (0..).zip([Resume::Cursors, Resume::Session]) {
+            let (client, proxy) = world.reader(number).await?;
+            readers.tasks.spawn(follow(client, world.ids.clone(), resume, finish.clone()));
+            readers.proxies.push(proxy);
+        }
+        for (number, by_session) in (10..).zip([false, true]) {
+            let (client, proxy) = world.reader(number).await?;
+            let (ids, gaps) = (world.ids.clone(), Arc::clone(&world.gaps));
+            let raw = follow_raw(client, pager.clone(), ids, by_session, gaps, finish.clone());
+            readers.tasks.spawn(async { Ok(Read { events: raw.await?, inbox: None }) });
+            readers.proxies.push(proxy);
+        }
+        Ok(readers)
+    }
+
+    fn faults(&self) -> u64 {
+        self.proxies.iter().map(Proxy::faults).sum()
+    }
+
+    /// Waits until so many connections were cut. Readers end early only with a
+    /// violation.
+    async fn suffer(&mut self, faults: u64) -> Checked {
+        let what = format!("{faults} connections cut");
         eventually(WHOLE, &what, || {
-            let reached = proxies.iter().map(Proxy::faults).sum::<u64>() >= target;
-            let ended = readers.try_join_next().map(|ended| ended.map(|read| read.map(drop)));
-            let ended = ended.or_else(|| {
-                raw_readers.try_join_next().map(|ended| ended.map(|read| read.map(drop)))
-            });
+            let ended = self.tasks.try_join_next();
+            let reached = self.faults() >= faults;
             async move {
                 match ended {
-                    // A reader ends early only with a violation.
-                    Some(ended) => ended.map_err(Violation::unable)?.map(|()| None),
+                    Some(ended) => ended.map_err(Violation::unable)?.map(|_| None),
                     None => Ok(reached.then_some(())),
                 }
             }
         })
-        .await?;
-        if kill <= kills {
-            world.node.kill9();
-            world.node.restart().await?;
-        }
+        .await
     }
+}
+
+async fn run(cuts: u64, kills: u64, mutant: Option<&str>) -> Checked {
+    let mut world = World::new(mutant).await?;
+    let (finished, finish) = watch::channel(None);
+    let steady = world.node.proxy().await?;
+    let pager = world.client(&steady, "reader").await?;
+    let mut readers = Readers::begin(&world, &pager, &finish).await?;
+    let (stop, stopped) = watch::channel(false);
+    let writer = world.client(&steady, "owner").await?;
+    let random = world.seed.part(20);
+    let writing = tokio::spawn(write(writer, world.ids.clone(), random, stopped));
+    for kill in 1..=kills {
+        readers.suffer(cuts * kill / (kills + 1)).await?;
+        world.node.kill9();
+        world.node.restart().await?;
+    }
+    readers.suffer(cuts).await?;
+
     stop.send_replace(true);
     let groups = within(PROGRESS, "the writer", writing).await?.map_err(Violation::unable)??;
-    for proxy in &proxies {
-        proxy.heal();
-    }
+    readers.proxies.iter().for_each(Proxy::heal);
     let order = ends(&world, groups, &finished).await?;
-    for proxy in &proxies {
-        proxy.cut_all();
-    }
+    readers.proxies.iter().for_each(Proxy::cut_all);
+    let faults = readers.faults();
     let inbox = pager.call(ListInboxEventsRequest { after_inbox_seq: 0, page_size: 500 }).await?;
-    while let Some(read) = within(PROGRESS, "the readers", readers.join_next()).await? {
-        let read = read.map_err(Violation::unable)??;
+    for read in all_ended(readers.tasks, PROGRESS, "the readers").await? {
         Violation::unless(read.events == order, || "a reader saw another log".to_owned())?;
-        Violation::unless(read.inbox == inbox.events, || "another inbox".to_owned())?;
-    }
-    while let Some(seen) = within(PROGRESS, "the raw readers", raw_readers.join_next()).await? {
-        let seen = seen.map_err(Violation::unable)??;
-        Violation::unless(seen == order, || "a raw reader saw another log".to_owned())?;
+        let same = read.inbox.is_none_or(|events| events == inbox.events);
+        Violation::unless(same, || "a reader saw another inbox".to_owned())?;
     }
     let gaps = world.gaps.load(Ordering::Relaxed);
     Violation::unless(gaps > 0, || "no gap was ever announced".to_owned())?;
-    let faults: u64 = proxies.iter().map(Proxy::faults).sum();
     println!("{faults} connections cut, {kills} kills, {gaps} gaps");
     world.node.finish()
 }

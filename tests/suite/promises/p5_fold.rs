@@ -3,10 +3,7 @@
 //! taken at any time in between; whenever it is quiet, all hold what a fresh read
 //! returns. And whoever reads after an acknowledgement finds what was acknowledged.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, atomic::AtomicU64};
 
 use confab_client::{Client, EventStream, StreamOptions, Update, fold::ConversationState};
 use confab_proto::participants::v1::{
@@ -19,7 +16,7 @@ use super::{
     people::{CHURN, Person},
     program,
     raw_stream::SILENCE,
-    support::{WHOLE, text_of},
+    support::{WHOLE, all_ended, text_of},
 };
 
 const ROUNDS: u64 = 6;
@@ -75,21 +72,26 @@ impl Folder {
     }
 }
 
-async fn run(rounds: u64, looks: bool, mutant: Option<&str>) -> Checked {
+async fn people(node: &Node, id: &str, looks: bool) -> Checked<Vec<Person>> {
     let seed = Seed::of("p5");
+    let head = Arc::new(AtomicU64::new(2));
+    let mut people = Vec::new();
+    for (part, name) in (0..).zip(["owner", "admin", "reader"].iter().chain(CHURN)) {
+        let client = node.client("dev", name).await?;
+        let (id, head) = (id.to_owned(), Arc::clone(&head));
+        people.push(Person { client, name, id, head, looks, random: seed.part(part) });
+    }
+    Ok(people)
+}
+
+async fn run(rounds: u64, looks: bool, mutant: Option<&str>) -> Checked {
     let node = Node::start(program(mutant)).await?;
     let owner = node.client("dev", "owner").await?;
     let mut members = vec!["admin", "reader"];
     members.extend(CHURN);
     let id = owner.create_group("folded", &members).await?.conversation_id;
     owner.set_role(&id, "admin", Role::Admin).await?;
-    let head = Arc::new(AtomicU64::new(2));
-    let mut people = Vec::new();
-    for (part, name) in (0..).zip(["owner", "admin", "reader"].iter().chain(CHURN)) {
-        let client = node.client("dev", name).await?;
-        let (id, head) = (id.clone(), Arc::clone(&head));
-        people.push(Person { client, name, id, head, looks, random: seed.part(part) });
-    }
+    let mut people = people(&node, &id, looks).await?;
     let reader = node.client("dev", "reader").await?;
     let mut folders = vec![
         Folder::begin(reader.clone(), "reader", &id, None).await?,
@@ -104,9 +106,7 @@ async fn run(rounds: u64, looks: bool, mutant: Option<&str>) -> Checked {
         let messages = [ALL, 5, 0, 30][usize::try_from(round % 4).unwrap_or(0)];
         folders.push(Folder::begin(reader.clone(), "reader", &id, Some(messages)).await?);
         folders.push(Folder::begin(owner.clone(), "owner", &id, Some(ALL)).await?);
-        while let Some(person) = within(WHOLE, "the people", living.join_next()).await? {
-            people.push(person.map_err(Violation::unable)??);
-        }
+        people = all_ended(living, WHOLE, "the people").await?;
         let (_, mut now) = reader.get_conversation(&id).await?;
         if mutant == Some(LOSSY) && now.is_multiple_of(10) {
             // What the bus lost last is found by what comes next, or by a look at
@@ -117,13 +117,11 @@ async fn run(rounds: u64, looks: bool, mutant: Option<&str>) -> Checked {
         for folder in folders.drain(..) {
             catching_up.spawn(folder.catch_up(now));
         }
-        while let Some(folder) = within(WHOLE, "the folders", catching_up.join_next()).await? {
-            folders.push(folder.map_err(Violation::unable)??);
-        }
+        folders = all_ended(catching_up, WHOLE, "the folders").await?;
     }
     let texts = folders[0].state.messages().filter(|m| text_of(m).is_some()).count();
-    let count = folders.len();
-    println!("{} events, {texts} messages, {count} folders", head.load(Ordering::Relaxed));
+    let (events, count) = (folders[0].state.applied_seq(), folders.len());
+    println!("{events} events, {texts} messages, {count} folders");
     for folder in folders {
         folder.stream.close().await;
     }

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use confab_client::Client;
+use confab_client::{Client, text};
 use confab_proto::{
     conversations::v1::{
         ArchiveConversationRequest, CompareHeadsRequest, ConversationCursor, ConversationType,
@@ -65,7 +65,7 @@ impl Side {
                 conversation_id: id.clone(),
                 request_id: "the-same-id".to_owned(),
                 after_seq: 0,
-                content: Some(confab_client::text(format!("only for {tenant}"))),
+                content: Some(text(format!("only for {tenant}"))),
             };
             alice.call(request).await?;
         }
@@ -73,92 +73,71 @@ impl Side {
     }
 }
 
-/// Whatever names the other's conversation finds nothing.
-async fn nothing_by_id(stranger: &Client, id: &str) -> Checked {
-    macro_rules! refused {
-        ($($request:expr),* $(,)?) => {$(
-            let answer = once(stranger, $request).await;
-            let reason = answer.as_ref().err().and_then(confab_client::Error::reason);
-            Violation::unless(reason == Some(Reason::ConversationNotFound), || {
-                format!("{} of the other tenant: {answer:?}", stringify!($request))
-            })?;
-        )*};
-    }
-    let conversation_id = id.to_owned();
-    let request_id = "intruder".to_owned();
-    refused!(
-        GetConversationRequest { conversation_id: conversation_id.clone() },
-        GetMessageRequest { conversation_id: conversation_id.clone(), message_seq: 2 },
-        ListMessagesRequest { conversation_id: conversation_id.clone(), ..Default::default() },
-        ListEventsRequest { conversation_id: conversation_id.clone(), ..Default::default() },
-        ListParticipantsRequest { conversation_id: conversation_id.clone(), ..Default::default() },
-        MarkReadRequest { conversation_id: conversation_id.clone(), read_seq: 1 },
-        MarkDeliveredRequest { conversation_id: conversation_id.clone(), delivered_seq: 1 },
-        SendMessageRequest {
-            conversation_id: conversation_id.clone(),
-            request_id: request_id.clone(),
-            content: Some(confab_client::text("hello?")),
-            ..Default::default()
-        },
-        AddReactionRequest {
-            conversation_id: conversation_id.clone(),
-            request_id: request_id.clone(),
-            message_seq: 2,
-            emoji: "+1".to_owned(),
-            ..Default::default()
-        },
-        AddParticipantsRequest {
-            conversation_id: conversation_id.clone(),
-            request_id: request_id.clone(),
-            user_ids: vec!["mallory".to_owned()],
-            ..Default::default()
-        },
+/// Asks each, of a conversation of the other tenant, and is told that there is none.
+macro_rules! not_found {
+    ($stranger:ident, $id:ident, $($request:ident { $($field:ident: $value:expr),* $(,)? })*) => {$(
+        let mut request = $request::default();
+        request.conversation_id = $id.to_owned();
+        $(request.$field = $value;)*
+        let answer = once($stranger, request).await;
+        let reason = answer.as_ref().err().and_then(confab_client::Error::reason);
+        Violation::unless(reason == Some(Reason::ConversationNotFound), || {
+            format!("{} of the other tenant: {answer:?}", stringify!($request))
+        })?;
+    )*};
+}
+
+/// Reads, and commands on messages.
+async fn no_messages(stranger: &Client, id: &str) -> Checked {
+    let request_id = || "intruder".to_owned();
+    not_found!(stranger, id,
+        GetConversationRequest {}
+        GetMessageRequest { message_seq: 2 }
+        ListMessagesRequest {}
+        ListEventsRequest {}
+        ListParticipantsRequest {}
+        ListReactionsRequest { message_seq: 2 }
+        ListReceiptsRequest {}
+        ListBansRequest {}
+        MarkReadRequest { read_seq: 1 }
+        MarkDeliveredRequest { delivered_seq: 1 }
+        SendMessageRequest { request_id: request_id(), content: Some(text("hello?")) }
+        EditMessageRequest { request_id: request_id(), message_seq: 2, content: Some(text("no")) }
+        DeleteMessageRequest { request_id: request_id(), message_seq: 2 }
+        AddReactionRequest { request_id: request_id(), message_seq: 2, emoji: "+1".to_owned() }
+        RemoveReactionRequest { request_id: request_id(), message_seq: 2, emoji: "+1".to_owned() }
     );
-    // Everything else that names a conversation.
-    macro_rules! refused_all {
-        ($($request:ident { $($field:ident: $value:expr),* $(,)? }),* $(,)?) => {
-            refused!($($request {
-                conversation_id: conversation_id.clone(),
-                $($field: $value,)*
-                ..Default::default()
-            }),*);
-        };
-    }
-    let id = || request_id.clone();
-    let bob = || "bob".to_owned();
-    refused_all!(
-        EditMessageRequest {
-            request_id: id(),
-            message_seq: 2,
-            content: Some(confab_client::text("edited"))
-        },
-        DeleteMessageRequest { request_id: id(), message_seq: 2 },
-        RemoveReactionRequest { request_id: id(), message_seq: 2, emoji: "+1".to_owned() },
-        ListReactionsRequest { message_seq: 2 },
-        ListReceiptsRequest { page_size: 1 },
-        UpdateConversationRequest {
-            request_id: id(),
-            update: Some(ConversationUpdate { title: "mine".to_owned(), ..Default::default() }),
-            update_mask: Some(prost_types::FieldMask { paths: vec!["title".to_owned()] }),
-        },
-        DeleteConversationRequest { request_id: id() },
-        RestoreConversationRequest { request_id: id() },
-        ArchiveConversationRequest { request_id: id() },
-        UnarchiveConversationRequest { request_id: id() },
-        RemoveParticipantRequest { request_id: id(), user_id: bob() },
-        LeaveConversationRequest { request_id: id() },
-        UpdateParticipantRoleRequest { request_id: id(), user_id: bob(), role: 2 },
-        TransferOwnershipRequest { request_id: id(), user_id: bob() },
-        KickParticipantRequest { request_id: id(), user_id: bob() },
-        BanParticipantRequest { request_id: id(), user_id: bob() },
-        UnbanParticipantRequest { request_id: id(), user_id: bob() },
-        MuteParticipantRequest { request_id: id(), user_id: bob() },
-        UnmuteParticipantRequest { request_id: id(), user_id: bob() },
-        ListBansRequest { page_size: 1 },
-    );
-    let cursors = vec![ConversationCursor { conversation_id, seq: 0 }];
+    let cursors = vec![ConversationCursor { conversation_id: id.to_owned(), seq: 0 }];
     let moved = once(stranger, CompareHeadsRequest { cursors }).await?.moved;
     Violation::unless(moved.is_empty(), || format!("heads of the other tenant: {moved:?}"))
+}
+
+/// Commands on the conversation and its participants.
+async fn no_command(stranger: &Client, id: &str) -> Checked {
+    let request_id = || "intruder".to_owned();
+    let user_id = || "bob".to_owned();
+    not_found!(stranger, id,
+        UpdateConversationRequest {
+            request_id: request_id(),
+            update: Some(ConversationUpdate { title: "mine".to_owned(), ..Default::default() }),
+            update_mask: Some(prost_types::FieldMask { paths: vec!["title".to_owned()] }),
+        }
+        DeleteConversationRequest { request_id: request_id() }
+        RestoreConversationRequest { request_id: request_id() }
+        ArchiveConversationRequest { request_id: request_id() }
+        UnarchiveConversationRequest { request_id: request_id() }
+        AddParticipantsRequest { request_id: request_id(), user_ids: vec!["mallory".to_owned()] }
+        RemoveParticipantRequest { request_id: request_id(), user_id: user_id() }
+        LeaveConversationRequest { request_id: request_id() }
+        UpdateParticipantRoleRequest { request_id: request_id(), user_id: user_id(), role: 2 }
+        TransferOwnershipRequest { request_id: request_id(), user_id: user_id() }
+        KickParticipantRequest { request_id: request_id(), user_id: user_id() }
+        BanParticipantRequest { request_id: request_id(), user_id: user_id() }
+        UnbanParticipantRequest { request_id: request_id(), user_id: user_id() }
+        MuteParticipantRequest { request_id: request_id(), user_id: user_id() }
+        UnmuteParticipantRequest { request_id: request_id(), user_id: user_id() }
+    );
+    Ok(())
 }
 
 /// Lists and inboxes hold two conversations each: one's own.
@@ -259,8 +238,10 @@ async fn run(mutant: Option<&str>) -> Checked {
     for (side, other) in [(&one, &two), (&two, &one)] {
         let same = side.group == other.group || side.direct == other.direct;
         Violation::unless(!same, || "two tenants have one id".to_owned())?;
-        nothing_by_id(&side.alice, &other.group).await?;
-        nothing_by_id(&side.alice, &other.direct).await?;
+        for id in [&other.group, &other.direct] {
+            no_messages(&side.alice, id).await?;
+            no_command(&side.alice, id).await?;
+        }
         nothing_by_token(side, other).await?;
         only_own_lists(side, other).await?;
         headers_change_nothing(side, other).await?;

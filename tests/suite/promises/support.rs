@@ -7,8 +7,9 @@ use confab_client::{Client, Error, Rpc};
 use confab_proto::messages::v1::{
     Event, ListMessagesRequest, ListOrder, ListReceiptsRequest, Message, Receipt,
 };
-use confab_tests::harness::{Checked, Violation};
+use confab_tests::harness::{Checked, Violation, within};
 use http::uri::PathAndQuery;
+use tokio::task::JoinSet;
 use tonic::{Request, client::Grpc};
 use tonic_prost::ProstCodec;
 
@@ -90,6 +91,19 @@ pub(crate) async fn all_receipts(client: &Client, id: &str) -> Checked<Vec<Recei
     let page = client.call(request).await?;
     Violation::unless(page.next_page_token.is_empty(), || "more receipts than users")?;
     Ok(page.receipts)
+}
+
+/// Waits for all of them; the first violation ends the waiting.
+pub(crate) async fn all_ended<T: 'static>(
+    mut tasks: JoinSet<Checked<T>>,
+    limit: Duration,
+    what: &str,
+) -> Checked<Vec<T>> {
+    let mut results = Vec::new();
+    while let Some(ended) = within(limit, what, tasks.join_next()).await? {
+        results.push(ended.map_err(Violation::unable)??);
+    }
+    Ok(results)
 }
 
 /// What a message says.
