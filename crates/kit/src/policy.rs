@@ -5,7 +5,8 @@
 use confab_proto::method::{Caller, Method, Policy, Relation, Target};
 
 /// The budgets that a call can be charged to.
-pub const RATE_CLASSES: &[&str] = &["read", "write", "send", "connect", "mesh"];
+pub const RATE_CLASSES: &[&str] =
+    &["read", "write", "send", "create", "connect", "ephemeral", "mesh"];
 
 /// Who may call an RPC that is not part of our contract: the standard
 /// services that every gRPC tool expects. Anything that is neither here nor in
