@@ -106,6 +106,7 @@ fn send(id: &str, name: &str) -> SendMessageRequest {
         request_id: name.to_owned(),
         after_seq: 0,
         content: Some(Content { text: name.to_owned(), ..Default::default() }),
+        ..SendMessageRequest::default()
     }
 }
 

@@ -86,6 +86,11 @@ impl Caller {
         })
     }
 
+    /// Whether it is a person, with a person's rights only.
+    pub fn is_user(&self) -> bool {
+        self.kind == CallerKind::User
+    }
+
     /// Whether the token names the scope.
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.iter().any(|own| own == scope)

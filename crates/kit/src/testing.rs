@@ -114,6 +114,13 @@ impl pb::conversations_service_server::ConversationsService for Tiny {
         Err(Status::unimplemented(""))
     }
 
+    async fn list_public_channels(
+        &self,
+        _: Request<pb::ListPublicChannelsRequest>,
+    ) -> Result<Response<pb::ListPublicChannelsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn list_conversations(
         &self,
         _: Request<pb::ListConversationsRequest>,
@@ -138,6 +145,13 @@ impl pb::conversation_rows_service_server::ConversationRowsService for Tiny {
         Ok(Response::new(pb::LoadRowResponse::default()))
     }
 
+    async fn list_retained(
+        &self,
+        _: Request<pb::ListRetainedRequest>,
+    ) -> Result<Response<pb::ListRetainedResponse>, Status> {
+        Ok(Response::new(pb::ListRetainedResponse::default()))
+    }
+
     async fn apply_row(
         &self,
         _: Request<pb::ApplyRowRequest>,
@@ -157,7 +171,13 @@ impl confab_proto::messages::v1::log_service_server::LogService for Tiny {
         _: Request<ObserveRequest>,
     ) -> Result<Response<ObserveResponse>, Status> {
         let (as_of_seq, relation) = *self.seen.lock().expect("lock");
-        let answer = ObserveResponse { as_of_seq, relation, visible_seq: as_of_seq, join_seq: 1 };
+        let answer = ObserveResponse {
+            as_of_seq,
+            relation,
+            visible_seq: as_of_seq,
+            join_seq: 1,
+            ..ObserveResponse::default()
+        };
         Ok(Response::new(answer))
     }
 

@@ -125,6 +125,43 @@ pub struct ConversationRow {
     pub expired_through: Seq,
 }
 
+impl ConversationRow {
+    /// As event `seq` creates it, with nothing that describes it and nobody in it.
+    pub fn new(
+        kind: Kind,
+        creator: UserId,
+        create_request_id: RequestId,
+        create_digest: Digest,
+        time: Micros,
+        seq: Seq,
+    ) -> Self {
+        Self {
+            kind,
+            title: String::new(),
+            description: String::new(),
+            avatar_url: String::new(),
+            metadata: BTreeMap::new(),
+            creator,
+            create_request_id,
+            create_digest,
+            participant_count: 0,
+            create_time: time,
+            update_time: time,
+            archive_time: None,
+            delete_time: None,
+            version_seq: seq,
+            applied_seq: seq,
+            history: History::Full,
+            public: false,
+            owner: None,
+            pins: Vec::new(),
+            blocked_by: Vec::new(),
+            retention: Retention::default(),
+            expired_through: 0,
+        }
+    }
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -260,6 +297,25 @@ pub struct MessageRow {
     #[n(10)]
     #[cbor(skip_if = "Vec::is_empty")]
     pub flags: Vec<String>,
+}
+
+impl MessageRow {
+    /// As event `seq` creates it: it answers nothing and is in no thread.
+    pub fn new(sender: UserId, content: Content, seq: Seq) -> Self {
+        Self {
+            content: Some(content),
+            edit_time: None,
+            delete_time: None,
+            reactions: Vec::new(),
+            edits: Vec::new(),
+            sender,
+            applied_seq: seq,
+            reply_to: None,
+            thread: None,
+            replies: None,
+            flags: Vec::new(),
+        }
+    }
 }
 
 /// The thread that began with a message.

@@ -107,7 +107,7 @@ impl Node {
             async move { engine.probe().await.map_err(|error| error.to_string()) }
         });
 
-        let (public_routes, mesh_routes, sweep) = routes(&common)?;
+        let (public_routes, mesh_routes, chores) = routes(&common)?;
         let options = LayerOptions {
             verifier: identity.verifier,
             credential,
@@ -119,8 +119,8 @@ impl Node {
         let mesh = layered(Port::Mesh, options, mesh_routes);
         public_slot.serve(public.clone());
         mesh_slot.serve(mesh.clone());
-        // Not before: it finishes effects through the mesh.
-        task::spawn("sweeper", sweep);
+        // Not before: they finish effects, and expire messages, through the mesh.
+        task::spawn("chores", chores);
 
         health.set_ready().await;
         let services = Services { public, mesh, health };
@@ -145,7 +145,7 @@ impl Node {
     }
 }
 
-/// What the public port and the mesh serve, and the sweeper that wants to run.
+/// What the public port and the mesh serve, and what is to be done beside it.
 fn routes(
     common: &Common,
 ) -> Result<(Routes, Routes, impl Future<Output = ()> + Send + use<>), StartError> {
@@ -154,15 +154,23 @@ fn routes(
     let participants = participants(common)?;
     let realtime = realtime(common)?;
     let stopped = token_of(&common.lifecycle);
+    let every = Duration::from_secs(common.config.limits.retention_seconds);
+    let expire = messages.expire_until(common.mesh.clone(), every, stopped.clone());
     let sweep = messages.logs().sweep_until(stopped);
     let public = Routes::new(messages.public())
+        .add_service(messages.rules())
         .add_service(conversations.public())
         .add_service(participants.public())
+        .add_service(participants.users())
+        .add_service(participants.moderation())
         .add_service(realtime.public());
     let mesh = Routes::new(messages.mesh())
         .add_service(conversations.mesh())
         .add_service(participants.mesh());
-    Ok((public, mesh, sweep))
+    let chores = async move {
+        tokio::join!(sweep, expire);
+    };
+    Ok((public, mesh, chores))
 }
 
 fn messages(
@@ -203,6 +211,7 @@ fn participants(
     Ok(confab_participants::Service::new(confab_participants::Options {
         store: confab_participants::EmbeddedStore::open(&common.engine)?,
         log: LogServiceClient::new(common.mesh.clone()),
+        public: common.public.clone(),
         admission: common.admission.clone(),
         sealer: common.sealer.clone(),
         bus: common.bus.clone(),

@@ -29,6 +29,7 @@ fn send(place: &Place) -> SendMessageRequest {
         request_id: "wire".to_owned(),
         after_seq: 0,
         content: Some(Content { text: "MARK".to_owned(), ..Default::default() }),
+        ..SendMessageRequest::default()
     }
 }
 

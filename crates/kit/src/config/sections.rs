@@ -95,6 +95,9 @@ pub struct Limits {
     pub heartbeat_ms: u64,
     /// What may wait for a slow reader of a stream, in bytes.
     pub stream_queue_bytes: usize,
+    /// How often messages are looked for that their conversation's retention
+    /// expires, in seconds.
+    pub retention_seconds: u64,
 }
 
 impl Default for Limits {
@@ -111,6 +114,7 @@ impl Default for Limits {
             hello_timeout_ms: 10_000,
             heartbeat_ms: 15_000,
             stream_queue_bytes: 1024 * 1024,
+            retention_seconds: 3600,
         }
     }
 }
@@ -126,6 +130,7 @@ impl Limits {
             ("limits.unauthenticated_idle_seconds", self.unauthenticated_idle_seconds > 0),
             ("limits.hello_timeout_ms", self.hello_timeout_ms > 0),
             ("limits.heartbeat_ms", self.heartbeat_ms > 0),
+            ("limits.retention_seconds", self.retention_seconds > 0),
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, good)| !good) {
             return Err(invalid(key, "must be above 0"));

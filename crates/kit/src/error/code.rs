@@ -17,11 +17,13 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::HelloExpected
         | Reason::SecondHello
         | Reason::NotWatched
+        | Reason::ContentRefused
         | Reason::UnknownCall => Code::InvalidArgument,
         Reason::RequestTooLarge
         | Reason::TooManyParticipants
         | Reason::TooManyReactions
         | Reason::TooManyEdits
+        | Reason::TooManyPins
         | Reason::Overloaded
         | Reason::SlowConsumer => Code::ResourceExhausted,
         Reason::UnknownMethod => Code::Unimplemented,
@@ -36,11 +38,15 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::RoleTooLow
         | Reason::Muted
         | Reason::Banned
+        | Reason::ConversationNotPublic
+        | Reason::Blocked
         | Reason::NotTheSender => Code::PermissionDenied,
         Reason::ConversationNotFound
         | Reason::ParticipantNotFound
         | Reason::MessageNotFound
         | Reason::ReactionNotFound
+        | Reason::UserNotFound
+        | Reason::ReportNotFound
         | Reason::SessionLost => Code::NotFound,
         Reason::ConversationArchived
         | Reason::ConversationDeleted
@@ -48,6 +54,7 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::DirectConversation
         | Reason::OwnerMustTransfer
         | Reason::TargetIsCaller
+        | Reason::NotAThreadRoot
         | Reason::MessageDeleted => Code::FailedPrecondition,
         Reason::EtagMismatch | Reason::SessionFenced => Code::Aborted,
         Reason::AlreadyAParticipant | Reason::ReactionExists | Reason::RequestIdReused => {

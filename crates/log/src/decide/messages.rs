@@ -5,7 +5,7 @@ use super::{
     changed, ensure,
 };
 use crate::{
-    Command, Content, EventBody, Row, RowKey, Seq,
+    Command, EventBody, Row, RowKey, Seq,
     command::{Authority, MAX_EXPIRED_ROWS},
     event::Role,
     row::{ConversationRow, MessageRow},
@@ -25,8 +25,9 @@ impl<V: View> Judge<'_, V> {
                     ensure(root.thread.is_none(), Refusal::NotAThreadRoot)?;
                 }
                 let (reply_to, thread, flags) = (*reply_to, *thread, flags.clone());
-                let message = MessageRow { reply_to, thread, flags, ..self.new_message(content) };
-                Ok(EventBody::MessageCreated(message))
+                let seq = self.view.seq() + 1;
+                let new = MessageRow::new(self.request.actor.clone(), content.clone(), seq);
+                Ok(EventBody::MessageCreated(MessageRow { reply_to, thread, flags, ..new }))
             }
             Command::Edit { target, content, flags } => {
                 self.author()?;
@@ -57,22 +58,6 @@ impl<V: View> Judge<'_, V> {
                 Ok(EventBody::ReactionRemoved { target: *target, emoji: emoji.clone() })
             }
             _ => Err(Refusal::NoChange),
-        }
-    }
-
-    fn new_message(&self, content: &Content) -> MessageRow {
-        MessageRow {
-            content: Some(content.clone()),
-            edit_time: None,
-            delete_time: None,
-            reactions: Vec::new(),
-            edits: Vec::new(),
-            sender: self.request.actor.clone(),
-            applied_seq: self.view.seq() + 1,
-            reply_to: None,
-            thread: None,
-            replies: None,
-            flags: Vec::new(),
         }
     }
 

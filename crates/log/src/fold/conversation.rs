@@ -1,11 +1,9 @@
 //! Changes of the conversation's row.
 
-use std::collections::BTreeMap;
-
 use super::Folding;
 use crate::{
     Row, RowKey, Seq,
-    event::{Creation, Description, History, Retention, Role},
+    event::{Creation, Description, Role},
     row::ConversationRow,
     state::View,
 };
@@ -21,30 +19,17 @@ impl<V: View> Folding<'_, V> {
         }
         let owner = creation.participants.iter().find(|first| first.role == Role::Owner);
         let owner = owner.filter(|_| !creation.kind.is_direct());
-        let mut row = ConversationRow {
-            kind: creation.kind,
-            title: String::new(),
-            description: String::new(),
-            avatar_url: String::new(),
-            metadata: BTreeMap::new(),
-            creator: event.actor.clone(),
-            create_request_id: event.request_id.clone(),
-            create_digest: event.digest,
-            participant_count: u32::try_from(creation.participants.len()).unwrap_or(u32::MAX),
-            create_time: event.time,
-            update_time: event.time,
-            archive_time: None,
-            delete_time: None,
-            version_seq: event.seq,
-            applied_seq: event.seq,
-            history: History::default(),
-            public: false,
-            owner: owner.map(|first| first.user.clone()),
-            pins: Vec::new(),
-            blocked_by: Vec::new(),
-            retention: Retention::default(),
-            expired_through: 0,
-        };
+        let row = ConversationRow::new(
+            creation.kind,
+            event.actor.clone(),
+            event.request_id.clone(),
+            event.digest,
+            event.time,
+            event.seq,
+        );
+        let count = u32::try_from(creation.participants.len()).unwrap_or(u32::MAX);
+        let owner = owner.map(|first| first.user.clone());
+        let mut row = ConversationRow { participant_count: count, owner, ..row };
         merge(&mut row, &creation.description);
         self.effects.rows.push((RowKey::Conversation, Row::Conversation(row)));
     }

@@ -38,7 +38,7 @@ pub struct Effects {
 
 /// Finds messages by something else than their place. An entry is a hint: the
 /// message itself says whether it still holds.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Index {
     /// The message is in the thread of `root`.
     Thread {

@@ -9,7 +9,7 @@ use confab_log::{
         Assignment, Creation, Description, Entity, EntityKind, History, Kind, LeaveCause,
         Retention, Role,
     },
-    inbox::Entry,
+    inbox::{Entry, Settings},
     row::{
         ConversationRow, Interval, MemberRow, MessageRow, ReactionCount, ReactionsRow, Replies,
         Restriction,
@@ -212,8 +212,12 @@ fn visit_all(visitor: &mut impl Visitor) {
     visitor.visit("member", &member());
     visitor.visit("message", &message());
     visitor.visit("reactions", &ReactionsRow { emoji: vec!["♥".to_owned()], applied_seq: 9 });
-    let entry = Entry { last_effect: 9, active: true, join_seq: 6, leave_seq: 0, read_seq: 8 };
+    let settings = Settings::default();
+    let entry =
+        Entry { last_effect: 9, active: true, join_seq: 6, leave_seq: 0, read_seq: 8, settings };
     visitor.visit("inbox-entry", &entry);
+    let settings = Settings { muted: true, mute_until: Some(9), archived: true, favourite: true };
+    visitor.visit("inbox-entry-arranged", &Entry { settings, ..entry });
 }
 
 struct RoundTrip;
@@ -263,9 +267,9 @@ fn the_bytes_of_version_1_are_still_read() {
 
 #[test]
 fn a_field_of_a_newer_version_is_skipped() {
-    // An inbox entry with a sixth field.
-    let bytes = hex::decode("860901060008f5").expect("hexadecimal digits");
-    let newer = hex::decode("8609f506000863616263").expect("hexadecimal digits");
+    // An inbox entry with a seventh field.
+    let bytes = hex::decode("870901060008f6f5").expect("hexadecimal digits");
+    let newer = hex::decode("8709f506000884f4f6f4f463616263").expect("hexadecimal digits");
     assert!(minicbor::decode::<Entry>(&bytes).is_err(), "a number is no boolean");
     let entry = minicbor::decode::<Entry>(&newer).expect("the field is skipped");
     assert_eq!((entry.last_effect, entry.active, entry.read_seq), (9, true, 8));

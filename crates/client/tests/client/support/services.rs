@@ -205,6 +205,9 @@ impl MessagesService for Fake {
     }
 
     refuse! {
+        pin_message: PinMessageRequest => PinMessageResponse;
+        unpin_message: UnpinMessageRequest => UnpinMessageResponse;
+        list_pinned_messages: ListPinnedMessagesRequest => ListPinnedMessagesResponse;
         get_message: GetMessageRequest => GetMessageResponse;
         remove_reaction: RemoveReactionRequest => RemoveReactionResponse;
         list_reactions: ListReactionsRequest => ListReactionsResponse;
@@ -261,6 +264,7 @@ impl ConversationsService for Fake {
         archive_conversation: ArchiveConversationRequest => ArchiveConversationResponse;
         unarchive_conversation: UnarchiveConversationRequest => UnarchiveConversationResponse;
         list_conversations: ListConversationsRequest => ListConversationsResponse;
+        list_public_channels: ListPublicChannelsRequest => ListPublicChannelsResponse;
     }
 }
 
@@ -323,5 +327,7 @@ impl ParticipantsService for Fake {
         mute_participant: MuteParticipantRequest => MuteParticipantResponse;
         unmute_participant: UnmuteParticipantRequest => UnmuteParticipantResponse;
         list_bans: ListBansRequest => ListBansResponse;
+        join_conversation: JoinConversationRequest => JoinConversationResponse;
+        update_conversation_settings: UpdateConversationSettingsRequest => UpdateConversationSettingsResponse;
     }
 }
