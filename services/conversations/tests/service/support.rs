@@ -320,6 +320,7 @@ pub(crate) fn row(conversation: &str, applied_seq: u64) -> pb::ConversationRow {
         update_time: Some(clock::timestamp(2_000_000)),
         etag: applied_seq.to_string(),
         applied_seq,
+        history_visibility: pb::HistoryVisibility::Full.into(),
         ..pb::Conversation::default()
     };
     pb::ConversationRow {
