@@ -7,6 +7,7 @@ use std::{
     str::FromStr,
 };
 
+use confab_log::mutant;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::Config;
@@ -48,7 +49,8 @@ impl AddressRules {
     /// proxies, the default neither for this machine nor for dev mode. 0 is no
     /// limit.
     pub(crate) fn limit(&self, configured: Option<u32>, default: u32, address: IpAddr) -> u32 {
-        if self.trusted.iter().any(|range| range.contains(address)) {
+        let trusted = self.trusted.iter().any(|range| range.contains(address));
+        if trusted || mutant::is("no-address-limit") {
             return 0;
         }
         let own = self.dev_mode || address.to_canonical().is_loopback();
