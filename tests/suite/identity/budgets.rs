@@ -21,6 +21,8 @@ use crate::{
 
 /// Messages a minute; one comes back each second.
 const SENDS: usize = 60;
+/// More than come back while they are sent.
+const OTHERS: usize = SENDS / 3;
 /// More than anybody may send meanwhile.
 const TOO_MANY: usize = 600;
 
@@ -114,8 +116,10 @@ async fn check(mutant: Option<&str>) -> Checked {
     Violation::unless(delay <= Duration::from_secs(1), || format!("come back in {delay:?}?"))?;
 
     // Another user, and the other tenant's user of the same name, have budgets of their own.
-    once(&bob, send(&alice.group, "bobs")).await?;
-    namesake.send(0).await?;
+    for number in 0..OTHERS {
+        once(&bob, send(&alice.group, &format!("bobs-{number}"))).await?;
+        namesake.send(number).await?;
+    }
 
     // A refusal is not remembered: the same id, after the time that was said, is one message.
     tokio::time::sleep(delay).await;
