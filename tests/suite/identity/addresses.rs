@@ -122,15 +122,15 @@ fn has_two_addresses() -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_tokens_end_the_tries_of_their_address_alone() {
     if has_two_addresses() {
-        passes(check_tokens(None)).await;
-        caught("no-address-limit", check_tokens(Some("no-address-limit"))).await;
+        passes(Box::pin(check_tokens(None))).await;
+        caught("no-address-limit", Box::pin(check_tokens(Some("no-address-limit")))).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_has_so_many_connections_and_others_have_theirs() {
     if has_two_addresses() {
-        passes(check_connections(None)).await;
-        caught("no-address-limit", check_connections(Some("no-address-limit"))).await;
+        passes(Box::pin(check_connections(None))).await;
+        caught("no-address-limit", Box::pin(check_connections(Some("no-address-limit")))).await;
     }
 }

@@ -54,25 +54,27 @@ async fn call(node: &Node, token: String) -> Checked<Result<(), confab_client::E
     Ok(once(&client, ListConversationsRequest::default()).await.map(drop))
 }
 
+/// The node has started; nothing is sent to it before the keys are there.
+async fn check_start(node: &Node, issuer: &Issuer, old: &Key) -> Checked {
+    let ready = ask(node, "/readyz").await?;
+    holds(&ready, "503")?;
+    holds(&ready, r#"{"name":"jwks","status":"unhealthy""#)?;
+    refused(call(node, old.token("acme", "alice")?).await?, Reason::StoreUnavailable)?;
+    issuer.publishes(&[old])?;
+    eventually(PATIENCE, "readiness once the keys are there", || async {
+        Ok(ask(node, "/readyz").await?.contains("200 OK").then_some(()))
+    })
+    .await
+}
+
 async fn check(mutant: Option<&str>) -> Checked {
     let issuer = Issuer::start().await?;
     let (old, new, unknown) = (Key::new("old"), Key::new("new"), Key::new("unknown"));
     let node = Node::start(options(mutant, &issuer)).await?;
-    // It has started, and nothing is sent to it yet.
-    let ready = ask(&node, "/readyz").await?;
-    holds(&ready, "503")?;
-    holds(&ready, r#"{"name":"jwks","status":"unhealthy""#)?;
+    check_start(&node, &issuer, &old).await?;
     let token = old.token("acme", "alice")?;
-    refused(call(&node, token.clone()).await?, Reason::StoreUnavailable)?;
-
-    issuer.publishes(&[&old])?;
-    eventually(PATIENCE, "readiness once the keys are there", || async {
-        Ok(ask(&node, "/readyz").await?.contains("200 OK").then_some(()))
-    })
-    .await?;
     let alice = client(&node, token.clone()).await?;
     let group = alice.create_group("group", &["bob"]).await?.conversation_id;
-    alice.send(&group, "hello").await?;
 
     // A key that was added is found by the first token that names it.
     issuer.publishes(&[&old, &new])?;
@@ -91,8 +93,13 @@ async fn check(mutant: Option<&str>) -> Checked {
     refused(call(&node, unknown.token("acme", "eve")?).await?, Reason::StoreUnavailable)?;
     call(&node, new.token("acme", "carol")?).await??;
     bob.send(&group, "still here").await?;
-    holds(&ask(&node, "/readyz").await?, "200 OK")?;
-    let metrics = ask(&node, "/metrics").await?;
+    check_operations(&node).await?;
+    node.finish()
+}
+
+async fn check_operations(node: &Node) -> Checked {
+    holds(&ask(node, "/readyz").await?, "200 OK")?;
+    let metrics = ask(node, "/metrics").await?;
     for due in [
         "confab_jwks_keys 1",
         r#"confab_jwks_fetches_total{outcome="ok"}"#,
@@ -106,18 +113,17 @@ async fn check(mutant: Option<&str>) -> Checked {
     // No key of its own, where an issuer has them.
     let absent = !node.data_dir().join("dev-key.pem").exists();
     Violation::unless(absent, || "a dev key beside an issuer")?;
-    holds(&ask(&node, "/.well-known/jwks.json").await?, "404")?;
-    node.finish()
+    holds(&ask(node, "/.well-known/jwks.json").await?, "404")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_come_from_the_issuer_and_go_with_it() {
-    passes(check(None)).await;
+    passes(Box::pin(check(None))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn believing_a_remembered_token_after_its_key_is_caught() {
-    caught("token-outlives-key", check(Some("token-outlives-key"))).await;
+    caught("token-outlives-key", Box::pin(check(Some("token-outlives-key")))).await;
 }
 
 /// In dev mode others can verify the tokens that Confab itself signs.
@@ -139,5 +145,5 @@ async fn check_dev_mode() -> Checked {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dev_mode_shows_its_key_to_operators() {
-    passes(check_dev_mode()).await;
+    passes(Box::pin(check_dev_mode())).await;
 }

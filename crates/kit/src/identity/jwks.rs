@@ -212,4 +212,6 @@ impl fmt::Debug for Jwks {
 }
 
 #[cfg(test)]
+mod issuer;
+#[cfg(test)]
 mod tests;

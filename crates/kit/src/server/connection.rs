@@ -84,7 +84,9 @@ impl Acceptor {
             let Some(entry) = self.registry.enter() else {
                 continue;
             };
-            let serving = self.clone().serve(stream, PeerAddress(peer.ip()), entry);
+            // Behind the mesh's port stand processes that speak for many.
+            let peer = arrival.is_some().then(|| PeerAddress(peer.ip()));
+            let serving = self.clone().serve(stream, peer, entry);
             let serving = async move {
                 serving.await;
                 drop(arrival);
@@ -93,13 +95,15 @@ impl Acceptor {
         }
     }
 
-    async fn serve(self, stream: TcpStream, peer: PeerAddress, entry: Entry) {
+    async fn serve(self, stream: TcpStream, peer: Option<PeerAddress>, entry: Entry) {
         let routes = self.routes.clone();
         let proof = entry.proof.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(proof.clone());
-            request.extensions_mut().insert(peer);
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
             answer(routes.clone(), request)
         });
         let connection = self.builder().serve_connection(TokioIo::new(stream), service);
