@@ -194,6 +194,7 @@ async fn oversize_requests_are_refused_by_their_length_alone() {
 async fn compression_that_nobody_offered_is_malformed() {
     let world = World::new();
     let request = Request::post(GET)
+        .header("content-type", "application/grpc")
         .header("grpc-encoding", "gzip")
         .header("authorization", format!("Bearer {}", world.token(Claims::user("acme", "alice"))))
         .body(Body::new(Full::new(framed(b""))))
@@ -448,6 +449,7 @@ mod mutants {
         let ask = async || {
             let token = world.token(Claims::user("acme", "alice"));
             let request = Request::post(GET)
+                .header("content-type", "application/grpc")
                 .header("authorization", format!("Bearer {token}"))
                 .header("x-tenant", "other")
                 .body(Body::new(Full::new(framed(b""))))
