@@ -83,6 +83,9 @@ impl Auth {
         if self.leeway_seconds > MAX_LEEWAY_SECONDS {
             return Err(invalid("auth.leeway_seconds", "must not be above 3600"));
         }
+        if self.algorithms.is_empty() {
+            return Err(invalid("auth.algorithms", "must not be empty"));
+        }
         if self.jwks_refresh_seconds == 0 {
             return Err(invalid("auth.jwks_refresh_seconds", "must be above 0"));
         }

@@ -118,6 +118,7 @@ fn where_keys_are_fetched_is_configured_and_checked() {
     assert!(refusal("auth.jwks_ca_file = '/x'", &[]).contains("auth.jwks_ca_file"));
     assert!(refusal("auth.jwks_refresh_seconds = 0", &[]).contains("jwks_refresh_seconds"));
     assert!(refusal("auth.leeway_seconds = 99999", &[]).contains("auth.leeway_seconds"));
+    assert!(refusal("auth.algorithms = []", &[]).contains("auth.algorithms"));
     let hs256 = "auth.algorithms = ['HS256']";
     assert!(refusal(hs256, &[]).contains("HS256"));
     let key = "auth.algorithms = ['RS256']\nauth.keys = [{kid = 'a', algorithm = 'ES256', pem = 'x'}]\nauth.issuer = 'i'";
