@@ -4,7 +4,7 @@
 mod answer;
 mod stream;
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use confab_proto::method::Method;
 use confab_tests::harness::{Checked, Violation, within};
@@ -34,7 +34,16 @@ pub(crate) struct Raw {
 impl Raw {
     /// Connects to a port, as nobody.
     pub(crate) async fn connect(uri: String) -> Checked<Self> {
+        Self::connect_to(Endpoint::from_shared(uri).map_err(Violation::unable)?).await
+    }
+
+    /// The same from another address of this machine.
+    pub(crate) async fn connect_from(uri: String, from: IpAddr) -> Checked<Self> {
         let endpoint = Endpoint::from_shared(uri).map_err(Violation::unable)?;
+        Self::connect_to(endpoint.local_address(Some(from))).await
+    }
+
+    async fn connect_to(endpoint: Endpoint) -> Checked<Self> {
         let endpoint = endpoint.initial_stream_window_size(1 << 20);
         let channel = endpoint.connect().await.map_err(Violation::unable)?;
         let mut headers = HeaderMap::new();

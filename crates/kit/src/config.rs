@@ -2,6 +2,7 @@
 //! Unknown keys are errors, secrets can be files and are never shown. Opens
 //! nothing but those files.
 
+mod rates;
 mod secret;
 mod secrets;
 mod sections;
@@ -18,6 +19,8 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use crate::address::AddressRange;
+pub use rates::{Rate, Rates};
 pub use secret::Secret;
 pub use secrets::Identity;
 pub use sections::{Auth, AuthKey, Limits, Log, Mesh};
@@ -60,6 +63,8 @@ pub struct Config {
     pub auth: Auth,
     /// Sizes, times and numbers.
     pub limits: Limits,
+    /// How much each user may ask for.
+    pub rates: Rates,
     /// The mesh of Confab processes.
     pub mesh: Mesh,
 }
@@ -80,6 +85,7 @@ impl Default for Config {
             log: Log::default(),
             auth: Auth::default(),
             limits: Limits::default(),
+            rates: Rates::default(),
             mesh: Mesh::default(),
         }
     }
@@ -115,6 +121,9 @@ pub enum ConfigError {
     /// A key for tokens cannot be used.
     #[error("configuration: auth.keys: {0}")]
     Key(#[from] crate::identity::KeyError),
+    /// The issuer's keys cannot be fetched from there.
+    #[error("configuration: auth.jwks_url: {0}")]
+    JwksUrl(#[from] crate::identity::UrlError),
     /// The dev key cannot be used.
     #[error(transparent)]
     DevKey(#[from] crate::identity::DevKeyError),
@@ -144,9 +153,10 @@ impl Config {
         Ok(config)
     }
 
-    /// Without configured keys Confab makes its own, and serves this machine only.
+    /// With no keys configured, nor where to fetch some, Confab makes its own
+    /// and serves this machine only.
     pub fn is_dev_mode(&self) -> bool {
-        self.auth.keys.is_empty()
+        self.auth.keys.is_empty() && self.auth.jwks_url.is_none()
     }
 
     /// How long draining may take.
@@ -170,13 +180,15 @@ impl Config {
                 return Err(invalid(
                     key,
                     "must be a loopback address in dev mode, because anyone who reaches it could \
-                     use the dev key's tokens; configure auth.keys to serve others",
+                     use the dev key's tokens; configure auth.jwks_url or auth.keys to serve \
+                     others",
                 ));
             }
         }
         if !self.is_dev_mode() && self.auth.issuer.is_none() {
-            return Err(invalid("auth.issuer", "must be set when auth.keys are"));
+            return Err(invalid("auth.issuer", "must be set when auth.keys or auth.jwks_url are"));
         }
+        self.auth.check()?;
         self.limits.check()?;
         sections::exclusive(
             "page_token_key",
@@ -193,9 +205,6 @@ impl Config {
             self.mesh.credential.is_some(),
             self.mesh.credential_file.is_some(),
         )?;
-        for key in &self.auth.keys {
-            sections::exclusive("auth.keys.pem", key.pem.is_some(), key.pem_file.is_some())?;
-        }
         Ok(())
     }
 }

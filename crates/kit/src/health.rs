@@ -6,7 +6,7 @@ mod http_port;
 mod probe;
 mod reflection;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use confab_proto::method::METHODS;
 use tonic::service::Routes;
@@ -24,13 +24,14 @@ pub struct Health {
     probes: Arc<probe::Probes>,
     reporter: HealthReporter,
     lifecycle: Lifecycle,
+    jwks: Arc<OnceLock<String>>,
 }
 
 impl Health {
     /// Not ready until [`Health::set_ready`], and not any more once draining begins.
     pub async fn new(lifecycle: Lifecycle) -> Self {
         let reporter = HealthReporter::new();
-        let health = Self { probes: Arc::default(), reporter, lifecycle };
+        let health = Self { probes: Arc::default(), reporter, lifecycle, jwks: Arc::default() };
         health.report(ServingStatus::NotServing).await;
         health
     }
@@ -67,6 +68,17 @@ impl Health {
             return Report::without_checks(State::Draining);
         }
         self.probes.report().await
+    }
+
+    /// Shows a JSON Web Key Set at `/.well-known/jwks.json`: in dev mode only,
+    /// where whoever verifies tokens beside Confab fetches it. Later sets are
+    /// ignored.
+    pub fn show_jwks(&self, jwks: String) {
+        let _shown_before = self.jwks.set(jwks);
+    }
+
+    pub(crate) fn jwks(&self) -> Option<&str> {
+        self.jwks.get().map(String::as_str)
     }
 
     /// The routes with the standard services beside them: health for each

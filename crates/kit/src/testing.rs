@@ -23,11 +23,12 @@ use tonic::{Request, Response, Status, service::Routes};
 
 use crate::{
     channel::Channel,
-    config::Limits,
+    config::{Config, Limits},
     error::{Error, Reason},
     identity::{Caller, Claims, Credential, DevKey},
     layers::{LayerOptions, Layered, Port, layered},
     lifecycle::Lifecycle,
+    rates::Budgets,
 };
 
 /// Behaves as the conversation id that it is asked for says.
@@ -211,6 +212,7 @@ pub(crate) struct World {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) tiny: Tiny,
     pub(crate) limits: Limits,
+    pub(crate) budgets: Budgets,
 }
 
 impl World {
@@ -222,6 +224,7 @@ impl World {
             lifecycle: Lifecycle::new(Duration::from_secs(30)),
             tiny: Tiny::default(),
             limits: Limits { request_bytes: 1000, frame_bytes: 1000, ..Limits::default() },
+            budgets: Budgets::new(&Config::default()),
         }
     }
 
@@ -237,6 +240,7 @@ impl World {
             verifier: self.key.verifier().expect("a verifier"),
             credential: self.credential.clone(),
             limits: self.limits.clone(),
+            budgets: self.budgets.clone(),
             lifecycle: self.lifecycle.clone(),
         };
         layered(port, options, routes)

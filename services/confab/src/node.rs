@@ -2,18 +2,19 @@
 //! meet here and nowhere else; between them are in-process channels that carry
 //! the same requests, credentials and deadlines as the network would.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
 use confab_kit::{
     admission::Admission,
     bus::Bus,
     channel::Channel,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Identity},
     health::{Health, Importance, ReflectionError},
     layers::{LayerOptions, Port, layered},
     lifecycle::Lifecycle,
     page_token::Sealer,
     policy::{self, PolicyError},
+    rates::Budgets,
     server::{Addresses, BindError, Server, Services},
     task, telemetry,
 };
@@ -71,6 +72,8 @@ struct Common {
     sealer: Sealer,
     admission: Admission,
     public: Channel,
+    /// The public services as another service reaches them on a user's behalf.
+    reads: Channel,
     mesh: Channel,
     lifecycle: Lifecycle,
 }
@@ -95,6 +98,7 @@ impl Node {
             admission: Admission::new(LogServiceClient::new(mesh.clone())),
             bus: Bus::default(),
             lifecycle: lifecycle.clone(),
+            reads: public.with_mesh_credential(&credential),
             config,
             engine,
             public,
@@ -106,12 +110,15 @@ impl Node {
             let engine = engine.clone();
             async move { engine.probe().await.map_err(|error| error.to_string()) }
         });
+        let fetched = common.config.auth.jwks_url.is_some();
+        watch_keys(&identity, fetched, &health, &lifecycle);
 
         let (public_routes, mesh_routes, chores) = routes(&common)?;
         let options = LayerOptions {
             verifier: identity.verifier,
             credential,
             limits: common.config.limits.clone(),
+            budgets: Budgets::new(&common.config),
             lifecycle: lifecycle.clone(),
         };
         let public_routes = health.add_standard_services(public_routes)?;
@@ -143,6 +150,29 @@ impl Node {
         // A panic of the server's task was logged where it happened.
         let _panicked = self.served.await;
     }
+}
+
+/// Fetches the issuer's keys to the end, if they are to be fetched: nothing
+/// can be served before they were. In dev mode shows the key that is used.
+fn watch_keys(identity: &Identity, fetched: bool, health: &Health, lifecycle: &Lifecycle) {
+    if let Some(dev_key) = &identity.dev_key {
+        health.show_jwks(dev_key.jwks());
+    }
+    if !fetched {
+        return;
+    }
+    let verifier = identity.verifier.clone();
+    health.add_probe("jwks", Importance::Required, move || {
+        let problem = "the issuer's keys were not fetched yet";
+        ready(if verifier.is_ready() { Ok(()) } else { Err(problem.to_owned()) })
+    });
+    let (verifier, lifecycle) = (identity.verifier.clone(), lifecycle.clone());
+    task::spawn("issuer's keys", async move {
+        tokio::select! {
+            () = verifier.keep_keys_fresh() => {}
+            () = lifecycle.stopped() => {}
+        }
+    });
 }
 
 /// What the public port and the mesh serve, and what is to be done beside it.
@@ -224,6 +254,7 @@ fn realtime(common: &Common) -> Result<confab_realtime::Service, StartError> {
         log: LogServiceClient::new(common.mesh.clone()),
         members: MemberRowsServiceClient::new(common.mesh.clone()),
         public: common.public.clone(),
+        reads: common.reads.clone(),
         bus: common.bus.clone(),
         sessions: Arc::new(confab_realtime::store::embedded::EmbeddedSessions::open(
             &common.engine,

@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &TokenArguments) -> Result<(), Failure> {
 /// Signs claims with the dev key, after making sure that they name well-formed ids.
 pub(crate) fn sign(config: &Config, mut claims: Claims) -> Result<String, Failure> {
     if !config.is_dev_mode() {
-        return Err("auth.keys are configured: tokens come from their issuer, not from here".into());
+        return Err("an issuer's keys are configured: tokens come from there, not from here".into());
     }
     confab_log::UserId::parse(&claims.sub).map_err(|error| format!("--user {error}"))?;
     confab_log::TenantId::parse(&claims.tenant).map_err(|error| format!("--tenant {error}"))?;

@@ -45,7 +45,7 @@ pub(crate) struct Reads {
 
 impl Reads {
     pub(crate) fn new(shared: &Shared, caller: &Caller) -> Arc<Self> {
-        let public = shared.public.with_token(&caller.token);
+        let public = shared.reads.with_token(&caller.token);
         let messages = MessagesServiceClient::new(public.clone());
         Arc::new(Self {
             log: shared.log.clone(),

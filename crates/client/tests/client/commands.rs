@@ -45,6 +45,37 @@ async fn a_send_is_repeated_under_the_same_ids_until_it_is_settled() {
 }
 
 #[tokio::test]
+async fn a_send_that_comes_too_early_waits_as_long_as_the_server_says() {
+    let server = Fake::start().await;
+    let delays = [Duration::from_millis(300), Duration::from_millis(200)];
+    server.fake.state().send_script.extend(delays.map(Answer::RefuseFor));
+    let client = server.client().await;
+    let begun = tokio::time::Instant::now();
+
+    client.send(ROOM, "hello").await.expect("settled");
+
+    // Its own first delay is much shorter.
+    assert!(begun.elapsed() >= delays.into_iter().sum());
+    let state = server.fake.state();
+    assert_eq!((state.log.len(), state.sends.len()), (1, 3));
+    same_ids(&state.sends);
+}
+
+#[tokio::test]
+async fn a_send_that_would_come_too_late_is_refused_at_once() {
+    let server = Fake::start().await;
+    let delay = Duration::from_hours(1);
+    server.fake.state().send_script.push_back(Answer::RefuseFor(delay));
+    let client = server.client().await;
+
+    let error = client.send(ROOM, "hello").await.expect_err("no time is left");
+
+    assert_eq!(error.reason(), Some(Reason::RateLimited));
+    assert_eq!(error.retry_after(), Some(delay));
+    assert_eq!(server.fake.state().sends.len(), 1);
+}
+
+#[tokio::test]
 async fn after_seq_is_the_highest_head_known_and_asked_for_only_once() {
     let server = Fake::start().await;
     server.fake.append(message(1, "bob", "hi"));

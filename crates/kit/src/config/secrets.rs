@@ -1,13 +1,19 @@
 //! The secrets that a process works with: from the configuration, from the
 //! files it names, or made on the first start and kept in the data folder.
 
-use std::{fs, path::Path, path::PathBuf};
+use std::{fs, path::Path, path::PathBuf, time::Duration};
 
 use super::{Config, ConfigError, Secret, invalid};
 use crate::{
-    identity::{Credential, DEV_ISSUER, DEV_KEY_ID, DevKey, PublicKey, Verifier, VerifierOptions},
+    identity::{
+        Credential, DEV_ISSUER, DEV_KEY_ID, DevKey, Jwks, JwksOptions, PublicKey, Verifier,
+        VerifierOptions,
+    },
     random, secret_file,
 };
+
+/// The longest that one fetch of the issuer's keys may take.
+const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Who is believed.
 #[derive(Debug)]
@@ -42,8 +48,8 @@ impl Config {
         Ok(Credential::new(&text))
     }
 
-    /// Whose tokens are believed: the configured keys', or in dev mode those
-    /// of a key that is made in the data folder.
+    /// Whose tokens are believed: the configured and the fetched keys', or in
+    /// dev mode those of a key that is made in the data folder. Fetches nothing.
     pub fn identity(&self) -> Result<Identity, ConfigError> {
         let dev_key =
             self.is_dev_mode().then(|| DevKey::load_or_create(&self.data_dir)).transpose()?;
@@ -55,9 +61,25 @@ impl Config {
             issuer: self.issuer().to_owned(),
             audience: self.auth.audience.clone(),
             leeway_seconds: self.auth.leeway_seconds,
+            algorithms: self.auth.algorithms.clone(),
             keys,
+            jwks: self.jwks()?,
         })?;
         Ok(Identity { verifier, dev_key })
+    }
+
+    fn jwks(&self) -> Result<Option<Jwks>, ConfigError> {
+        let Some(url) = self.auth.jwks_url.clone() else {
+            return Ok(None);
+        };
+        let options = JwksOptions {
+            url,
+            ca_file: self.auth.jwks_ca_file.clone(),
+            refresh: Duration::from_secs(self.auth.jwks_refresh_seconds),
+            min_interval: Duration::from_secs(self.auth.jwks_min_interval_seconds),
+            timeout: JWKS_TIMEOUT,
+        };
+        Ok(Some(Jwks::new(options)?))
     }
 
     /// The `iss` of every token.

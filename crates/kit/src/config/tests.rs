@@ -4,6 +4,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::identity::Algorithm;
 
 const EC_PUBLIC: &str = include_str!("../identity/testdata/ec-public.pem");
 
@@ -100,6 +101,52 @@ fn dev_mode_refuses_to_serve_others() {
 }
 
 #[test]
+fn where_keys_are_fetched_is_configured_and_checked() {
+    let environment = [
+        ("CONFAB_AUTH__ISSUER", "https://issuer.example"),
+        ("CONFAB_AUTH__JWKS_URL", "https://issuer.example/keys"),
+        ("CONFAB_AUTH__ALGORITHMS", "[RS256, EdDSA]"),
+    ];
+    let config = load("listen = '0.0.0.0:7400'", &environment, &json!({})).expect("loads");
+    assert!(!config.is_dev_mode());
+    assert_eq!(
+        (config.auth.jwks_refresh_seconds, config.auth.jwks_min_interval_seconds),
+        (300, 30)
+    );
+    assert_eq!(config.auth.algorithms, [Algorithm::RS256, Algorithm::EdDSA]);
+    assert!(refusal("auth.jwks_url = 'https://issuer.example/keys'", &[]).contains("auth.issuer"));
+    assert!(refusal("auth.jwks_ca_file = '/x'", &[]).contains("auth.jwks_ca_file"));
+    assert!(refusal("auth.jwks_refresh_seconds = 0", &[]).contains("jwks_refresh_seconds"));
+    assert!(refusal("auth.leeway_seconds = 99999", &[]).contains("auth.leeway_seconds"));
+    assert!(refusal("auth.algorithms = []", &[]).contains("auth.algorithms"));
+    let hs256 = "auth.algorithms = ['HS256']";
+    assert!(refusal(hs256, &[]).contains("HS256"));
+    let key = "auth.algorithms = ['RS256']\nauth.keys = [{kid = 'a', algorithm = 'ES256', pem = 'x'}]\nauth.issuer = 'i'";
+    assert!(refusal(key, &[]).contains("not in auth.algorithms"));
+    let mut unfit = config;
+    unfit.auth.jwks_url = Some("http://issuer.example/keys".into());
+    assert!(unfit.identity().expect_err("not https").to_string().contains("auth.jwks_url"));
+}
+
+#[test]
+fn budgets_are_changed_one_by_one() {
+    let environment =
+        [("CONFAB_RATES__SEND__PER_MINUTE", "5"), ("CONFAB_LIMITS__STREAMS_PER_USER", "7")];
+    let toml = "[rates]\nenabled = true\n[rates.read]\nper_hour = 0\n[limits]\ntrusted_proxies = ['10.0.0.0/8']";
+    let config = load(toml, &environment, &json!({})).expect("loads");
+    assert_eq!(config.rates.send, Rate { per_minute: 5, per_hour: 1000 });
+    assert_eq!(config.rates.read, Rate { per_minute: 600, per_hour: 0 });
+    assert_eq!(config.rates.enabled, Some(true));
+    assert_eq!(config.limits.streams_per_user, Some(7));
+    let proxy = config.limits.trusted_proxies[0];
+    assert!(proxy.contains("10.1.2.3".parse().expect("an address")));
+    let again = load(&config.to_toml().expect("toml"), &[], &json!({})).expect("loads");
+    assert_eq!(again, config);
+    assert!(refusal("[rates.sent]\nper_minute = 1", &[]).contains("sent"));
+    assert!(refusal("limits.trusted_proxies = ['10.0.0.0/99']", &[]).contains("10.0.0.0/99"));
+}
+
+#[test]
 fn secrets_are_read_from_files_and_never_shown() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| {
@@ -126,8 +173,8 @@ fn secrets_are_read_from_files_and_never_shown() {
     assert!(said.contains("page_token_key") && said.contains("/nonexistent"), "{said}");
 }
 
-#[test]
-fn secrets_that_nobody_gave_are_made_once() {
+#[tokio::test]
+async fn secrets_that_nobody_gave_are_made_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = Config { data_dir: folder.path().join("data"), ..Config::default() };
     let page = config.page_token_key().expect("made");
@@ -137,7 +184,7 @@ fn secrets_that_nobody_gave_are_made_once() {
     let identity = config.identity().expect("made");
     let key = identity.dev_key.expect("dev mode");
     let token = key.sign(crate::identity::Claims::user("acme", "alice"));
-    assert!(config.identity().expect("kept").verifier.verify(&token).is_ok());
+    assert!(config.identity().expect("kept").verifier.verify(&token).await.is_ok());
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::TooManyEdits
         | Reason::TooManyPins
         | Reason::Overloaded
+        | Reason::RateLimited
+        | Reason::TooManyStreams
         | Reason::SlowConsumer => Code::ResourceExhausted,
         Reason::UnknownMethod => Code::Unimplemented,
         Reason::MissingToken
@@ -69,7 +71,14 @@ pub(super) fn of(reason: Reason) -> Code {
 
 /// Whether the same call may well succeed a little later.
 pub(super) fn is_transient(reason: Reason) -> bool {
-    of(reason) == Code::Unavailable || matches!(reason, Reason::Overloaded | Reason::SlowConsumer)
+    of(reason) == Code::Unavailable
+        || matches!(
+            reason,
+            Reason::Overloaded
+                | Reason::RateLimited
+                | Reason::TooManyStreams
+                | Reason::SlowConsumer
+        )
 }
 
 /// The reason on the wire: without its prefix.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{Answer, Fake, FakeStream, ROOM, message, status};
+use super::{Answer, Fake, FakeStream, ROOM, message, status, too_early};
 use confab_client::proto::errors::v1::Reason;
 
 type Answered<T> = Result<Response<T>, Status>;
@@ -111,8 +111,10 @@ impl MessagesService for Fake {
             state.sends.push(request.clone());
             state.send_script.pop_front()
         };
-        if let Some(Answer::Refuse(reason, code)) = answer {
-            return Err(status(reason, code));
+        match answer {
+            Some(Answer::Refuse(reason, code)) => return Err(status(reason, code)),
+            Some(Answer::RefuseFor(delay)) => return Err(too_early(delay)),
+            _ => {}
         }
         let message = Some(self.append_message(&request, &actor));
         match answer {
