@@ -41,6 +41,7 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::ParticipantNotFound
         | Reason::MessageNotFound
         | Reason::ReactionNotFound
+        | Reason::UnknownName
         | Reason::SessionLost => Code::NotFound,
         Reason::ConversationArchived
         | Reason::ConversationDeleted
