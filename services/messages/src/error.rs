@@ -75,8 +75,10 @@ impl From<Error> for KitError {
 }
 
 fn refused(refusal: &Refusal) -> KitError {
-    if *refusal == Refusal::UntilPassed {
-        return KitError::violation("until", "must lie in the future");
+    if let Refusal::UntilPassed { now } = refusal {
+        let now = clock::timestamp(*now);
+        let problem = format!("must lie in the future; the conversation's time is {now}");
+        return KitError::violation("until", problem);
     }
     let error = KitError::new(reason_of(refusal), refusal.to_string());
     let until = |error: KitError, until: Option<Micros>| match until {
@@ -107,7 +109,7 @@ fn reason_of(refusal: &Refusal) -> Reason {
         Refusal::Archived => Reason::ConversationArchived,
         Refusal::Deleted => Reason::ConversationDeleted,
         Refusal::EtagMismatch { .. } => Reason::EtagMismatch,
-        Refusal::UntilPassed => Reason::InvalidArgument,
+        Refusal::UntilPassed { .. } => Reason::InvalidArgument,
         Refusal::NoChange => Reason::NoChange,
         Refusal::DirectConversation => Reason::DirectConversation,
         Refusal::TooManyParticipants => Reason::TooManyParticipants,
