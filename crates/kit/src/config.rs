@@ -2,6 +2,7 @@
 //! Unknown keys are errors, secrets can be files and are never shown. Opens
 //! nothing but those files.
 
+mod explain;
 mod secret;
 mod secrets;
 mod sections;
@@ -19,7 +20,7 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 pub use secret::Secret;
-pub use secrets::Identity;
+pub use secrets::{Identity, fingerprint};
 pub use sections::{Auth, AuthKey, Limits, Log, Mesh};
 
 /// Environment variables `CONFAB_*` that are not configuration: the tests'
@@ -89,8 +90,8 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A key is unknown or a value is of the wrong kind.
-    #[error("configuration: {0}")]
-    Malformed(#[source] Box<figment::Error>),
+    #[error("configuration: {}", explain::explain(.0))]
+    Malformed(Box<figment::Error>),
     /// The file that was named is not there.
     #[error("configuration file {0} does not exist")]
     NoFile(PathBuf),
@@ -176,6 +177,13 @@ impl Config {
         }
         if !self.is_dev_mode() && self.auth.issuer.is_none() {
             return Err(invalid("auth.issuer", "must be set when auth.keys are"));
+        }
+        if self.is_dev_mode() && self.auth.issuer.is_some() {
+            return Err(invalid(
+                "auth.issuer",
+                "is set, but none of its keys: without them it would be dev mode, whose tokens \
+                 come from nobody else; set auth.keys, or leave it out",
+            ));
         }
         self.limits.check()?;
         sections::exclusive(

@@ -4,7 +4,7 @@
 use std::future::ready;
 
 use futures_util::{
-    StreamExt as _,
+    StreamExt,
     stream::{self, BoxStream},
 };
 use tonic::{Code, Request, Response, Status};
@@ -35,7 +35,7 @@ impl Health for GrpcHealth {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         match self.0.watch(request).await {
-            Ok(answer) => Ok(answer.map(|watch| watch.boxed())),
+            Ok(answer) => Ok(answer.map(StreamExt::boxed)),
             Err(status) if status.code() == Code::NotFound => {
                 // No service is added while the process runs: nothing follows.
                 let status = ServingStatus::ServiceUnknown.into();
