@@ -19,7 +19,7 @@ use tonic::{
 use tower::{Service as _, ServiceExt as _};
 
 pub(crate) use answer::{Answer, Refused, reason_name};
-pub(crate) use stream::{Ending, Stream, call, hello, watching};
+pub(crate) use stream::{CONNECT, Ending, Stream, call, hello, watching};
 
 /// Longest that one answer may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

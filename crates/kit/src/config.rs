@@ -2,6 +2,7 @@
 //! Unknown keys are errors, secrets can be files and are never shown. Opens
 //! nothing but those files.
 
+mod explain;
 mod rates;
 mod secret;
 mod secrets;
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::address::AddressRange;
 pub use rates::{Rate, Rates};
 pub use secret::Secret;
-pub use secrets::Identity;
+pub use secrets::{Identity, fingerprint};
 pub use sections::{Auth, AuthKey, Limits, Log, Mesh};
 
 /// Environment variables `CONFAB_*` that are not configuration: the tests'
@@ -95,8 +96,8 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A key is unknown or a value is of the wrong kind.
-    #[error("configuration: {0}")]
-    Malformed(#[source] Box<figment::Error>),
+    #[error("configuration: {}", explain::explain(.0))]
+    Malformed(Box<figment::Error>),
     /// The file that was named is not there.
     #[error("configuration file {0} does not exist")]
     NoFile(PathBuf),
@@ -189,6 +190,13 @@ impl Config {
             return Err(invalid("auth.issuer", "must be set when auth.keys or auth.jwks_url are"));
         }
         self.auth.check()?;
+        if self.is_dev_mode() && self.auth.issuer.is_some() {
+            return Err(invalid(
+                "auth.issuer",
+                "is set, but none of its keys: without them it would be dev mode, whose tokens \
+                 come from nobody else; set auth.keys or auth.jwks_url, or leave it out",
+            ));
+        }
         self.limits.check()?;
         sections::exclusive(
             "page_token_key",

@@ -2,6 +2,7 @@
 //! port, `/healthz`, `/readyz` and `/metrics` over HTTP on the operations
 //! port. Liveness depends on nothing; readiness asks each dependency.
 
+mod grpc;
 mod http_port;
 mod probe;
 mod reflection;
@@ -86,7 +87,8 @@ impl Health {
     pub fn add_standard_services(&self, routes: Routes) -> Result<Routes, ReflectionError> {
         let health =
             tonic_health::server::HealthService::from_health_reporter(self.reporter.clone());
-        reflection::add_services(routes.add_service(HealthServer::new(health)))
+        let health = HealthServer::new(grpc::GrpcHealth(health));
+        reflection::add_services(routes.add_service(health))
     }
 
     async fn report(&self, status: ServingStatus) {

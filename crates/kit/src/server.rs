@@ -61,7 +61,7 @@ pub struct Services {
 
 /// Why a server cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {key} = {address}: {source}")]
+#[error("cannot listen on {address} ({key}): {source}")]
 pub struct BindError {
     key: &'static str,
     address: SocketAddr,

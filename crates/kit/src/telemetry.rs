@@ -2,7 +2,10 @@
 //! starts a mesh in it. Sends nothing anywhere: logs go to standard error,
 //! metrics are rendered for whoever scrapes.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{
+    io::IsTerminal as _,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -47,9 +50,14 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let registry = tracing_subscriber::registry().with(filter);
     // Fails where a subscriber is installed already: that one stays.
     let _installed_before = match format {
-        LogFormat::Human => {
-            registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
-        }
+        LogFormat::Human => registry
+            .with(
+                fmt::layer()
+                    .with_ansi(std::io::stderr().is_terminal())
+                    .with_writer(std::io::stderr)
+                    .with_target(false),
+            )
+            .try_init(),
         LogFormat::Json => registry
             .with(
                 fmt::layer()

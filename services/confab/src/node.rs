@@ -30,6 +30,9 @@ use confab_store::{
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+pub use crate::keys::KeysError;
+use crate::keys::{self, Keys};
+
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -39,6 +42,9 @@ pub enum StartError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A key is not the one that the data folder was used with.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The data folder cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -67,6 +73,7 @@ pub struct Node {
 /// What every service of a node is given.
 struct Common {
     config: Config,
+    keys: Keys,
     engine: Engine,
     bus: Bus,
     sealer: Sealer,
@@ -84,6 +91,7 @@ impl Node {
         policy::validate(METHODS)?;
         telemetry::init_metrics()?;
         let engine = Engine::open(&config.data_dir, EngineOptions::default())?;
+        let keys = keys::load(&config, &engine).await?;
         let identity = config.identity()?;
         let credential = config.mesh_credential()?;
         let listening = Server::bind(&config).await?;
@@ -94,12 +102,13 @@ impl Node {
         let (mesh, mesh_slot) = Channel::in_process();
         let mesh = mesh.with_mesh_credential(&credential);
         let common = Common {
-            sealer: Sealer::new(config.page_token_key()?),
+            sealer: Sealer::new(keys.page_token),
             admission: Admission::new(LogServiceClient::new(mesh.clone())),
             bus: Bus::default(),
             lifecycle: lifecycle.clone(),
             reads: public.with_mesh_credential(&credential),
             config,
+            keys,
             engine,
             public,
             mesh,
@@ -217,7 +226,7 @@ fn messages(
         admission: common.admission.clone(),
         bus: common.bus.clone(),
         sealer: common.sealer.clone(),
-        digest_key: common.config.digest_key()?,
+        digest_key: common.keys.digest,
         limits: confab_messages::convert::Limits { text_bytes: common.config.limits.text_bytes },
         appender: appender::Options::default(),
     }))

@@ -144,13 +144,9 @@ impl TryFrom<pb::ListConversationsRequest> for List {
     fn try_from(request: pb::ListConversationsRequest) -> Result<Self, Error> {
         let mut check = Violations::default();
         let limit = validate::page_size(&mut check, request.page_size, 50, 100);
-        let kind = match pb::ConversationType::try_from(request.r#type) {
-            Ok(known) => rows::kind_from_pb(known),
-            Err(_) => {
-                check.add("type", "must be a type of conversation");
-                None
-            }
-        };
+        let kind = pb::ConversationType::try_from(request.r#type).ok();
+        check.check(kind.is_some(), "type", "must be a type of conversation");
+        let kind = kind.and_then(rows::kind_from_pb);
         let part = match pb::ListView::try_from(request.view) {
             Ok(pb::ListView::Unspecified) => Part::Current,
             Ok(pb::ListView::Archive) => Part::Archive,

@@ -76,7 +76,11 @@ impl From<Error> for KitError {
 
 fn refused(refusal: &Refusal) -> KitError {
     match refusal {
-        Refusal::UntilPassed => return KitError::violation("until", "must lie in the future"),
+        Refusal::UntilPassed { now } => {
+            let now = clock::timestamp(*now);
+            let problem = format!("must lie in the future; the conversation's time is {now}");
+            return KitError::violation("until", problem);
+        }
         Refusal::OnlyChannels => {
             return KitError::violation("update.public", "only a channel can be public");
         }
@@ -112,7 +116,7 @@ fn reason_of(refusal: &Refusal) -> Reason {
         Refusal::Archived => Reason::ConversationArchived,
         Refusal::Deleted => Reason::ConversationDeleted,
         Refusal::EtagMismatch { .. } => Reason::EtagMismatch,
-        Refusal::UntilPassed | Refusal::OnlyChannels => Reason::InvalidArgument,
+        Refusal::UntilPassed { .. } | Refusal::OnlyChannels => Reason::InvalidArgument,
         Refusal::NoChange => Reason::NoChange,
         Refusal::DirectConversation => Reason::DirectConversation,
         Refusal::TooManyParticipants => Reason::TooManyParticipants,

@@ -266,6 +266,6 @@ mod tests {
         let rules = [rule(Matcher::Pattern("x*".to_owned()), Action::Mask)];
         let rules = Rules::compile(&rules).expect("good rules");
         let content = Content { text: "axxa".to_owned(), ..Content::default() };
-        assert_eq!(rules.judge(&content).masked, [1..3]);
+        assert_eq!(rules.judge(&content).masked.first(), Some(&(1..3)));
     }
 }

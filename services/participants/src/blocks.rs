@@ -74,9 +74,10 @@ impl<S: UserStore> Blocks<S> {
         blocked: bool,
     ) -> Result<(), Error> {
         let user_id = other.as_str().to_owned();
-        let command = match blocked {
-            true => Command::BlockParticipant(ParticipantBlocked { user_id }),
-            false => Command::UnblockParticipant(ParticipantUnblocked { user_id }),
+        let command = if blocked {
+            Command::BlockParticipant(ParticipantBlocked { user_id })
+        } else {
+            Command::UnblockParticipant(ParticipantUnblocked { user_id })
         };
         let request = AppendRequest {
             tenant_id: tenant.as_str().to_owned(),

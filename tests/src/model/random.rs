@@ -111,7 +111,7 @@ fn tell_apart(asks: &mut [Ask]) {
         let same = (asked.actor.clone(), asked.request_id.clone(), asked.digest);
         if !seen.insert(same) {
             let actor = asked.actor.clone();
-            *asked = request(actor.as_str(), &format!("again{number}"), asked.command.clone());
+            **asked = request(actor.as_str(), &format!("again{number}"), asked.command.clone());
         }
     }
 }

@@ -100,7 +100,7 @@ pub fn group(members: &[&str]) -> Vec<Request> {
 /// One try at one node, with `after_seq`.
 pub fn ask(actor: &str, id: &str, command: Command) -> Ask {
     Ask {
-        what: What::Command(request(actor, id, command)),
+        what: What::Command(Box::new(request(actor, id, command))),
         knows: true,
         after: Vec::new(),
         first: vec![0],

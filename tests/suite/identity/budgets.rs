@@ -32,6 +32,7 @@ fn send(group: &str, request_id: &str) -> SendMessageRequest {
         request_id: request_id.to_owned(),
         after_seq: 0,
         content: Some(confab_client::text(request_id)),
+        ..SendMessageRequest::default()
     }
 }
 

@@ -71,12 +71,11 @@ impl Scenario {
 
     fn relation(self) -> Relation {
         match self {
-            // In their tenant they see what an owner does.
-            Self::Application | Self::TenantAdmin => Relation::Owner,
             Self::FormerMember | Self::Banned => Relation::FormerMember,
             Self::Muted | Self::Member => Relation::Member,
             Self::Admin => Relation::Admin,
-            Self::Owner => Relation::Owner,
+            // The two not of users see in their tenant what an owner does.
+            Self::Owner | Self::Application | Self::TenantAdmin => Relation::Owner,
             _ => Relation::Stranger,
         }
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use confab_client::{
-    Client, ClientOptions, Error, SendOptions, TokenSource,
+    Client, ClientOptions, Error, Refusal, SendOptions, TokenSource, Violation,
     proto::{errors::v1::Reason, messages::v1::SendMessageRequest},
 };
 use tonic::Code;
@@ -197,4 +197,28 @@ async fn bad_options_are_refused_before_anything_is_sent() {
         let error = Client::connect(ClientOptions::new(uri)).await.expect_err(uri);
         assert!(matches!(error, Error::InvalidOptions(_)), "{uri}: {error}");
     }
+}
+
+#[test]
+fn a_refusal_says_each_violation_once() {
+    let refusal = |message: &str, fields: &[&str]| {
+        let violation = |field: &&str| Violation {
+            field: (*field).to_owned(),
+            description: "must not be empty".to_owned(),
+        };
+        Refusal {
+            code: Code::InvalidArgument,
+            reason: Reason::InvalidArgument,
+            message: message.to_owned(),
+            metadata: std::collections::BTreeMap::new(),
+            violations: fields.iter().map(violation).collect(),
+            retry_after: None,
+        }
+    };
+    let one = refusal("emoji: must not be empty", &["emoji"]);
+    assert_eq!(one.to_string(), "emoji: must not be empty (INVALID_ARGUMENT)");
+    let two = refusal("2 fields are wrong: a, b", &["a", "b"]).to_string();
+    let due =
+        "2 fields are wrong: a, b (INVALID_ARGUMENT); a: must not be empty; b: must not be empty";
+    assert_eq!(two, due);
 }

@@ -194,11 +194,13 @@ impl Default for Limits {
     }
 }
 
+/// A hello that watches as many conversations as it may, 200, fits.
+const MIN_FRAME_BYTES: usize = 16 * 1024;
+
 impl Limits {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let positive = [
             ("limits.text_bytes", self.text_bytes > 0),
-            ("limits.frame_bytes", self.frame_bytes > 0),
             ("limits.default_deadline_ms", self.default_deadline_ms > 0),
             ("limits.streams_per_connection", self.streams_per_connection > 0),
             ("limits.max_connections", self.max_connections > 0),
@@ -209,6 +211,10 @@ impl Limits {
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, good)| !good) {
             return Err(invalid(key, "must be above 0"));
+        }
+        if self.frame_bytes < MIN_FRAME_BYTES {
+            let problem = format!("must not be below {MIN_FRAME_BYTES}: a hello would not fit");
+            return Err(invalid("limits.frame_bytes", problem));
         }
         if self.max_deadline_ms < self.default_deadline_ms {
             return Err(invalid("limits.max_deadline_ms", "must not be below default_deadline_ms"));

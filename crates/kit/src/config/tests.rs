@@ -44,7 +44,7 @@ fn the_defaults_are_dev_mode_on_loopback() {
 fn flags_win_over_environment_over_file_over_defaults() {
     let toml = "drain_seconds = 1\n[limits]\ntext_bytes = 1\nframe_bytes = 2\nrequest_bytes = 3";
     let environment = [
-        ("CONFAB_LIMITS__FRAME_BYTES", "20"),
+        ("CONFAB_LIMITS__FRAME_BYTES", "20000"),
         ("CONFAB_LIMITS__REQUEST_BYTES", "30"),
         ("CONFAB_LISTEN", "127.0.0.1:0"),
         ("CONFAB_LOG__FILTER", "warn,confab_kit=debug"),
@@ -52,7 +52,7 @@ fn flags_win_over_environment_over_file_over_defaults() {
     let flags = json!({"limits": {"request_bytes": 300}, "data_dir": "elsewhere"});
     let config = load(toml, &environment, &flags).expect("loads");
     let limits = &config.limits;
-    assert_eq!((limits.text_bytes, limits.frame_bytes, limits.request_bytes), (1, 20, 300));
+    assert_eq!((limits.text_bytes, limits.frame_bytes, limits.request_bytes), (1, 20_000, 300));
     assert_eq!(limits.heartbeat_ms, 15_000);
     assert_eq!(config.drain_seconds, 1);
     assert_eq!(config.listen.port(), 0);
@@ -70,7 +70,7 @@ fn unknown_keys_are_errors_wherever_they_stand() {
         ("", vec![("CONFAB_LIMITS__NONSENSE", "1")]),
     ] {
         let said = refusal(toml, &environment);
-        assert!(said.contains("nonsense"), "{said}");
+        assert!(said.to_lowercase().contains("nonsense"), "{said}");
     }
     assert!(load("", &[("CONFAB_MUTANT", "x"), ("CONFAB_TOKEN", "x")], &json!({})).is_ok());
 }
@@ -79,6 +79,7 @@ fn unknown_keys_are_errors_wherever_they_stand() {
 fn wrong_values_are_named() {
     assert!(refusal("listen = 'nonsense'", &[]).contains("listen"));
     assert!(refusal("[limits]\ntext_bytes = 0", &[]).contains("limits.text_bytes"));
+    assert!(refusal("[limits]\nframe_bytes = 10", &[]).contains("limits.frame_bytes"));
     assert!(refusal("[limits]\nmax_deadline_ms = 1", &[]).contains("max_deadline_ms"));
     assert!(refusal("[log]\nformat = 'xml'", &[]).contains("format"));
     assert!(refusal("[[auth.keys]]\nkid = 'a'\nalgorithm = 'HS256'", &[]).contains("HS256"));
@@ -86,6 +87,30 @@ fn wrong_values_are_named() {
     assert!(refusal(both, &[]).contains("page_token_key"));
     let missing = Config::load(Some(Path::new("/nonexistent.toml")), json!({}));
     assert!(matches!(missing, Err(ConfigError::NoFile(_))));
+}
+
+#[test]
+fn what_is_wrong_is_said_in_the_words_it_is_written_in() {
+    for (toml, environment, said) in [
+        ("lisen = '127.0.0.1:1'", vec![], "confab.toml: there is no key `lisen`; known here are"),
+        ("[limits]\ntext_bytes = 'x'", vec![], "`limits.text_bytes` must be a whole number"),
+        ("", vec![("CONFAB_LIMITS__TEXT", "1")], "there is no key `CONFAB_LIMITS__TEXT`; known"),
+        (
+            "",
+            vec![("CONFAB_LOG__FORMAT", "xml")],
+            "`CONFAB_LOG__FORMAT` cannot be `xml`; it must be",
+        ),
+        ("listen = '", vec![], "confab.toml: TOML parse error at line 1"),
+        ("auth.keys = [{kid = 'a'}]", vec![], "`algorithm` is missing in `auth.keys.0`"),
+        ("[limits]\nframe_bytes = 10", vec![], "limits.frame_bytes must not be below 16384"),
+        ("auth.issuer = 'i'", vec![], "auth.issuer is set, but none of its keys"),
+    ] {
+        let refused = refusal(toml, &environment);
+        assert!(refused.contains(said), "{refused}");
+        assert!(!refused.contains("default."), "{refused}");
+    }
+    // What was a secret, had it been quoted.
+    assert!(!refusal("digest_key = 1234567", &[]).contains("1234567"));
 }
 
 #[test]

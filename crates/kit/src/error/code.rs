@@ -49,6 +49,7 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::ReactionNotFound
         | Reason::UserNotFound
         | Reason::ReportNotFound
+        | Reason::UnknownName
         | Reason::SessionLost => Code::NotFound,
         Reason::ConversationArchived
         | Reason::ConversationDeleted

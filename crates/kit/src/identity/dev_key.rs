@@ -58,6 +58,16 @@ impl DevKey {
         Self::from_pem(&text).ok_or_else(|| DevKeyError::Malformed(path.display().to_string()))?
     }
 
+    /// Reads the key in the data folder; `None` where no server has made one yet.
+    pub fn load(data_dir: &Path) -> Result<Option<Self>, DevKeyError> {
+        let path = data_dir.join(FILE);
+        match path.try_exists() {
+            Ok(false) => Ok(None),
+            Ok(true) => Self::load_or_create(data_dir).map(Some),
+            Err(source) => Err(DevKeyError::File { path: path.display().to_string(), source }),
+        }
+    }
+
     /// A key that lives in memory only, for tests.
     pub fn ephemeral() -> Result<Self, DevKeyError> {
         Self::from_seed(&random::bytes())

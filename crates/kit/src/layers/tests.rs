@@ -12,7 +12,7 @@ use confab_proto::{
         realtime_service_client::RealtimeServiceClient,
     },
 };
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Status};
 
@@ -30,9 +30,13 @@ const GET: &str = "/confab.conversations.v1.ConversationsService/GetConversation
 
 /// Sends raw bytes; the answer is the refusal.
 async fn raw(channel: Channel, path: &str, body: Bytes) -> Error {
+    raw_body(channel, path, Body::new(Full::new(body))).await
+}
+
+async fn raw_body(channel: Channel, path: &str, body: Body) -> Error {
     let request = Request::post(path)
         .header("content-type", "application/grpc")
-        .body(Body::new(Full::new(body)))
+        .body(body)
         .expect("a request");
     let response = channel.oneshot(request).await.expect("an answer");
     let (parts, body) = response.into_parts();
@@ -42,6 +46,12 @@ async fn raw(channel: Channel, path: &str, body: Bytes) -> Error {
         .expect("a status");
     assert!(crate::error::names_reason(&status), "no reason in {status:?}");
     Error::from_status(&status)
+}
+
+/// A request of which half has come when it breaks off, for this reason.
+fn broken_off(status: Status) -> Body {
+    let half = http_body::Frame::data(Bytes::from_static(b"\0\0\0\0\x20abc"));
+    Body::new(StreamBody::new(tokio_stream::iter([Ok(half), Err(status)])))
 }
 
 fn framed(message: &[u8]) -> Bytes {
@@ -304,6 +314,25 @@ async fn errors_inside_streams_are_shaped_too() {
     assert_eq!(error.reason(), Reason::MalformedRequest);
     let error = raw(world.alice(), path, framed(&[0; 1001])).await;
     assert_eq!(error.reason(), Reason::RequestTooLarge);
+}
+
+#[tokio::test]
+async fn a_request_that_breaks_off_is_the_callers_doing() {
+    let world = World::new();
+    let health = "/grpc.health.v1.Health/Check";
+    let h2 = || Status::internal("h2 protocol error: error reading a body from connection");
+    let health_routes = crate::health::Health::new(world.lifecycle.clone()).await;
+    let routes = health_routes.add_standard_services(world.routes()).expect("routes");
+    let (public, half) = Channel::in_process();
+    half.serve(world.layered(Port::Public, routes));
+    for (channel, path) in [(world.alice(), GET), (public, health)] {
+        let error = raw_body(channel.clone(), path, broken_off(h2())).await;
+        assert_eq!((error.code(), error.reason()), (Code::Cancelled, Reason::Cancelled), "{path}");
+        // What a layer has refused stays as it is.
+        let refusal = Error::new(Reason::DeadlineExceeded, "late");
+        let error = raw_body(channel, path, broken_off(refusal.into())).await;
+        assert_eq!(error.reason(), Reason::DeadlineExceeded, "{path}");
+    }
 }
 
 #[tokio::test]

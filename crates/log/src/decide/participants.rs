@@ -168,7 +168,8 @@ impl<V: View> Judge<'_, V> {
     /// Asked here and not where the request comes in: a retry may come after
     /// the end of what it imposed, and still gets its old answer.
     fn lies_ahead(&self, sentence: &Sentence) -> Result<(), Refusal> {
-        ensure(sentence.until.is_none_or(|until| until > self.time), Refusal::UntilPassed)
+        let now = self.time;
+        ensure(sentence.until.is_none_or(|until| until > now), Refusal::UntilPassed { now })
     }
 }
 

@@ -52,7 +52,10 @@ pub enum Refusal {
     },
     /// The mute or the ban would be over before it began.
     #[error("until must lie in the future")]
-    UntilPassed,
+    UntilPassed {
+        /// The conversation's time: its newest event's where a clock was ahead.
+        now: Micros,
+    },
     /// The state is already what the command asks for.
     #[error("there is nothing to change")]
     NoChange,

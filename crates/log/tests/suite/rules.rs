@@ -280,7 +280,7 @@ fn mutes_and_bans_hold_for_events_before_their_end() {
     assert_eq!(event.time, 1000);
     // What is over when it is imposed is refused; there is nothing to lift either.
     let past = Command::Mute(sentence("target", Some(2000)));
-    assert_eq!(at("owner", past, 2000), Decision::Refuse(Refusal::UntilPassed));
+    assert_eq!(at("owner", past, 2000), Decision::Refuse(Refusal::UntilPassed { now: 2000 }));
     let unmute = Command::Unmute { user: user("muted") };
     assert_eq!(at("owner", unmute, 5000), Decision::Refuse(Refusal::NoChange));
 }

@@ -39,9 +39,10 @@ impl TryFrom<pb::AppendRequest> for Append {
             actor,
             request_id,
             after_seq: Some(request.after_seq).filter(|seq| *seq > 0),
-            authority: match request.application {
-                true => Authority::Application,
-                false => Authority::Participant,
+            authority: if request.application {
+                Authority::Application
+            } else {
+                Authority::Participant
             },
             veto: blocked_by.map(|user| Refusal::Blocked { user }),
             command,

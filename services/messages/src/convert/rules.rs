@@ -42,7 +42,7 @@ impl TryFrom<pb::UpdateContentRulesRequest> for Replace {
         }
         v.finish()?;
         if let Err((index, why)) = Rules::compile(&rules) {
-            return Err(KitError::violation(&format!("rules[{index}]"), why));
+            return Err(KitError::violation(format!("rules[{index}]"), why));
         }
         Ok(Self { version, rules })
     }
@@ -71,7 +71,7 @@ fn rule_from_pb(v: &mut Violations, field: &str, rule: pb::ContentRule) -> Optio
     v.check(action.is_some(), format!("{field}.action"), "must be an action");
     let matcher = match rule.matcher {
         Some(PbMatcher::Words(list)) => {
-            let fit = |word: &String| (1..=MAX_WORD).contains(&word.len());
+            let fit = |word: &str| (1..=MAX_WORD).contains(&word.len());
             check_entries(v, &format!("{field}.words"), &list.words, fit);
             Some(Matcher::Words(list.words))
         }
@@ -92,17 +92,13 @@ fn rule_from_pb(v: &mut Violations, field: &str, rule: pb::ContentRule) -> Optio
     Some(Rule { name: rule.name, matcher: matcher?, action: action? })
 }
 
-fn check_entries(
-    v: &mut Violations,
-    field: &str,
-    entries: &[String],
-    fits: impl Fn(&String) -> bool,
-) {
+fn check_entries(v: &mut Violations, field: &str, entries: &[String], fits: impl Fn(&str) -> bool) {
     v.check((1..=MAX_ENTRIES).contains(&entries.len()), field, "must be 1 to 1,000");
-    v.check(entries.iter().all(fits), field, "must each be well-formed and not too long");
+    let all_fit = entries.iter().all(|entry| fits(entry));
+    v.check(all_fit, field, "must each be well-formed and not too long");
 }
 
-fn is_host(host: &String) -> bool {
+fn is_host(host: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && !label.chars().any(|c| c.is_uppercase() || c.is_control())

@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn there_is_a_bound() {
-        let text = (0..300).map(|n| format!("@u{n} #t{n}a ")).collect::<String>();
+        let words: Vec<String> = (0..300).map(|n| format!("@u{n} #t{n}a")).collect();
+        let text = words.join(" ");
         let parts = find(&text, Vec::new());
         assert_eq!(parts.len(), MAX_ENTITIES);
         let mentions = parts.iter().filter(|part| matches!(part.kind, EntityKind::Mention(_)));

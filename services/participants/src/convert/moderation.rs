@@ -115,12 +115,13 @@ pub(crate) fn report_to_pb(id: ReportId, report: Report) -> pb::Report {
         ..pb::Report::default()
     };
     if let Some(resolution) = report.resolution {
-        let outcome = match resolution.acted {
-            true => pb::ReportResolution::Acted,
-            false => pb::ReportResolution::Dismissed,
+        let outcome = if resolution.acted {
+            pb::ReportResolution::Acted
+        } else {
+            pb::ReportResolution::Dismissed
         };
         seen.resolution = outcome.into();
-        seen.resolver_id = resolution.resolver.as_str().to_owned();
+        seen.resolver_id = resolution.resolver.to_string();
         seen.resolution_note = resolution.note;
         seen.resolve_time = Some(clock::timestamp(resolution.time));
     }
