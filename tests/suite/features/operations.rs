@@ -114,7 +114,10 @@ fn policies_are_printed_one_line_an_rpc() -> Checked {
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     equal(lines.next().map(words), Some(head))?;
     equal(lines.count(), confab_proto::method::METHODS.len())?;
-    holds(&words(&printed), "MessagesService/SendMessage user none send at least member of")?;
+    holds(
+        &words(&printed),
+        "MessagesService/SendMessage user, application none send at least member of",
+    )?;
     Violation::unless(!printed.contains("NO POLICY"), || printed.clone())
 }
 

@@ -408,7 +408,7 @@ async fn other_processes_are_not_charged_to_the_user() {
 async fn who_proves_nothing_is_charged_nothing() {
     let world = limited(|_| {});
     let bare = world.channel(Port::Public);
-    let bot = bare.with_token(&world.token(Claims::application("acme", "alice")));
+    let bot = bare.with_token(&world.token(Claims::tenant_admin("acme", "alice")));
     for _ in 0..10 {
         assert_eq!(refused(bare.clone(), "c").await.reason(), Reason::MissingToken);
         assert_eq!(refused(bot.clone(), "c").await.reason(), Reason::CallerNotAllowed);

@@ -234,6 +234,7 @@ impl ConversationsService for Fake {
         request: Request<GetConversationRequest>,
     ) -> Answered<GetConversationResponse> {
         self.admit(request)?;
+        self.state().looked += 1;
         let as_of_seq = self.head();
         let conversation = Some(room(ConversationType::Direct.into(), as_of_seq));
         Ok(Response::new(GetConversationResponse { conversation, as_of_seq }))
@@ -245,8 +246,7 @@ impl ConversationsService for Fake {
     ) -> Answered<CompareHeadsResponse> {
         let request = self.admit(request)?;
         let seq = self.head();
-        let mut state = self.state();
-        state.compared += 1;
+        let state = self.state();
         let head = ConversationHead {
             conversation_id: ROOM.into(),
             seq,
