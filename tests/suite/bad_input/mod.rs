@@ -7,6 +7,7 @@ mod fields;
 mod idempotency;
 mod neighbours;
 mod pages;
+mod people;
 mod stream_calls;
 mod streams;
 mod texts;
