@@ -44,6 +44,10 @@ pub struct View {
     pub visible: u64,
     /// The join of the caller's last time as a participant.
     pub join_seq: u64,
+    /// Whether the caller may write a message there now.
+    pub can_write: bool,
+    /// How many participants there are.
+    pub participants: u32,
 }
 
 impl Admission {
@@ -128,6 +132,8 @@ impl Admission {
             },
             visible: seen.visible_seq,
             join_seq: seen.join_seq,
+            can_write: seen.can_write,
+            participants: seen.participant_count,
         })
     }
 }

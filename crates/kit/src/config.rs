@@ -177,6 +177,7 @@ impl Config {
         if !self.is_dev_mode() && self.auth.issuer.is_none() {
             return Err(invalid("auth.issuer", "must be set when auth.keys are"));
         }
+        self.auth.check()?;
         self.limits.check()?;
         sections::exclusive(
             "page_token_key",

@@ -39,7 +39,7 @@ pub(crate) use auth::ConnectionProof;
 use crate::{
     config::Limits,
     error::{Error, Reason},
-    identity::{Credential, Verifier},
+    identity::{Credential, Revocations, Verifier},
     lifecycle::Lifecycle,
 };
 
@@ -57,6 +57,8 @@ pub enum Port {
 pub struct LayerOptions {
     /// Verifies tokens.
     pub verifier: Verifier,
+    /// Knows which of the verified ones must not pass.
+    pub revocations: Revocations,
     /// What Confab processes show each other.
     pub credential: Credential,
     /// Sizes and times.

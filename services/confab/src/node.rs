@@ -10,6 +10,7 @@ use confab_kit::{
     channel::Channel,
     config::{Config, ConfigError},
     health::{Health, Importance, ReflectionError},
+    identity::{Revocations, Verifier},
     layers::{LayerOptions, Port, layered},
     lifecycle::Lifecycle,
     page_token::Sealer,
@@ -44,6 +45,9 @@ pub enum StartError {
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was revoked cannot be read, so nobody may pass.
+    #[error("revocations cannot be read: {0}")]
+    Revocations(#[source] Box<confab_realtime::Error>),
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -70,6 +74,8 @@ struct Common {
     bus: Bus,
     sealer: Sealer,
     admission: Admission,
+    verifier: Verifier,
+    revocations: Revocations,
     public: Channel,
     mesh: Channel,
     lifecycle: Lifecycle,
@@ -93,6 +99,11 @@ impl Node {
         let common = Common {
             sealer: Sealer::new(config.page_token_key()?),
             admission: Admission::new(LogServiceClient::new(mesh.clone())),
+            verifier: identity.verifier,
+            revocations: Revocations::new(
+                config.auth.max_token_seconds,
+                config.auth.leeway_seconds,
+            ),
             bus: Bus::default(),
             lifecycle: lifecycle.clone(),
             config,
@@ -107,9 +118,12 @@ impl Node {
             async move { engine.probe().await.map_err(|error| error.to_string()) }
         });
 
-        let (public_routes, mesh_routes, sweep) = routes(&common)?;
+        let realtime = realtime(&common)?;
+        realtime.load().await.map_err(|error| StartError::Revocations(Box::new(error)))?;
+        let (public_routes, mesh_routes, sweep) = routes(&common, &realtime)?;
         let options = LayerOptions {
-            verifier: identity.verifier,
+            verifier: common.verifier.clone(),
+            revocations: common.revocations.clone(),
             credential,
             limits: common.config.limits.clone(),
             lifecycle: lifecycle.clone(),
@@ -148,11 +162,11 @@ impl Node {
 /// What the public port and the mesh serve, and the sweeper that wants to run.
 fn routes(
     common: &Common,
+    realtime: &confab_realtime::Service,
 ) -> Result<(Routes, Routes, impl Future<Output = ()> + Send + use<>), StartError> {
     let messages = messages(common)?;
     let conversations = conversations(common)?;
     let participants = participants(common)?;
-    let realtime = realtime(common)?;
     let stopped = token_of(&common.lifecycle);
     let sweep = messages.logs().sweep_until(stopped);
     let public = Routes::new(messages.public())
@@ -210,21 +224,30 @@ fn participants(
 }
 
 fn realtime(common: &Common) -> Result<confab_realtime::Service, StartError> {
-    let limits = &common.config.limits;
+    use confab_realtime::store::{EmbeddedPresence, EmbeddedRevocations, EmbeddedSessions};
+    let (limits, auth) = (&common.config.limits, &common.config.auth);
     Ok(confab_realtime::Service::new(confab_realtime::Options {
         log: LogServiceClient::new(common.mesh.clone()),
         members: MemberRowsServiceClient::new(common.mesh.clone()),
         public: common.public.clone(),
         bus: common.bus.clone(),
-        sessions: Arc::new(confab_realtime::store::embedded::EmbeddedSessions::open(
-            &common.engine,
-        )?),
+        admission: common.admission.clone(),
+        sealer: common.sealer.clone(),
+        verifier: common.verifier.clone(),
+        revocations: common.revocations.clone(),
+        sessions: Arc::new(EmbeddedSessions::open(&common.engine)?),
+        revoked: Arc::new(EmbeddedRevocations::open(&common.engine)?),
+        presence: Arc::new(EmbeddedPresence::open(&common.engine)?),
         limits: confab_realtime::Limits {
             frame_bytes: limits.frame_bytes,
             stream_queue_bytes: limits.stream_queue_bytes,
             hello_timeout: Duration::from_millis(limits.hello_timeout_ms),
             heartbeat: Duration::from_millis(limits.heartbeat_ms),
-            token_leeway: Duration::from_secs(common.config.auth.leeway_seconds),
+            token_leeway: Duration::from_secs(auth.leeway_seconds),
+            token_notice: Duration::from_secs(auth.expiry_notice_seconds),
+            live_head_participants: limits.live_head_participants,
+            typing_participants: limits.typing_participants,
+            presences: limits.presences_per_stream,
             ..confab_realtime::Limits::default()
         },
         draining: token_of(&common.lifecycle),

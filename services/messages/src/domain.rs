@@ -6,7 +6,7 @@ mod reads;
 
 use std::sync::Arc;
 
-use confab_kit::{admission::Admitted, bus::Bus, page_token::Sealer};
+use confab_kit::{admission::Admitted, bus::Bus, clock, page_token::Sealer};
 use confab_log::{Command, ConversationId, Event, Request, RequestId, RowKey, Seq, UserId};
 
 pub(crate) use heads::{Head, HeadQuery};
@@ -96,6 +96,23 @@ impl<S: LogStore> Domain<S> {
         Ok((key, event))
     }
 
+    /// What a user is to a conversation and may do there now, and how many
+    /// participants it has, as of a look at its head.
+    pub(crate) async fn observe(&self, key: &LogKey, user: &UserId) -> Result<Observation, Error> {
+        let keys = vec![RowKey::Member(user.clone()), RowKey::Conversation];
+        let observed = self.logs.observe(key, keys).await?;
+        let member = observed.member().filter(|_| observed.as_of > 0);
+        let can_write =
+            observed.conversation().zip(member).is_some_and(|(conversation, member)| {
+                member.may_write(conversation, clock::now_micros())
+            });
+        Ok(Observation {
+            standing: Standing { as_of: observed.as_of, member: member.cloned().map(Arc::new) },
+            can_write,
+            participants: observed.conversation().map_or(0, |row| row.participant_count),
+        })
+    }
+
     /// What a user is to a conversation, as of a look at its head.
     pub(crate) async fn standing(&self, key: &LogKey, user: &UserId) -> Result<Standing, Error> {
         let keys = vec![RowKey::Member(user.clone())];
@@ -110,6 +127,15 @@ impl<S: LogStore> Domain<S> {
 pub(crate) struct Standing {
     pub(crate) as_of: Seq,
     pub(crate) member: Option<Arc<confab_log::row::MemberRow>>,
+}
+
+/// The same, and what follows from the conversation's row.
+#[derive(Clone, Debug)]
+pub(crate) struct Observation {
+    pub(crate) standing: Standing,
+    /// Whether the user may write a message now.
+    pub(crate) can_write: bool,
+    pub(crate) participants: u32,
 }
 
 impl Standing {

@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     convert::{event::message_to_pb, receipt_to_pb},
-    domain::{Append, Domain, Head, HeadQuery, Standing},
+    domain::{Append, Domain, Head, HeadQuery, Observation},
     error::Error,
     store::{LogKey, LogStore},
 };
@@ -61,8 +61,8 @@ impl<S: LogStore> LogService for LogHandler<S> {
             return Err(KitError::violation("request", "is incomplete").into());
         };
         let key = LogKey { tenant, conversation };
-        let standing = self.domain.standing(&key, &user).await.map_err(refuse)?;
-        Ok(Response::new(observed(&standing)))
+        let observation = self.domain.observe(&key, &user).await.map_err(refuse)?;
+        Ok(Response::new(observed(&observation)))
     }
 
     async fn heads(
@@ -79,7 +79,8 @@ impl<S: LogStore> LogService for LogHandler<S> {
     }
 }
 
-fn observed(standing: &Standing) -> pb::ObserveResponse {
+fn observed(observation: &Observation) -> pb::ObserveResponse {
+    let standing = &observation.standing;
     let Some(member) = &standing.member else {
         return pb::ObserveResponse { as_of_seq: standing.as_of, ..Default::default() };
     };
@@ -95,6 +96,8 @@ fn observed(standing: &Standing) -> pb::ObserveResponse {
         relation: relation.number(),
         visible_seq: standing.visible(),
         join_seq: member.intervals.last().map_or(0, |interval| interval.join),
+        can_write: observation.can_write,
+        participant_count: observation.participants,
     }
 }
 

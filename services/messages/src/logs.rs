@@ -12,7 +12,10 @@ use std::{
 };
 
 use confab_kit::{bus::Bus, clock, task};
-use confab_log::{Event, Request, Row, RowKey, Seq, TenantId, appender, mutant, row::MemberRow};
+use confab_log::{
+    Event, Request, Row, RowKey, Seq, TenantId, appender, mutant,
+    row::{ConversationRow, MemberRow},
+};
 use tokio::sync::{mpsc, oneshot};
 
 pub use rows::Projections;
@@ -63,6 +66,14 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// The conversation row that was asked for.
+    pub fn conversation(&self) -> Option<&ConversationRow> {
+        self.rows.iter().find_map(|(_, row)| match row {
+            Some(Row::Conversation(row)) => Some(row),
+            _ => None,
+        })
+    }
+
     /// The member row that was asked for.
     pub fn member(&self) -> Option<&MemberRow> {
         self.rows.iter().find_map(|(_, row)| match row {

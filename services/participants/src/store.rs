@@ -9,7 +9,7 @@ use std::future::Future;
 use confab_log::{ConversationId, Micros, Seq, TenantId, UserId, row::MemberRow};
 use confab_store::StoreError;
 
-use crate::domain::{Effects, Filter, InboxEvent, InboxPage, Memberships};
+use crate::domain::{Effects, Filter, InboxEvent, InboxPage, Memberships, Sharing};
 
 pub use embedded::EmbeddedStore;
 
@@ -51,6 +51,16 @@ pub trait MemberStore: Send + Sync + 'static {
         tenant: &TenantId,
         user: &UserId,
     ) -> impl Future<Output = Result<Memberships, StoreError>> + Send;
+
+    /// Who of the others is in a conversation that the user is in, too; a user
+    /// shares with themselves. The work is bounded: it may look at fewer of the
+    /// others than it was asked for, in their order and at least one.
+    fn sharing(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        others: &[UserId],
+    ) -> impl Future<Output = Result<Sharing, StoreError>> + Send;
 
     /// Notes in the user's inbox that the user read on. `None` when the cursor
     /// did not grow, or the user was never in the conversation.

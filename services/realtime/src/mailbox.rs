@@ -8,13 +8,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use confab_log::ConversationId;
-use tokio::sync::Notify;
+use confab_log::{ConversationId, UserId};
+use confab_proto::realtime::v1::Presence;
+use tokio::sync::{Notify, oneshot};
 
-use crate::frame::{SharedEvent, SharedInbox};
+use crate::{
+    error::Error,
+    frame::{SharedEvent, SharedInbox},
+    store::Acknowledged,
+};
 
 /// Deliveries that may wait for a stream's task.
 const CAPACITY: usize = 1024;
+/// Acknowledgements from outside that may wait for it.
+const MAX_ACKS: usize = 64;
 
 /// One thing from the bus.
 #[derive(Debug)]
@@ -25,6 +32,10 @@ pub(crate) enum Delivery {
     Receipt(SharedReceipt),
     /// An event of the user's inbox.
     Inbox(Arc<SharedInbox>),
+    /// Somebody types in a watched conversation.
+    Typing(Arc<SharedTyping>),
+    /// How present a watched user is has changed.
+    Presence(UserId, Arc<Presence>),
 }
 
 /// A receipt, framed.
@@ -34,6 +45,23 @@ pub(crate) struct SharedReceipt {
     /// The highest seq that it names.
     pub(crate) reach: u64,
     pub(crate) frame: Bytes,
+}
+
+/// Typing, framed.
+#[derive(Debug)]
+pub(crate) struct SharedTyping {
+    pub(crate) conversation: ConversationId,
+    pub(crate) user: UserId,
+    /// The event of the log at which the user was a participant.
+    pub(crate) reach: u64,
+    pub(crate) frame: Bytes,
+}
+
+/// What a client without a way up has stored, and who waits for the answer.
+#[derive(Debug)]
+pub(crate) struct AckLetter {
+    pub(crate) acknowledged: Acknowledged,
+    pub(crate) reply: oneshot::Sender<Result<(), Error>>,
 }
 
 /// Everything that came since the last look.
@@ -46,8 +74,22 @@ pub(crate) struct Letters {
     pub(crate) moved: HashSet<ConversationId>,
     /// Something of the inbox did not fit.
     pub(crate) inbox_lossy: bool,
-    /// A newer stream took the session over.
-    pub(crate) fenced: bool,
+    /// Something on watched users did not fit.
+    pub(crate) presence_lossy: bool,
+    pub(crate) acks: Vec<AckLetter>,
+    /// Tokens of the user were revoked.
+    pub(crate) revoked: bool,
+    /// The session is not the stream's any more.
+    pub(crate) session: Option<Lost>,
+}
+
+/// Why a session is not its stream's any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// A newer stream took it over.
+    Fenced,
+    /// Somebody has ended it.
+    Ended,
 }
 
 /// See the module.
@@ -73,8 +115,9 @@ impl Mailbox {
                     letters.lossy.insert(event.conversation.clone());
                 }
                 Delivery::Inbox(_) => letters.inbox_lossy = true,
-                // Receipts may be lost.
-                Delivery::Receipt(_) => {}
+                Delivery::Presence(..) => letters.presence_lossy = true,
+                // These may be lost.
+                Delivery::Receipt(_) | Delivery::Typing(_) => {}
             }
         }
         drop(letters);
@@ -91,10 +134,30 @@ impl Mailbox {
         self.arrived.notify_one();
     }
 
-    /// Tells the stream that it is no longer its session's.
-    pub(crate) fn fence(&self) {
-        self.lock().fenced = true;
+    /// Tells the stream that the session is not its own any more; the first
+    /// reason counts.
+    pub(crate) fn lose_session(&self, why: Lost) {
+        self.lock().session.get_or_insert(why);
         self.arrived.notify_one();
+    }
+
+    /// Tells the stream that tokens of its user were revoked; its own may be one.
+    pub(crate) fn revoke(&self) {
+        self.lock().revoked = true;
+        self.arrived.notify_one();
+    }
+
+    /// Hands in what the client has stored. A letter that does not fit, or whose
+    /// stream ends first, is not answered.
+    pub(crate) fn acknowledge(&self, letter: AckLetter) -> Result<(), Error> {
+        let mut letters = self.lock();
+        if letters.acks.len() >= MAX_ACKS {
+            return Err(Error::Overloaded("too many acknowledgements wait for this session"));
+        }
+        letters.acks.push(letter);
+        drop(letters);
+        self.arrived.notify_one();
+        Ok(())
     }
 
     /// Returns when something may have come.

@@ -162,7 +162,7 @@ impl Stream {
 /// A hello of a new device that watches these from their beginning.
 pub(crate) fn hello(conversations: &[&str]) -> Request {
     let watch = conversations.iter().map(|id| watching(id, 0)).collect();
-    Request::Hello(Hello { session_id: String::new(), watch, inbox_seq: None })
+    Request::Hello(Hello { watch, ..Hello::default() })
 }
 
 /// A cursor in a conversation.

@@ -201,7 +201,7 @@ impl Supervisor {
         if let Some(inbox_seq) = inbox_seq {
             self.shared.server_knows(INBOX, inbox_seq);
         }
-        (Hello { session_id: String::new(), watch, inbox_seq }, false)
+        (Hello { watch, inbox_seq, ..Hello::default() }, false)
     }
 
     /// The delay before the next try; `None` when the stream ends.

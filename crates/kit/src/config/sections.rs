@@ -37,6 +37,11 @@ pub struct Auth {
     pub audience: String,
     /// How far clocks may differ, in seconds.
     pub leeway_seconds: u64,
+    /// The longest that a token may live, `exp` minus `iat`, in seconds. What is
+    /// revoked is kept for so long.
+    pub max_token_seconds: u64,
+    /// A stream is told so long before its token ends, in seconds.
+    pub expiry_notice_seconds: u64,
     /// The keys that tokens are verified with. None is dev mode.
     pub keys: Vec<AuthKey>,
 }
@@ -47,6 +52,8 @@ impl Default for Auth {
             issuer: None,
             audience: DEFAULT_AUDIENCE.to_owned(),
             leeway_seconds: 60,
+            max_token_seconds: 30 * 24 * 3600,
+            expiry_notice_seconds: 60,
             keys: Vec::new(),
         }
     }
@@ -95,6 +102,13 @@ pub struct Limits {
     pub heartbeat_ms: u64,
     /// What may wait for a slow reader of a stream, in bytes.
     pub stream_queue_bytes: usize,
+    /// Streams that do not watch a conversation hear of its heads and receipts up
+    /// to this many participants.
+    pub live_head_participants: u32,
+    /// Typing is passed on up to this many participants, and as many watchers.
+    pub typing_participants: u32,
+    /// Users whose presence one stream may watch.
+    pub presences_per_stream: usize,
 }
 
 impl Default for Limits {
@@ -111,7 +125,19 @@ impl Default for Limits {
             hello_timeout_ms: 10_000,
             heartbeat_ms: 15_000,
             stream_queue_bytes: 1024 * 1024,
+            live_head_participants: 500,
+            typing_participants: 200,
+            presences_per_stream: 200,
         }
+    }
+}
+
+impl Auth {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if self.max_token_seconds == 0 {
+            return Err(invalid("auth.max_token_seconds", "must be above 0"));
+        }
+        Ok(())
     }
 }
 

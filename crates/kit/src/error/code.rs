@@ -29,9 +29,11 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::InvalidToken
         | Reason::TokenExpired
         | Reason::WrongAudience
-        | Reason::InvalidMeshCredential => Code::Unauthenticated,
+        | Reason::InvalidMeshCredential
+        | Reason::SessionRevoked => Code::Unauthenticated,
         Reason::CallerNotAllowed
         | Reason::MissingScope
+        | Reason::TokenMismatch
         | Reason::NotAParticipant
         | Reason::RoleTooLow
         | Reason::Muted
@@ -41,14 +43,16 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::ParticipantNotFound
         | Reason::MessageNotFound
         | Reason::ReactionNotFound
-        | Reason::SessionLost => Code::NotFound,
+        | Reason::SessionLost
+        | Reason::SessionNotFound => Code::NotFound,
         Reason::ConversationArchived
         | Reason::ConversationDeleted
         | Reason::NoChange
         | Reason::DirectConversation
         | Reason::OwnerMustTransfer
         | Reason::TargetIsCaller
-        | Reason::MessageDeleted => Code::FailedPrecondition,
+        | Reason::MessageDeleted
+        | Reason::SessionEnded => Code::FailedPrecondition,
         Reason::EtagMismatch | Reason::SessionFenced => Code::Aborted,
         Reason::AlreadyAParticipant | Reason::ReactionExists | Reason::RequestIdReused => {
             Code::AlreadyExists

@@ -254,3 +254,80 @@ fn the_mesh_credential_is_compared_and_hidden() {
     assert!(!credential.matches(b"secre") && !credential.matches(b""));
     assert_eq!(format!("{credential:?}"), "Credential(***)");
 }
+
+fn verified(key: &DevKey, claims: Claims) -> Caller {
+    key.verifier().expect("a verifier").verify(&sign(key, &claims)).expect("passes")
+}
+
+fn revoked(tokens: RevokedTokens, until: i64) -> Revocation {
+    let tenant = TenantId::parse("acme").expect("a tenant");
+    let user = UserId::parse("alice").expect("a user");
+    Revocation { tenant, user, tokens, until }
+}
+
+fn of_session(session: &str, until: i64) -> Revocation {
+    revoked(RevokedTokens::OfSession(session.into()), until)
+}
+
+fn outcome(revocations: &Revocations, caller: &Caller) -> Result<(), Reason> {
+    revocations.check(caller).map_err(|error| error.reason())
+}
+
+#[test]
+fn a_revoked_login_is_refused_and_no_other() {
+    let key = key();
+    let of = |tenant: &str, user: &str, session: &str| {
+        let session_id = Some(session.to_owned());
+        verified(&key, Claims { session_id, ..Claims::user(tenant, user) })
+    };
+    let revocations = Revocations::new(86_400, 60);
+    let now = clock::now_seconds();
+    assert_eq!(outcome(&revocations, &of("acme", "alice", "one")), Ok(()));
+    revocations.note(&of_session("one", now + 10));
+    let refused = Err(Reason::SessionRevoked);
+    assert_eq!(outcome(&revocations, &of("acme", "alice", "one")), refused);
+    for (tenant, user, session) in
+        [("acme", "alice", "two"), ("acme", "bob", "one"), ("other", "alice", "one")]
+    {
+        assert_eq!(outcome(&revocations, &of(tenant, user, session)), Ok(()));
+    }
+    // Until no token of it can be good any more.
+    revocations.forget_ended(now + 9);
+    assert_eq!(outcome(&revocations, &of("acme", "alice", "one")), refused);
+    revocations.forget_ended(now + 10);
+    assert_eq!(outcome(&revocations, &of("acme", "alice", "one")), Ok(()));
+}
+
+#[test]
+fn what_was_issued_up_to_a_second_is_refused() {
+    let key = key();
+    let revocations = Revocations::new(86_400, 60);
+    let now = clock::now_seconds();
+    let at = |iat: i64| verified(&key, Claims { iat, ..Claims::user("acme", "alice") });
+    let through = |second| revoked(RevokedTokens::IssuedThrough(second), now + 100);
+    revocations.note(&through(now - 5));
+    // An earlier one that is noted later takes nothing back.
+    revocations.note(&through(now - 50));
+    for (iat, due) in [
+        (now - 60, Err(Reason::SessionRevoked)),
+        (now - 5, Err(Reason::SessionRevoked)),
+        (now - 4, Ok(())),
+    ] {
+        assert_eq!(outcome(&revocations, &at(iat)), due, "{iat}");
+    }
+    revocations.forget_ended(now + 100);
+    assert_eq!(outcome(&revocations, &at(now - 60)), Ok(()));
+}
+
+#[test]
+fn a_token_that_could_outlive_its_revocation_is_refused() {
+    let key = key();
+    let revocations = Revocations::new(3600, 60);
+    let good = Claims::user("acme", "alice");
+    let long = Claims { exp: good.exp + 1, ..good.clone() };
+    assert_eq!(outcome(&revocations, &verified(&key, good.clone())), Ok(()));
+    assert_eq!(outcome(&revocations, &verified(&key, long)), Err(Reason::InvalidToken));
+    // The latest that a token can be issued and live.
+    let kept = revocations.keep_until(good.iat);
+    assert!(kept >= good.iat + 60 + 3600 + 60);
+}

@@ -10,10 +10,11 @@ use confab_log::{ids::TenantId, mutant};
 use http::{HeaderMap, Request, header::AUTHORIZATION};
 use tonic::body::Body;
 
+use super::LayerOptions;
 use crate::{
     channel::MESH_HEADER,
     error::{Error, Reason},
-    identity::{Caller, Credential, Verifier},
+    identity::{Caller, Credential},
 };
 
 /// Whether any call on a connection has proven who makes it. The server puts
@@ -27,9 +28,13 @@ impl ConnectionProof {
     }
 }
 
-/// Who the bearer token speaks for.
-pub(super) fn prove_caller(request: &Request<Body>, verifier: &Verifier) -> Result<Caller, Error> {
-    let outcome = bearer(request.headers()).and_then(|token| verifier.verify(token));
+/// Who the bearer token speaks for, if it was not revoked.
+pub(super) fn prove_caller(
+    request: &Request<Body>,
+    options: &LayerOptions,
+) -> Result<Caller, Error> {
+    let verified = bearer(request.headers()).and_then(|token| options.verifier.verify(token));
+    let outcome = verified.and_then(|caller| options.revocations.check(&caller).map(|()| caller));
     let mut caller = counted(request, outcome)?;
     if mutant::is("tenant-from-header") {
         let header = request.headers().get("x-tenant").and_then(|value| value.to_str().ok());

@@ -75,7 +75,7 @@ pub(super) fn admit(
     let caller = if method.is_mesh() {
         Caller::mesh().ok_or_else(not_allowed)?
     } else {
-        auth::prove_caller(request, &options.verifier)?
+        auth::prove_caller(request, options)?
     };
     check(policy, &caller)?;
     let span = tracing::Span::current();

@@ -253,6 +253,7 @@ impl World {
             device_id: "d".into(),
             session_id: "s".into(),
             scopes: Arc::from([]),
+            issued_at: 0,
             expires_at: i64::MAX,
             token: "".into(),
         };

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    convert::rows::{self, ApplyMembers, LoadMembers, RecordRead},
+    convert::rows::{self, ApplyMembers, ListSharing, LoadMembers, RecordRead},
     domain::{InboxBody, InboxEvent},
     error::Error,
     order::InboxOrder,
@@ -130,6 +130,18 @@ impl<S: MemberStore> MemberRowsService for Mesh<S> {
             .map(|(conversation, entry)| rows::membership_to_pb(conversation, entry))
             .collect();
         Ok(Response::new(pb::ListMembershipsResponse { memberships, head_inbox_seq: list.head }))
+    }
+
+    async fn list_sharing(
+        &self,
+        request: Request<pb::ListSharingRequest>,
+    ) -> Result<Response<pb::ListSharingResponse>, Status> {
+        let list = ListSharing::try_from(request.into_inner())?;
+        let sharing = self.inboxes.store.sharing(&list.tenant, &list.user, &list.others);
+        let sharing = sharing.await.map_err(Error::from)?;
+        let user_ids = sharing.users.iter().map(ToString::to_string).collect();
+        let checked = u32::try_from(sharing.checked).unwrap_or(u32::MAX);
+        Ok(Response::new(pb::ListSharingResponse { user_ids, checked }))
     }
 
     async fn record_read(

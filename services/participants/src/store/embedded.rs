@@ -10,6 +10,7 @@
 //! ```
 
 mod format;
+mod sharing;
 
 use std::ops::Bound;
 
@@ -25,7 +26,9 @@ use confab_store::{
 };
 
 use super::MemberStore;
-use crate::domain::{Effects, Filter, InboxBody, InboxEvent, InboxPage, Memberships, newer};
+use crate::domain::{
+    Effects, Filter, InboxBody, InboxEvent, InboxPage, Memberships, Sharing, newer,
+};
 
 /// Rows read at once while a filter looks for the ones it shows.
 const SCAN: usize = 256;
@@ -172,6 +175,15 @@ impl MemberStore for EmbeddedStore {
             Ok((format::conversation_of(&inbox, key)?, format::decode(value)?))
         });
         Ok(Memberships { head, entries: entries.collect::<Result<_, StoreError>>()? })
+    }
+
+    async fn sharing(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        others: &[UserId],
+    ) -> Result<Sharing, StoreError> {
+        sharing::sharing(&self.engine.snapshot(), &self.spaces.entries, tenant, user, others)
     }
 
     async fn record_read(
