@@ -155,6 +155,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        self.mailbox.close();
         self.leave(&self.hub.conversations, self.interests.keys());
         self.leave(&self.hub.watchers, &self.presences);
         self.leave(&self.hub.users, [&self.user]);

@@ -93,71 +93,72 @@ pub(crate) enum Lost {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Mailbox {
-    letters: Mutex<Letters>,
+    /// `None` once the stream is over: what comes then is dropped, and so is
+    /// whoever waits for an answer to it told.
+    letters: Mutex<Option<Letters>>,
     arrived: Notify,
 }
 
+impl Default for Mailbox {
+    fn default() -> Self {
+        Self { letters: Mutex::new(Some(Letters::default())), arrived: Notify::new() }
+    }
+}
+
 impl Mailbox {
-    fn lock(&self) -> MutexGuard<'_, Letters> {
+    fn lock(&self) -> MutexGuard<'_, Option<Letters>> {
         self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts something in, and wakes the stream.
+    fn put(&self, put: impl FnOnce(&mut Letters)) {
+        if let Some(letters) = &mut *self.lock() {
+            put(letters);
+        }
+        self.arrived.notify_one();
     }
 
     /// Queues a delivery, or marks its conversation.
     pub(crate) fn deliver(&self, delivery: Delivery) {
-        let mut letters = self.lock();
-        if letters.deliveries.len() < CAPACITY {
-            letters.deliveries.push_back(delivery);
-        } else {
-            match delivery {
-                Delivery::Event(event) => {
-                    letters.lossy.insert(event.conversation.clone());
-                }
-                Delivery::Inbox(_) => letters.inbox_lossy = true,
-                Delivery::Presence(..) => letters.presence_lossy = true,
-                // These may be lost.
-                Delivery::Receipt(_) | Delivery::Typing(_) => {}
-            }
-        }
-        drop(letters);
-        self.arrived.notify_one();
+        self.put(|letters| letters.add(delivery));
     }
 
     /// A conversation that is not watched has moved.
     pub(crate) fn mark_moved(&self, conversation: &ConversationId) {
-        let mut letters = self.lock();
-        if !letters.moved.contains(conversation) {
-            letters.moved.insert(conversation.clone());
-        }
-        drop(letters);
-        self.arrived.notify_one();
+        self.put(|letters| {
+            if !letters.moved.contains(conversation) {
+                letters.moved.insert(conversation.clone());
+            }
+        });
     }
 
     /// Tells the stream that the session is not its own any more; the first
     /// reason counts.
     pub(crate) fn lose_session(&self, why: Lost) {
-        self.lock().session.get_or_insert(why);
-        self.arrived.notify_one();
+        self.put(|letters| {
+            letters.session.get_or_insert(why);
+        });
     }
 
     /// Tells the stream that tokens of its user were revoked; its own may be one.
     pub(crate) fn revoke(&self) {
-        self.lock().revoked = true;
-        self.arrived.notify_one();
+        self.put(|letters| letters.revoked = true);
     }
 
-    /// Hands in what the client has stored. A letter that does not fit, or whose
-    /// stream ends first, is not answered.
+    /// Hands in what the client has stored. A letter whose stream ends first is
+    /// dropped without an answer.
     pub(crate) fn acknowledge(&self, letter: AckLetter) -> Result<(), Error> {
-        let mut letters = self.lock();
-        if letters.acks.len() >= MAX_ACKS {
-            return Err(Error::Overloaded("too many acknowledgements wait for this session"));
-        }
-        letters.acks.push(letter);
-        drop(letters);
-        self.arrived.notify_one();
-        Ok(())
+        let mut fits = true;
+        self.put(|letters| {
+            fits = letters.acks.len() < MAX_ACKS;
+            if fits {
+                letters.acks.push(letter);
+            }
+        });
+        let full = Error::Overloaded("too many acknowledgements wait for this session");
+        if fits { Ok(()) } else { Err(full) }
     }
 
     /// Returns when something may have come.
@@ -167,6 +168,29 @@ impl Mailbox {
 
     /// Takes everything out.
     pub(crate) fn take(&self) -> Letters {
-        std::mem::take(&mut *self.lock())
+        self.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The stream is over.
+    pub(crate) fn close(&self) {
+        *self.lock() = None;
+    }
+}
+
+impl Letters {
+    fn add(&mut self, delivery: Delivery) {
+        if self.deliveries.len() < CAPACITY {
+            self.deliveries.push_back(delivery);
+            return;
+        }
+        match delivery {
+            Delivery::Event(event) => {
+                self.lossy.insert(event.conversation.clone());
+            }
+            Delivery::Inbox(_) => self.inbox_lossy = true,
+            Delivery::Presence(..) => self.presence_lossy = true,
+            // These may be lost.
+            Delivery::Receipt(_) | Delivery::Typing(_) => {}
+        }
     }
 }

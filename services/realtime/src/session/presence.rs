@@ -258,7 +258,7 @@ impl Stream {
             }
         };
         for (user, presence) in users.iter().zip(&presences) {
-            // One that was added anew since waits for the look that it has asked for.
+            // One that was added anew since is looked at again, too.
             let Some(slot) = self.watched.slots.get_mut(user) else { continue };
             slot.shares = Some(sharing.contains(user));
             if !slot.heard {
