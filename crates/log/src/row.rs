@@ -175,13 +175,6 @@ impl MemberRow {
         self.mute.as_ref().filter(|mute| mute.holds_at(time))
     }
 
-    /// Whether the user may write at this time into a conversation of this state:
-    /// the rule that `decide` has for a message, for what is no command.
-    pub fn may_write(&self, conversation: &ConversationRow, time: Micros) -> bool {
-        let open = conversation.delete_time.is_none() && conversation.archive_time.is_none();
-        open && self.is_active() && self.muted_at(time).is_none()
-    }
-
     /// The newest event, at most `head`, that the user may see; `None` if the
     /// user was never in.
     pub fn visible_through(&self, head: Seq) -> Option<Seq> {

@@ -7,7 +7,9 @@ mod reads;
 use std::sync::Arc;
 
 use confab_kit::{admission::Admitted, bus::Bus, clock, page_token::Sealer};
-use confab_log::{Command, ConversationId, Event, Request, RequestId, RowKey, Seq, UserId};
+use confab_log::{
+    Command, ConversationId, Event, Request, RequestId, RowKey, Seq, UserId, decide::may_write,
+};
 
 pub(crate) use heads::{Head, HeadQuery};
 pub(crate) use reads::Messages;
@@ -104,7 +106,7 @@ impl<S: LogStore> Domain<S> {
         let member = observed.member().filter(|_| observed.as_of > 0);
         let can_write =
             observed.conversation().zip(member).is_some_and(|(conversation, member)| {
-                member.may_write(conversation, clock::now_micros())
+                may_write(user, conversation, member, clock::now_micros())
             });
         Ok(Observation {
             standing: Standing { as_of: observed.as_of, member: member.cloned().map(Arc::new) },

@@ -255,8 +255,8 @@ fn the_mesh_credential_is_compared_and_hidden() {
     assert_eq!(format!("{credential:?}"), "Credential(***)");
 }
 
-fn verified(key: &DevKey, claims: Claims) -> Caller {
-    key.verifier().expect("a verifier").verify(&sign(key, &claims)).expect("passes")
+fn verified(key: &DevKey, claims: &Claims) -> Caller {
+    key.verifier().expect("a verifier").verify(&sign(key, claims)).expect("passes")
 }
 
 fn revoked(tokens: RevokedTokens, until: i64) -> Revocation {
@@ -278,7 +278,7 @@ fn a_revoked_login_is_refused_and_no_other() {
     let key = key();
     let of = |tenant: &str, user: &str, session: &str| {
         let session_id = Some(session.to_owned());
-        verified(&key, Claims { session_id, ..Claims::user(tenant, user) })
+        verified(&key, &Claims { session_id, ..Claims::user(tenant, user) })
     };
     let revocations = Revocations::new(86_400, 60);
     let now = clock::now_seconds();
@@ -303,7 +303,7 @@ fn what_was_issued_up_to_a_second_is_refused() {
     let key = key();
     let revocations = Revocations::new(86_400, 60);
     let now = clock::now_seconds();
-    let at = |iat: i64| verified(&key, Claims { iat, ..Claims::user("acme", "alice") });
+    let at = |iat: i64| verified(&key, &Claims { iat, ..Claims::user("acme", "alice") });
     let through = |second| revoked(RevokedTokens::IssuedThrough(second), now + 100);
     revocations.note(&through(now - 5));
     // An earlier one that is noted later takes nothing back.
@@ -325,8 +325,8 @@ fn a_token_that_could_outlive_its_revocation_is_refused() {
     let revocations = Revocations::new(3600, 60);
     let good = Claims::user("acme", "alice");
     let long = Claims { exp: good.exp + 1, ..good.clone() };
-    assert_eq!(outcome(&revocations, &verified(&key, good.clone())), Ok(()));
-    assert_eq!(outcome(&revocations, &verified(&key, long)), Err(Reason::InvalidToken));
+    assert_eq!(outcome(&revocations, &verified(&key, &good)), Ok(()));
+    assert_eq!(outcome(&revocations, &verified(&key, &long)), Err(Reason::InvalidToken));
     // The latest that a token can be issued and live.
     let kept = revocations.keep_until(good.iat);
     assert!(kept >= good.iat + 60 + 3600 + 60);

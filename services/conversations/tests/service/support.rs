@@ -33,7 +33,8 @@ use confab_proto::{
     method::Relation,
     participants::v1::{
         ApplyMembersRequest, ApplyMembersResponse, ListMembershipsRequest, ListMembershipsResponse,
-        LoadMembersRequest, LoadMembersResponse, Membership, RecordReadRequest, RecordReadResponse,
+        ListSharingRequest, ListSharingResponse, LoadMembersRequest, LoadMembersResponse,
+        Membership, RecordReadRequest, RecordReadResponse,
         member_rows_service_client::MemberRowsServiceClient,
         member_rows_service_server::{MemberRowsService, MemberRowsServiceServer},
     },
@@ -137,7 +138,13 @@ impl LogService for Fake {
         let user = request.into_inner().user_id;
         let relation = self.script(|script| script.relations.get(&user).copied());
         let relation = relation.unwrap_or(Relation::Stranger).number();
-        let seen = ObserveResponse { as_of_seq: 40, relation, visible_seq: 40, join_seq: 1 };
+        let seen = ObserveResponse {
+            as_of_seq: 40,
+            relation,
+            visible_seq: 40,
+            join_seq: 1,
+            ..ObserveResponse::default()
+        };
         Ok(Response::new(seen))
     }
 
@@ -201,6 +208,13 @@ impl MemberRowsService for Fake {
             list.collect()
         });
         Ok(Response::new(ListMembershipsResponse { memberships, head_inbox_seq: 1 }))
+    }
+
+    async fn list_sharing(
+        &self,
+        _: Request<ListSharingRequest>,
+    ) -> Result<Response<ListSharingResponse>, Status> {
+        Err(not_asked())
     }
 
     async fn record_read(

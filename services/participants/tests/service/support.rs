@@ -98,7 +98,13 @@ impl LogService for FakeLog {
         let user = request.into_inner().user_id;
         let relation = self.script(|script| script.relations.get(&user).copied());
         let relation = relation.unwrap_or(Relation::Stranger).number();
-        let seen = ObserveResponse { as_of_seq: 40, relation, visible_seq: 40, join_seq: 1 };
+        let seen = ObserveResponse {
+            as_of_seq: 40,
+            relation,
+            visible_seq: 40,
+            join_seq: 1,
+            ..ObserveResponse::default()
+        };
         Ok(Response::new(seen))
     }
 

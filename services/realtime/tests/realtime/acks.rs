@@ -35,17 +35,13 @@ async fn refused(
     cursors: Vec<ConversationCursor>,
     inbox_seq: Option<u64>,
 ) -> Reason {
-    match client.ack(cursors, inbox_seq).await {
-        Err(error) => {
-            assert_eq!(way, Way::Subscribe);
-            assert!(client.is_silent_for(Duration::from_secs(100)).await, "the stream goes on");
-            error.reason()
-        }
-        Ok(()) => {
-            assert_eq!(way, Way::Connect);
-            client.farewell().await
-        }
+    if let Err(error) = client.ack(cursors, inbox_seq).await {
+        assert_eq!(way, Way::Subscribe);
+        assert!(client.is_silent_for(Duration::from_secs(100)).await, "the stream goes on");
+        return error.reason();
     }
+    assert_eq!(way, Way::Connect);
+    client.farewell().await
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use confab_proto::realtime::v1::{
     Hello, Presence, PresenceStatus, SetPresenceRequest, Watch, connect_request,
     connect_response::Frame,
 };
+use confab_realtime::store::PresenceStore as _;
 
 use crate::support::{Client, Disk, Lingering, Node, Way, World, watching};
 
@@ -41,12 +42,21 @@ async fn present(node: &Node, user: &str) -> Lingering {
 /// Alice, who watches these, and what she sees of each at first.
 async fn watcher(node: &Node, users: &[&str]) -> (Client, Vec<Presence>) {
     let mut alice = node.hello("alice", seeing(users)).await;
-    alice.synced(0).await;
-    let mut seen = Vec::new();
-    for _ in users {
-        seen.push(presence(&mut alice).await);
-    }
+    let seen = first_seen(&mut alice, 0, users.len()).await;
     (alice, seen)
+}
+
+/// What is seen at first of so many users; some of it may come before all is synced.
+async fn first_seen(client: &mut Client, watches: usize, users: usize) -> Vec<Presence> {
+    let early = client.synced(watches).await.into_iter().filter_map(|frame| match frame {
+        Frame::Presence(presence) => Some(presence),
+        _ => None,
+    });
+    let mut seen: Vec<Presence> = early.collect();
+    while seen.len() < users {
+        seen.push(presence(client).await);
+    }
+    seen
 }
 
 /// The next frame on anybody's presence; heads pass by.
@@ -179,13 +189,13 @@ async fn the_first_change_is_told_at_once_and_then_the_latest_every_five_seconds
     let (mut alice, _) = watcher(&node, &["bob"]).await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     let begun = tokio::time::Instant::now();
-    let says = async {
+    let speak = async {
         for number in 0..120 {
             node.set_presence("bob", away(&number.to_string())).await.expect("answered");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let sees = async {
+    let look = async {
         let mut seen = Vec::new();
         while let Ok(frame) = tokio::time::timeout(Duration::from_secs(20), alice.next()).await {
             let Frame::Presence(presence) = frame else { panic!("{frame:?}") };
@@ -193,7 +203,7 @@ async fn the_first_change_is_told_at_once_and_then_the_latest_every_five_seconds
         }
         seen
     };
-    let seen = tokio::join!(says, sees).1;
+    let seen = tokio::join!(speak, look).1;
     let times: Vec<u64> = seen.iter().map(|(at, _)| *at).collect();
     assert_eq!(times, [0, 5, 10, 15]);
     let texts: Vec<&str> = seen.iter().map(|(_, text)| text.as_str()).collect();
@@ -243,8 +253,7 @@ async fn who_shares_a_conversation_no_longer_is_a_stranger() {
     let mut hello = seeing(&["bob"]);
     hello.watch = watching(&[(1, 2)]).watch;
     let mut alice = node.hello("alice", hello).await;
-    alice.synced(1).await;
-    assert_eq!(presence(&mut alice).await, here("bob"));
+    assert_eq!(first_seen(&mut alice, 1, 1).await, [here("bob")]);
     tokio::time::sleep(Duration::from_secs(10)).await;
     // Told by an event of a watched conversation.
     let (left, _) = world.leave(1, "bob");
@@ -275,7 +284,6 @@ async fn what_the_bus_loses_is_found_by_a_look() {
     let user = confab_log::UserId::parse("bob").expect("a user");
     let gone = confab_realtime::store::Presence { since: 1_000_000, ..Default::default() };
     let tenant = confab_log::TenantId::parse("acme").expect("a tenant");
-    use confab_realtime::store::PresenceStore as _;
     node.disk.presence.tell(&tenant, &user, &gone).await.expect("told");
     let seen = presence(&mut alice).await;
     assert_eq!(seen.last_seen_time.map(|time| time.seconds), Some(1));
@@ -352,8 +360,7 @@ async fn presence_goes_with_a_session_as_without() {
     let alice = stream(&node, "alice").await;
     let session_id = alice.welcome.session_id.clone();
     let mut alice = node.hello("alice", Hello { session_id, ..seeing(&["bob"]) }).await;
-    alice.synced(0).await;
-    assert_eq!(presence(&mut alice).await, here("bob"));
+    assert_eq!(first_seen(&mut alice, 0, 1).await, [here("bob")]);
 }
 
 #[tokio::test(start_paused = true)]

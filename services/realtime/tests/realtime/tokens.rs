@@ -37,7 +37,7 @@ fn authenticate(client: &Client, token: &str) {
 async fn authenticated(client: &mut Client) -> (Result<(), Reason>, i64) {
     match client.next().await {
         Frame::Authenticated(answer) => {
-            let failure = answer.failure.as_ref().map(|failure| Error::from_failure(failure));
+            let failure = answer.failure.as_ref().map(Error::from_failure);
             let outcome = failure.map_or(Ok(()), |error| Err(error.reason()));
             (outcome, answer.expire_time.expect("a time").seconds)
         }
@@ -135,11 +135,19 @@ async fn of_others(node: &Node, client: &mut Client) -> Vec<(&'static str, Resul
     let now = clock::now_seconds();
     let tokens = [
         ("another user", node.token("bob", |_| {}), TokenMismatch),
-        ("another tenant", node.token("alice", |c| c.tenant = "other".to_owned()), TokenMismatch),
+        (
+            "another tenant",
+            node.token("alice", |c| "other".clone_into(&mut c.tenant)),
+            TokenMismatch,
+        ),
         ("another device", node.token("alice", |c| c.device_id = some("laptop")), TokenMismatch),
         ("an application", node.token("alice", |c| c.kind = some("application")), TokenMismatch),
         ("expired", node.token("alice", |c| c.exp = now - 100), TokenExpired),
-        ("another audience", node.token("alice", |c| c.aud = "other".to_owned()), WrongAudience),
+        (
+            "another audience",
+            node.token("alice", |c| "other".clone_into(&mut c.aud)),
+            WrongAudience,
+        ),
         ("too long a life", node.token("alice", |c| c.exp = now + 90_000), InvalidToken),
         ("garbage", "garbage".to_owned(), InvalidToken),
         ("nothing", String::new(), InvalidToken),
@@ -166,9 +174,9 @@ async fn the_stream_goes_on_under_its_old_token_after_a_wrong_one() {
     assert_eq!(authenticated(&mut client).await.0, Ok(()), "and takes the right one");
     mutant::set(Some("token-of-anybody"));
     let mut client = stream(&node, ends_in(1000)).await;
-    let taken = of_others(&node, &mut client).await;
+    let wrong = of_others(&node, &mut client).await;
     mutant::set(None);
-    assert!(!taken.is_empty(), "the mutant is seen");
+    assert!(!wrong.is_empty(), "the mutant is seen");
 }
 
 #[tokio::test(start_paused = true)]

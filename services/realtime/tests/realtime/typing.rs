@@ -63,8 +63,11 @@ async fn the_others_who_watch_are_told() {
     }
 }
 
+/// What a user does, and after how many milliseconds.
+type Words = [(u64, TypingState)];
+
 /// When each word is passed on, in seconds after the first, and whether it is a start.
-async fn passed_on(words: &[(u64, TypingState)]) -> Vec<(u64, bool)> {
+async fn passed_on(words: &Words) -> Vec<(u64, bool)> {
     let node = Node::with(world(), |_| {});
     let mut bob = watcher(&node, "bob").await;
     let begun = tokio::time::Instant::now();
@@ -88,7 +91,7 @@ async fn passed_on(words: &[(u64, TypingState)]) -> Vec<(u64, bool)> {
 
 #[tokio::test(start_paused = true)]
 async fn one_word_every_two_seconds_is_passed_on_and_the_last_stop_always() {
-    let cases: [(&[(u64, TypingState)], &[(u64, bool)]); 6] = [
+    let cases: [(&Words, &[(u64, bool)]); 6] = [
         (&[(0, Started), (100, Started), (1900, Started)], &[(0, true)]),
         (&[(0, Started), (3000, Started), (6000, Started)], &[(0, true), (3, true), (6, true)]),
         // A stop that comes too soon waits for its time.

@@ -6,7 +6,13 @@ use confab_client::proto::{
     conversations::v1::{conversations_service_server::ConversationsService, *},
     messages::v1::{event::Kind, messages_service_server::MessagesService, *},
     participants::v1::{participants_service_server::ParticipantsService, *},
-    realtime::v1::{realtime_service_server::RealtimeService, *},
+    realtime::v1::{
+        AcknowledgeRequest, AcknowledgeResponse, ConnectRequest, ConnectResponse,
+        EndSessionRequest, EndSessionResponse, ListSessionsRequest, ListSessionsResponse,
+        RevokeUserRequest, RevokeUserResponse, SendTypingRequest, SendTypingResponse,
+        SetPresenceRequest, SetPresenceResponse, SubscribeRequest, SubscribeResponse,
+        realtime_service_server::RealtimeService,
+    },
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
