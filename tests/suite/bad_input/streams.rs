@@ -162,7 +162,8 @@ async fn watches(place: &Place) -> Checked {
     let mut stream = Stream::welcomed(&place.raw, hello(&[&foreign])).await?;
     is_refused_watch(&mut stream, &foreign, Reason::ConversationNotFound).await?;
     for (id, seq, reason) in wrong {
-        let watch = Watch { add: vec![watching(id, seq)], remove: vec!["y".to_owned()] };
+        let (add, remove) = (vec![watching(id, seq)], vec!["y".to_owned()]);
+        let watch = Watch { add, remove, ..Watch::default() };
         stream.say(Request::Watch(watch)).await?;
         is_refused_watch(&mut stream, id, reason).await?;
         stream.say(Request::Ping(Ping {})).await?;

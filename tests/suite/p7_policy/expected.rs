@@ -98,7 +98,7 @@ pub(super) fn of(method: &Method, scenario: Scenario) -> Checked<Result<(), Reas
         return Ok(Err(Reason::CallerNotAllowed));
     }
     let Target::Conversation { minimum, decided_by_log, .. } = policy.target else {
-        return Ok(Ok(()));
+        return Ok(decided_by_the_handler(method.path).map_or(Ok(()), Err));
     };
     if decided_by_log && let Some(decided) = decided_by_the_log(method.path, scenario) {
         return Ok(Err(decided));
@@ -109,6 +109,15 @@ pub(super) fn of(method: &Method, scenario: Scenario) -> Checked<Result<(), Reas
         Relation::FormerMember => Err(Reason::NotAParticipant),
         _ => Err(Reason::RoleTooLow),
     })
+}
+
+/// What comes of a fixture that got past the policy and names nothing that there
+/// is: a session that there is would end with the first answer.
+fn decided_by_the_handler(path: &str) -> Option<Reason> {
+    match path.rsplit('/').next().unwrap_or_default() {
+        "Acknowledge" | "EndSession" => Some(Reason::SessionNotFound),
+        _ => None,
+    }
 }
 
 /// What the log decides that no relation says.
