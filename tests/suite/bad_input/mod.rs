@@ -7,6 +7,7 @@ mod fields;
 mod idempotency;
 mod neighbours;
 mod pages;
+mod realtime;
 mod stream_calls;
 mod streams;
 mod texts;

@@ -17,7 +17,7 @@ use crate::{
 const NOBODYS: &str = "00000000000000000000000000000000";
 
 /// The stream must end so.
-async fn ends(what: &str, stream: Stream, reason: Reason) -> Checked<Ending> {
+pub(super) async fn ends(what: &str, stream: Stream, reason: Reason) -> Checked<Ending> {
     let ending = stream.ending().await?;
     let right = ending.refused.reason == reason_name(reason) && ending.goodbye.is_some();
     Violation::unless(right, || format!("{what}: {ending:?} instead of {reason:?}"))?;

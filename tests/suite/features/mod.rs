@@ -4,11 +4,13 @@
 
 mod conversations;
 mod lists;
+mod logins;
 mod messages;
 mod moderation;
 mod operations;
 mod participants;
 mod reactions;
+mod realtime;
 
 use std::time::Duration;
 

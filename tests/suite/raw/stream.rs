@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use confab_proto::{
     conversations::v1::ConversationCursor,
     realtime::v1::{
-        Call, ConnectRequest, ConnectResponse, Goodbye, Hello, Welcome,
+        Call, ConnectRequest, ConnectResponse, Goodbye, Hello, Ping, Welcome,
         connect_request::Frame as Request, connect_response::Frame,
     },
 };
@@ -86,6 +86,12 @@ impl Stream {
     pub(crate) async fn say(&mut self, frame: Request) -> Checked {
         let message = ConnectRequest { frame: Some(frame) };
         self.push(framed(&message.encode_to_vec())).await
+    }
+
+    /// Asks for a heartbeat and waits for it: the stream goes on.
+    pub(crate) async fn is_alive(&mut self) -> Checked {
+        self.say(Request::Ping(Ping {})).await?;
+        self.until(|frame| matches!(frame, Frame::Heartbeat(_)).then_some(())).await
     }
 
     /// Sends bytes, whatever they are. A stream that has ended takes none, and
