@@ -3,7 +3,7 @@
 use confab_kit::error::Reason;
 use confab_proto::{
     messages::v1::{Content, SendMessageRequest},
-    method::{METHODS, Method, RpcRequest as _},
+    method::{Caller, METHODS, Method, RpcRequest as _},
 };
 use confab_tests::harness::{Checked, Seed, Violation, within};
 use prost::{
@@ -16,11 +16,21 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Place, is_refused, passes};
+use super::{Place, TENANT, is_refused, passes};
 use crate::raw::{PATIENCE, Raw, framed, reason_name};
 
 fn unary() -> impl Iterator<Item = &'static Method> {
-    METHODS.iter().filter(|method| !method.is_mesh() && !method.client_streaming)
+    let streams = |method: &Method| method.client_streaming || method.server_streaming;
+    METHODS.iter().filter(move |method| !method.is_mesh() && !streams(method))
+}
+
+/// The port as somebody whom the RPC is for.
+fn caller(place: &Place, method: &Method) -> Raw {
+    let policy = method.policy.as_ref();
+    if policy.is_some_and(|policy| policy.callers.contains(&Caller::User)) {
+        return place.raw.clone();
+    }
+    place.nobody.token(&place.tokens.application(TENANT, "backend"))
 }
 
 fn send(place: &Place) -> SendMessageRequest {
@@ -53,8 +63,9 @@ async fn malformed_protobuf(place: &Place) -> Checked {
         &nested,
     ];
     for method in unary() {
+        let raw = caller(place, method);
         for message in messages {
-            let outcome = place.raw.bytes(method.path, message).await?;
+            let outcome = raw.bytes(method.path, message).await?;
             let what = format!("{} {message:?}", method.path);
             is_refused(&what, outcome, Reason::MalformedRequest, &[])?;
         }
@@ -72,7 +83,7 @@ async fn invalid_utf8(place: &Place) -> Checked {
     }
     // In the id, by every RPC: the first field of all.
     for method in unary() {
-        let outcome = place.raw.bytes(method.path, b"\x0a\x02\xc3\x28").await?;
+        let outcome = caller(place, method).bytes(method.path, b"\x0a\x02\xc3\x28").await?;
         let refused = outcome.err().map(|refused| refused.reason);
         // Of some the first field is a number or a message: no UTF-8 at all.
         Violation::unless(refused == Some(reason_name(Reason::MalformedRequest)), || {
