@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use confab_kit::{admission::Admitted, bus::Bus, clock, page_token::Sealer};
 use confab_log::{
-    Command, ConversationId, Event, Request, RequestId, RowKey, Seq, UserId, decide::may_write,
+    Command, ConversationId, Event, Request, RequestId, Row, RowKey, Seq, UserId, decide::may_write,
 };
 
 pub(crate) use heads::{Head, HeadQuery};
@@ -101,18 +101,19 @@ impl<S: LogStore> Domain<S> {
     /// What a user is to a conversation and may do there now, and how many
     /// participants it has, as of a look at its head.
     pub(crate) async fn observe(&self, key: &LogKey, user: &UserId) -> Result<Observation, Error> {
-        let keys = vec![RowKey::Member(user.clone()), RowKey::Conversation];
-        let observed = self.logs.observe(key, keys).await?;
-        let member = observed.member().filter(|_| observed.as_of > 0);
-        let can_write =
-            observed.conversation().zip(member).is_some_and(|(conversation, member)| {
-                may_write(user, conversation, member, clock::now_micros())
-            });
-        Ok(Observation {
-            standing: Standing { as_of: observed.as_of, member: member.cloned().map(Arc::new) },
-            can_write,
-            participants: observed.conversation().map_or(0, |row| row.participant_count),
-        })
+        let member = RowKey::Member(user.clone());
+        let observed = self.logs.observe(key, vec![member.clone(), RowKey::Conversation]).await?;
+        let (conversation, row) = (observed.row(&RowKey::Conversation), observed.row(&member));
+        let can_write = conversation.zip(row).is_some_and(|(conversation, row)| {
+            may_write(user, conversation, row, clock::now_micros())
+        });
+        let participants = match conversation {
+            Some(Row::Conversation(row)) => row.participant_count,
+            _ => 0,
+        };
+        let member = observed.member().filter(|_| observed.as_of > 0).cloned();
+        let standing = Standing { as_of: observed.as_of, member: member.map(Arc::new) };
+        Ok(Observation { standing, can_write, participants })
     }
 
     /// What a user is to a conversation, as of a look at its head.

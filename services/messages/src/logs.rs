@@ -12,10 +12,7 @@ use std::{
 };
 
 use confab_kit::{bus::Bus, clock, task};
-use confab_log::{
-    Event, Request, Row, RowKey, Seq, TenantId, appender, mutant,
-    row::{ConversationRow, MemberRow},
-};
+use confab_log::{Event, Request, Row, RowKey, Seq, TenantId, appender, mutant, row::MemberRow};
 use tokio::sync::{mpsc, oneshot};
 
 pub use rows::Projections;
@@ -66,12 +63,9 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// The conversation row that was asked for.
-    pub fn conversation(&self) -> Option<&ConversationRow> {
-        self.rows.iter().find_map(|(_, row)| match row {
-            Some(Row::Conversation(row)) => Some(row),
-            _ => None,
-        })
+    /// A row that was asked for, if it exists.
+    pub fn row(&self, key: &RowKey) -> Option<&Row> {
+        self.rows.iter().find(|(name, _)| name == key).and_then(|(_, row)| row.as_ref())
     }
 
     /// The member row that was asked for.

@@ -138,8 +138,12 @@ impl Service {
     /// within a tokio runtime, after the metrics recorder is installed.
     pub fn new(options: Options) -> Self {
         let bus = options.bus;
-        let presences =
-            Presences::new(bus.clone(), options.presence, options.limits.presence_grace);
+        let presences = Presences::new(
+            bus.clone(),
+            options.presence,
+            options.limits.presence_grace,
+            options.draining.clone(),
+        );
         let shared = Arc::new(Shared {
             log: options.log,
             members: options.members,

@@ -16,12 +16,18 @@ use confab_kit::{
 };
 use confab_log::{Micros, TenantId, UserId};
 use confab_proto::realtime::v1 as pb;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     convert,
     error::Error,
     store::{Presence, PresenceStore, Status},
 };
+
+/// Somebody who stays is told to the store so often: what a crash may take off the
+/// time that they were last here.
+const STAY_INTERVAL: Duration = Duration::from_mins(15);
 
 type Who = (TenantId, UserId);
 
@@ -30,6 +36,8 @@ pub(crate) struct Presences {
     bus: Bus,
     store: Arc<dyn PresenceStore>,
     grace: Duration,
+    /// Cancelled when the process drains: then nobody comes back to this node.
+    draining: CancellationToken,
     here: Mutex<HashMap<Who, Here>>,
 }
 
@@ -40,6 +48,8 @@ struct Here {
     /// Counts arrivals: tells whether a user has come back since.
     arrivals: u64,
     presence: Presence,
+    /// When the store was told last.
+    told: Instant,
     /// Something has changed that is not told.
     untold: bool,
     /// A task is telling.
@@ -53,8 +63,13 @@ pub(crate) struct Present {
 }
 
 impl Presences {
-    pub(crate) fn new(bus: Bus, store: Arc<dyn PresenceStore>, grace: Duration) -> Arc<Self> {
-        Arc::new(Self { bus, store, grace, here: Mutex::default() })
+    pub(crate) fn new(
+        bus: Bus,
+        store: Arc<dyn PresenceStore>,
+        grace: Duration,
+        draining: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self { bus, store, grace, draining, here: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Who, Here>> {
@@ -69,6 +84,7 @@ impl Presences {
             streams: 0,
             arrivals: 0,
             presence: Presence::default(),
+            told: Instant::now(),
             untold: false,
             telling: false,
         });
@@ -78,6 +94,7 @@ impl Presences {
         if changed {
             entry.presence = online(Status::Online, "");
         }
+        count(&here);
         drop(here);
         if changed {
             self.tell(&who);
@@ -134,7 +151,10 @@ impl Presences {
         let (presences, who, arrivals) = (Arc::clone(self), who.clone(), of.arrivals);
         let left = clock::now_micros();
         task::spawn("presence grace", async move {
-            tokio::time::sleep(presences.grace).await;
+            tokio::select! {
+                () = tokio::time::sleep(presences.grace) => {}
+                () = presences.draining.cancelled() => {}
+            }
             presences.leave(&who, arrivals, left);
         });
     }
@@ -179,14 +199,34 @@ impl Presences {
         let Entry::Occupied(mut entry) = here.entry(who.clone()) else { return None };
         let of = entry.get_mut();
         if std::mem::take(&mut of.untold) {
+            of.told = Instant::now();
             return Some(of.presence.clone());
         }
         of.telling = false;
         if of.streams == 0 && of.presence.status == Status::Offline {
             entry.remove();
+            count(&here);
         }
         None
     }
+}
+
+impl Present {
+    /// The user is still here.
+    pub(crate) fn stay(&self) {
+        let mut here = self.presences.lock();
+        let Some(of) = here.get_mut(&self.who) else { return };
+        if of.told.elapsed() >= STAY_INTERVAL {
+            of.presence.since = clock::now_micros();
+            drop(here);
+            self.presences.tell(&self.who);
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric; exact to 2^52")]
+fn count(here: &HashMap<Who, Here>) {
+    metrics::gauge!("confab_users_present").set(here.len() as f64);
 }
 
 fn online(status: Status, text: &str) -> Presence {

@@ -205,7 +205,8 @@ pub struct Presence {
     pub status: Status,
     /// What the user wrote beside it; empty of somebody offline.
     pub text: String,
-    /// Since when; for somebody offline the end of the last stream. 0: unknown.
+    /// A time at which the user was so; of somebody offline the end of the last
+    /// stream. 0: unknown.
     pub since: Micros,
 }
 

@@ -3,23 +3,13 @@
 
 use super::Judge;
 use crate::{
-    Command, Content, Digest, Micros, Request, RequestId, Row, RowKey, Seq, UserId,
-    row::{ConversationRow, MemberRow},
-    state::View,
+    Command, Content, Digest, Micros, Request, RequestId, Row, RowKey, Seq, UserId, state::View,
 };
 
-/// Whether `decide` would let this user send a message at this time, in a
-/// conversation where these are the rows.
-pub fn may_write(
-    user: &UserId,
-    conversation: &ConversationRow,
-    member: &MemberRow,
-    time: Micros,
-) -> bool {
-    let rows = Rows {
-        conversation: Row::Conversation(conversation.clone()),
-        member: (RowKey::Member(user.clone()), Row::Member(member.clone())),
-    };
+/// Whether `decide` would let this user send a message at this time, where these
+/// are the rows of the conversation and of the user's part in it.
+pub fn may_write(user: &UserId, conversation: &Row, member: &Row, time: Micros) -> bool {
+    let rows = Rows { conversation, member: (RowKey::Member(user.clone()), member) };
     let Ok(request_id) = RequestId::parse("none") else { return false };
     let request = Request {
         actor: user.clone(),
@@ -32,12 +22,12 @@ pub fn may_write(
 }
 
 /// The two rows that a send names, at no position of a log.
-struct Rows {
-    conversation: Row,
-    member: (RowKey, Row),
+struct Rows<'a> {
+    conversation: &'a Row,
+    member: (RowKey, &'a Row),
 }
 
-impl View for Rows {
+impl View for Rows<'_> {
     fn seq(&self) -> Seq {
         0
     }
@@ -52,8 +42,8 @@ impl View for Rows {
     }
     fn row(&self, key: &RowKey) -> Option<&Row> {
         match key {
-            RowKey::Conversation => Some(&self.conversation),
-            key => (*key == self.member.0).then_some(&self.member.1),
+            RowKey::Conversation => Some(self.conversation),
+            key => (*key == self.member.0).then_some(self.member.1),
         }
     }
     fn known(&self, _: &UserId, _: &RequestId) -> Option<(Digest, Seq)> {

@@ -96,7 +96,7 @@ pub(super) struct Stream {
     start_with: Vec<(ConversationId, u64)>,
     presence_to_start: BTreeSet<UserId>,
     /// The user is here as long as this stream is.
-    _present: Present,
+    present: Present,
 }
 
 impl Stream {
@@ -115,7 +115,7 @@ impl Stream {
             heads: HeadSlots::new(limits.head_interval),
             watched: Watched::default(),
             tokens: Tokens::default(),
-            _present: shared.presences.arrive(&caller.tenant, &caller.user),
+            present: shared.presences.arrive(&caller.tenant, &caller.user),
             inbox: Inbox::new(opened.inbox_seq, opened.head_inbox_seq, limits.gap_events),
             reads: opened.reads,
             outbox,
@@ -333,6 +333,7 @@ impl Stream {
         self.inbox.doubt();
         self.pump_inbox()?;
         self.doubt_presence();
+        self.present.stay();
         let live = self.watches.iter().filter(|(_, watching)| watching.watch.is_live());
         let cursors: Vec<_> = live.map(|(id, w)| (id.clone(), w.watch.cursor())).collect();
         if !cursors.is_empty() {

@@ -8,7 +8,7 @@ use confab_proto::realtime::v1::{
     Hello, Presence, PresenceStatus, SetPresenceRequest, Watch, connect_request,
     connect_response::Frame,
 };
-use confab_realtime::store::PresenceStore as _;
+use confab_realtime::store::{PresenceStore as _, Status};
 
 use crate::support::{Client, Disk, Lingering, Node, Way, World, watching};
 
@@ -373,4 +373,29 @@ async fn a_look_that_fails_is_tried_again() {
     change(&alice, &["bob"], &[]);
     assert_eq!(presence(&mut alice).await, here("bob"));
     assert_eq!(world.lock().failing_reads, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stays_is_noted_from_time_to_time() {
+    let node = Node::with(world(), |_| {});
+    let (mut alice, _) = watcher(&node, &["bob"]).await;
+    let bob = present(&node, "bob").await;
+    assert_eq!(presence(&mut alice).await, here("bob"));
+    for _ in 0..34 {
+        assert!(is_silent(&mut alice).await, "which is nobody's news");
+    }
+    let told = node.disk.presence.told("bob");
+    assert!((4..=5).contains(&told.len()), "once and three times in 57 minutes: {told:?}");
+    drop(bob);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_waited_for_when_the_node_drains() {
+    let node = Node::with(world(), |_| {});
+    let bob = present(&node, "bob").await;
+    node.draining.cancel();
+    // The goodbye is read, and that is all the time there is.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(bob);
+    assert_eq!(node.disk.presence.told("bob"), [Status::Online, Status::Offline]);
 }

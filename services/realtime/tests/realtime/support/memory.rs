@@ -207,6 +207,17 @@ impl RevocationStore for MemoryRevocations {
 #[derive(Clone, Default)]
 pub(crate) struct MemoryPresence {
     rows: Arc<Mutex<HashMap<(TenantId, UserId), i64>>>,
+    /// What it was told, in order.
+    told: Arc<Mutex<Vec<(UserId, Presence)>>>,
+}
+
+impl MemoryPresence {
+    /// Each status that it was told of this user.
+    pub(crate) fn told(&self, name: &str) -> Vec<Status> {
+        let told = self.told.lock().expect("not poisoned");
+        let of_user = told.iter().filter(|(user, _)| user.as_str() == name);
+        of_user.map(|(_, presence)| presence.status).collect()
+    }
 }
 
 impl PresenceStore for MemoryPresence {
@@ -216,6 +227,7 @@ impl PresenceStore for MemoryPresence {
         user: &'a UserId,
         presence: &'a Presence,
     ) -> BoxFuture<'a, Result<Presence, StoreError>> {
+        self.told.lock().expect("not poisoned").push((user.clone(), presence.clone()));
         if presence.status == Status::Offline {
             let mut rows = self.rows.lock().expect("not poisoned");
             let known = rows.entry((tenant.clone(), user.clone())).or_default();
