@@ -156,6 +156,10 @@ async fn who_may_not_write_types_for_nobody() {
     world.lock().muted.insert("alice".to_owned());
     node.types("alice", 1, Started).await;
     assert!(is_silent(&mut bob).await, "a muted user");
+    mutant::set(Some("typing-of-muted"));
+    node.types("alice", 1, Started).await;
+    mutant::set(None);
+    assert_eq!(typing(&mut bob).await, ("alice".to_owned(), 6), "the mutant is seen");
     world.lock().muted.clear();
     let (left, _) = world.leave(1, "carol");
     world.tell(&left);
