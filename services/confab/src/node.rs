@@ -100,10 +100,7 @@ impl Node {
             sealer: Sealer::new(config.page_token_key()?),
             admission: Admission::new(LogServiceClient::new(mesh.clone())),
             verifier: identity.verifier,
-            revocations: Revocations::new(
-                config.auth.max_token_seconds,
-                config.auth.leeway_seconds,
-            ),
+            revocations: identity.revocations,
             bus: Bus::default(),
             lifecycle: lifecycle.clone(),
             config,
@@ -118,8 +115,7 @@ impl Node {
             async move { engine.probe().await.map_err(|error| error.to_string()) }
         });
 
-        let realtime = realtime(&common)?;
-        realtime.load().await.map_err(|error| StartError::Revocations(Box::new(error)))?;
+        let realtime = realtime(&common).await?;
         let (public_routes, mesh_routes, sweep) = routes(&common, &realtime)?;
         let options = LayerOptions {
             verifier: common.verifier.clone(),
@@ -223,10 +219,11 @@ fn participants(
     }))
 }
 
-fn realtime(common: &Common) -> Result<confab_realtime::Service, StartError> {
+/// With all that was revoked, before anything is served.
+async fn realtime(common: &Common) -> Result<confab_realtime::Service, StartError> {
     use confab_realtime::store::{EmbeddedPresence, EmbeddedRevocations, EmbeddedSessions};
     let (limits, auth) = (&common.config.limits, &common.config.auth);
-    Ok(confab_realtime::Service::new(confab_realtime::Options {
+    let service = confab_realtime::Service::new(confab_realtime::Options {
         log: LogServiceClient::new(common.mesh.clone()),
         members: MemberRowsServiceClient::new(common.mesh.clone()),
         public: common.public.clone(),
@@ -251,7 +248,9 @@ fn realtime(common: &Common) -> Result<confab_realtime::Service, StartError> {
             ..confab_realtime::Limits::default()
         },
         draining: token_of(&common.lifecycle),
-    }))
+    });
+    service.load().await.map_err(|error| StartError::Revocations(Box::new(error)))?;
+    Ok(service)
 }
 
 /// A token that is cancelled when draining begins.

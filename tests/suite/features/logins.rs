@@ -7,7 +7,10 @@ use confab_proto::realtime::v1::{
 use confab_tests::harness::{Checked, Node, Violation, must_be_caught, within};
 use prost::Message as _;
 
-use super::{PATIENCE, equal};
+use super::{
+    PATIENCE, equal,
+    operations::{ask, holds},
+};
 use crate::{
     promises::program,
     raw::{Raw, Stream, hello, reason_name},
@@ -60,6 +63,9 @@ async fn revokes(mutant: Option<&str>) -> Checked {
     equal(refusal(&two).await?, None)?;
     other.is_alive().await?;
     drop(other);
+    let metrics = ask(&node, "/metrics").await?;
+    holds(&metrics, r#"confab_sessions_ended_total{how="revoked"} 1"#)?;
+    holds(&metrics, "confab_revocations 1")?;
 
     node.kill9();
     node.restart().await?;

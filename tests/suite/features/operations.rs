@@ -26,7 +26,7 @@ fn run(arguments: &[&str], data_dir: &Path) -> Checked<(String, String, bool)> {
 }
 
 /// Asks the operations port.
-async fn ask(node: &Node, path: &str) -> Checked<String> {
+pub(super) async fn ask(node: &Node, path: &str) -> Checked<String> {
     let mut stream = TcpStream::connect(node.ops()).await.map_err(Violation::unable)?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(Violation::unable)?;
@@ -35,7 +35,7 @@ async fn ask(node: &Node, path: &str) -> Checked<String> {
     Ok(answer)
 }
 
-fn holds(text: &str, part: &str) -> Checked {
+pub(super) fn holds(text: &str, part: &str) -> Checked {
     Violation::unless(text.contains(part), || format!("no {part:?} in {text:?}"))
 }
 

@@ -18,7 +18,10 @@ use confab_proto::{
 use confab_tests::harness::{Checked, Mesh, Node, Violation, eventually, within};
 use tonic::Streaming;
 
-use super::{Cast, PATIENCE, equal};
+use super::{
+    Cast, PATIENCE, equal,
+    operations::{ask, holds},
+};
 use crate::{
     promises::program,
     raw::{Raw, Stream, hello},
@@ -234,5 +237,14 @@ async fn a_stream_outlives_the_token_that_opened_it() -> Checked {
     let answered =
         matches!(result.await?, confab_proto::realtime::v1::result::Outcome::Response(_));
     equal(answered, true)?;
+    let metrics = ask(&node, "/metrics").await?;
+    for due in [
+        r#"confab_streams_opened_total{rpc="Connect"} 1"#,
+        r#"confab_stream_tokens_total{reason="OK"} 1"#,
+        "confab_users_present 1",
+        "confab_presence_changes_total 1",
+    ] {
+        holds(&metrics, due)?;
+    }
     node.finish()
 }

@@ -5,7 +5,10 @@ use std::{fs, path::Path, path::PathBuf};
 
 use super::{Config, ConfigError, Secret, invalid};
 use crate::{
-    identity::{Credential, DEV_ISSUER, DEV_KEY_ID, DevKey, PublicKey, Verifier, VerifierOptions},
+    identity::{
+        Credential, DEV_ISSUER, DEV_KEY_ID, DevKey, PublicKey, Revocations, Verifier,
+        VerifierOptions,
+    },
     random, secret_file,
 };
 
@@ -14,6 +17,8 @@ use crate::{
 pub struct Identity {
     /// Verifies tokens.
     pub verifier: Verifier,
+    /// Knows which of them must not pass all the same; nothing at first.
+    pub revocations: Revocations,
     /// Signs tokens, in dev mode only.
     pub dev_key: Option<DevKey>,
 }
@@ -57,7 +62,8 @@ impl Config {
             leeway_seconds: self.auth.leeway_seconds,
             keys,
         })?;
-        Ok(Identity { verifier, dev_key })
+        let revocations = Revocations::new(self.auth.max_token_seconds, self.auth.leeway_seconds);
+        Ok(Identity { verifier, revocations, dev_key })
     }
 
     /// The `iss` of every token.

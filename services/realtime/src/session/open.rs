@@ -109,16 +109,7 @@ async fn prepare(shared: &Shared, caller: &Caller, hello: &Hello) -> Result<Open
         Some(keeper) => keeper,
         None => create(shared, caller, &watch, inbox_seq).await?,
     };
-    keeper.claim = Some(shared.claims.claim(
-        &keeper.key,
-        &caller.device_id,
-        keeper.record.epoch,
-        &registration.mailbox,
-    ));
-    // A session that was ended before the claim was ended for nobody.
-    if shared.sessions.load(&keeper.key, clock::now_micros()).await?.is_none() {
-        return Err(Error::SessionEnded);
-    }
+    claim(shared, caller, &mut keeper, &registration).await?;
     let head_inbox_seq = head;
     Ok(Opened {
         reads,
@@ -130,6 +121,21 @@ async fn prepare(shared: &Shared, caller: &Caller, hello: &Hello) -> Result<Open
         memberships,
         presence,
     })
+}
+
+/// Takes the session for this stream on this node.
+async fn claim(
+    shared: &Shared,
+    caller: &Caller,
+    keeper: &mut Keeper,
+    registration: &Registration,
+) -> Result<(), Error> {
+    let (key, epoch) = (&keeper.key, keeper.record.epoch);
+    let claim = shared.claims.claim(key, &caller.device_id, epoch, &registration.mailbox);
+    // If it was ended before the claim, nobody was there to be told.
+    let found = shared.sessions.load(key, clock::now_micros()).await?;
+    keeper.claim = Some(claim);
+    found.map(|_| ()).ok_or(Error::SessionEnded)
 }
 
 /// The conversations that the user is in.
