@@ -8,6 +8,7 @@ mod idempotency;
 mod neighbours;
 mod pages;
 mod people;
+mod realtime;
 mod stream_calls;
 mod streams;
 mod texts;

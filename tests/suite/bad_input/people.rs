@@ -39,8 +39,8 @@ fn send(place: &Place, request_id: &str, content: Content) -> SendMessageRequest
     }
 }
 
-fn mask(paths: &[&str]) -> Option<FieldMask> {
-    Some(FieldMask { paths: paths.iter().map(ToString::to_string).collect() })
+fn mask(paths: &[&str]) -> FieldMask {
+    FieldMask { paths: paths.iter().map(ToString::to_string).collect() }
 }
 
 fn mention(start: u32, end: u32, user: &str) -> Entity {
@@ -149,7 +149,7 @@ async fn conversations(place: &Place) -> Checked {
 async fn people(place: &Place) -> Checked {
     let user = |user: User, paths: &[&str]| UpdateUserRequest {
         user: Some(user),
-        update_mask: mask(paths),
+        update_mask: Some(mask(paths)),
     };
     let name = |display_name: String| User { display_name, ..User::default() };
     place
@@ -180,7 +180,7 @@ async fn people(place: &Place) -> Checked {
         |settings: ConversationSettings, paths: &[&str]| UpdateConversationSettingsRequest {
             conversation_id: place.group.clone(),
             settings: Some(settings),
-            update_mask: mask(paths),
+            update_mask: Some(mask(paths)),
         };
     let none = ConversationSettings::default();
     place.refuses(&settings(none, &[]), INVALID, &["update_mask"]).await?;

@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &[&str], data_dir: &Path) -> Checked<(String, Strin
 }
 
 /// Asks the operations port.
-async fn ask(node: &Node, path: &str) -> Checked<String> {
+pub(super) async fn ask(node: &Node, path: &str) -> Checked<String> {
     let mut stream = TcpStream::connect(node.ops()).await.map_err(Violation::unable)?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(Violation::unable)?;

@@ -14,8 +14,8 @@ use prost_types::FieldMask;
 
 use super::{Cast, PATIENCE, equal, refused};
 
-fn mask(paths: &[&str]) -> Option<FieldMask> {
-    Some(FieldMask { paths: paths.iter().map(ToString::to_string).collect() })
+fn mask(paths: &[&str]) -> FieldMask {
+    FieldMask { paths: paths.iter().map(ToString::to_string).collect() }
 }
 
 fn profile(user_id: &str, display_name: &str) -> UpdateUserRequest {
@@ -25,7 +25,7 @@ fn profile(user_id: &str, display_name: &str) -> UpdateUserRequest {
             display_name: display_name.to_owned(),
             ..User::default()
         }),
-        update_mask: mask(&["display_name"]),
+        update_mask: Some(mask(&["display_name"])),
     }
 }
 
@@ -44,7 +44,7 @@ async fn users_have_profiles_that_they_and_applications_write() -> Checked {
     // Only what the mask names changes.
     let avatar = UpdateUserRequest {
         user: Some(User { avatar_url: "https://example.com/a.png".to_owned(), ..User::default() }),
-        update_mask: mask(&["avatar_url"]),
+        update_mask: Some(mask(&["avatar_url"])),
     };
     let changed = cast.alice.call(avatar).await?.user.unwrap_or_default();
     equal(changed.display_name, "Alice".to_owned())?;
@@ -125,7 +125,7 @@ fn settings(
     UpdateConversationSettingsRequest {
         conversation_id: id.to_owned(),
         settings: Some(settings),
-        update_mask: mask(paths),
+        update_mask: Some(mask(paths)),
     }
 }
 

@@ -69,7 +69,6 @@ impl Scene {
     /// No answer to a read tells.
     async fn check_reads(&self) -> Checked {
         let conversation_id = self.id.clone();
-        let mut told = String::new();
         let list = ListMessagesRequest {
             conversation_id: conversation_id.clone(),
             page_size: 100,
@@ -78,31 +77,30 @@ impl Scene {
         let messages = once(&self.late, list.clone()).await?.messages;
         let early = messages.iter().find(|message| message.seq <= self.join);
         Violation::unless(early.is_none(), || format!("listed from before: {early:?}"))?;
-        told.push_str(&format!("{messages:?}"));
-        let thread = ListMessagesRequest { thread_seq: self.hidden[1], ..list };
-        told.push_str(&format!("{:?}", once(&self.late, thread).await));
-        let (events, _) = self.late.events_after(&self.id, 0, 500).await?;
-        told.push_str(&format!("{events:?}"));
+        let thread = once(&self.late, ListMessagesRequest { thread_seq: self.hidden[1], ..list });
+        let thread = thread.await;
+        let events = self.late.events_after(&self.id, 0, 500).await?;
         let pinned = ListPinnedMessagesRequest { conversation_id: conversation_id.clone() };
-        told.push_str(&format!("{:?}", once(&self.late, pinned).await?));
-        told.push_str(&format!("{:?}", self.late.all_conversations().await?));
+        let pinned = once(&self.late, pinned).await?;
+        let listed = self.late.all_conversations().await?;
+        let told = format!("{messages:?} {thread:?} {events:?} {pinned:?} {listed:?}");
         Violation::unless(!told.contains(SECRET), || format!("what was before is told: {told}"))?;
         for &message_seq in &self.hidden {
             let get = GetMessageRequest { conversation_id: conversation_id.clone(), message_seq };
-            self.not_found(once(&self.late, get).await, message_seq)?;
+            self.not_found(&once(&self.late, get).await, message_seq)?;
             let reactions = ListReactionsRequest {
                 conversation_id: conversation_id.clone(),
                 message_seq,
                 ..ListReactionsRequest::default()
             };
-            self.not_found(once(&self.late, reactions).await, message_seq)?;
+            self.not_found(&once(&self.late, reactions).await, message_seq)?;
         }
         Ok(())
     }
 
     fn not_found<T: std::fmt::Debug>(
         &self,
-        answer: Result<T, confab_client::Error>,
+        answer: &Result<T, confab_client::Error>,
         message_seq: u64,
     ) -> Checked {
         let none = answer.as_ref().err().and_then(confab_client::Error::reason);

@@ -96,3 +96,16 @@ fn short_pages_are_read_on_or_are_a_failure_but_never_a_circle() {
     appender.submit(Arc::new(retry));
     assert_eq!(run(&mut appender, &log, 3), [Outcome::Unavailable { settled: true }]);
 }
+
+#[test]
+fn the_participants_are_counted_once_the_conversation_is_named() {
+    let log = log(1);
+    let mut appender = Appender::new(Options::default());
+    assert_eq!(appender.participant_count(), None);
+    appender.observe(vec![RowKey::Message(2)]);
+    run(&mut appender, &log, usize::MAX);
+    assert_eq!(appender.participant_count(), None, "nobody has named it");
+    appender.observe(vec![RowKey::Conversation]);
+    run(&mut appender, &log, usize::MAX);
+    assert_eq!(appender.participant_count(), Some(1));
+}
