@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use confab_kit::config::{Config, ConfigError};
 use serde::Serialize;
 
+use crate::bench::arguments::BenchArguments;
+
 /// Confab: conversations, participants and messages over gRPC.
 #[derive(Debug, Parser)]
 #[command(name = "confab", version)]
@@ -24,6 +26,8 @@ pub(crate) enum Command {
     Token(TokenArguments),
     /// Print the effective configuration.
     Config(ConfigArguments),
+    /// Measure a server, and check while measuring that it keeps its promises.
+    Bench(BenchArguments),
     /// Prove that a data folder is sound: every log dense, every row its fold.
     Verify(ConfigArguments),
     /// Print every RPC with its policy.
