@@ -159,6 +159,7 @@ impl Audience {
 }
 
 /// What opens one stream: who, and where to begin.
+#[derive(Clone)]
 pub(super) struct Ticket {
     token: HeaderValue,
     room: String,
