@@ -65,6 +65,9 @@ async fn play(scenario: &Scenario) -> Result<(), Failure> {
     let mut server = Server::open(common).await?;
     let report = measure(scenario, &mut server, &screen).await;
     screen.clear();
+    if report.is_err() {
+        eprintln!("the server's log ends so:\n{}", server.last_words());
+    }
     server.close().await;
     tell(common, &report?)
 }

@@ -39,8 +39,7 @@ pub(super) async fn run(
     let listening = audience.listen(&run, arguments.acks);
     let (delay, deliveries) = (listening.recorder.clone(), Arc::clone(&listening.deliveries));
     let window = if arguments.rate.is_some() {
-        let window = scheduled(arguments, server, &run, senders, screen).await?;
-        Window { operations: deliveries.measured(), ..window }
+        scheduled(arguments, server, &run, senders, &deliveries, screen).await?
     } else {
         let each = (*streams * *burst) as u64;
         let rounds = Rounds { common, server, run: &run, deliveries: &deliveries, each, screen };
@@ -102,7 +101,8 @@ impl Rounds<'_> {
         let whole = common.warmup() + common.measured();
         self.screen.begin("measuring", usize::try_from(whole.as_millis()).unwrap_or(usize::MAX));
         let (begun, mut due, mut before) = (Instant::now(), 0, None);
-        while begun.elapsed() < whole {
+        // A rate of nothing says nothing: one round is measured at least.
+        while begun.elapsed() < whole || (self.each > 0 && deliveries.measured() == 0) {
             if before.is_none() && begun.elapsed() >= common.warmup() {
                 before = Some(server.usage().await);
                 run.stopwatch.measure();
@@ -131,6 +131,7 @@ async fn scheduled(
     server: &Server,
     run: &Run,
     senders: Vec<Sender>,
+    deliveries: &Deliveries,
     screen: &Screen,
 ) -> Result<Window, Failure> {
     let pace = Pace::new(run);
@@ -139,6 +140,7 @@ async fn scheduled(
         let schedule = Schedule::new(run.stopwatch.begun(), arguments.rate, 0, 1);
         crew.add(pace.for_task(number).send(sender, schedule));
     }
-    let (_, window) = crew.beside(pace.measure(&arguments.common, server, screen)).await?;
-    Ok(window)
+    let counted = || deliveries.measured();
+    let measuring = pace.measure_counting(&arguments.common, server, screen, counted);
+    Ok(crew.beside(measuring).await?.1)
 }

@@ -1,8 +1,11 @@
 //! The window of a run that is measured, and the senders that fill it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -19,6 +22,10 @@ use super::{
     stopwatch::Stopwatch,
 };
 use crate::Failure;
+
+/// The window waits for its first operation by such steps, and at most so long.
+const FIRST: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What all workers of a run note; clones note in the same place.
 #[derive(Clone)]
@@ -80,10 +87,26 @@ impl Pace {
         screen: &Screen,
     ) -> Result<Window, Failure> {
         let counted = || self.measured.load(Ordering::Relaxed);
-        screen.wait("warming up", common.warmup(), counted).await;
+        self.measure_counting(common, server, screen, counted).await
+    }
+
+    /// [`Pace::measure`] of what something else counts.
+    pub(super) async fn measure_counting(
+        &self,
+        common: &Common,
+        server: &Server,
+        screen: &Screen,
+        counted: impl Fn() -> u64,
+    ) -> Result<Window, Failure> {
+        screen.wait("warming up", common.warmup(), &counted).await;
         let before = server.usage().await;
         self.stopwatch.measure();
-        screen.wait("measuring", common.measured(), counted).await;
+        let begun = Instant::now();
+        screen.wait("measuring", common.measured(), &counted).await;
+        // A rate of nothing says nothing.
+        while counted() == 0 && begun.elapsed() < PATIENCE {
+            screen.wait("measuring", FIRST, &counted).await;
+        }
         self.stopwatch.finish();
         let after = server.usage().await;
         self.stop.cancel();

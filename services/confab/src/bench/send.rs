@@ -33,6 +33,7 @@ pub(super) async fn run(
     let listening = audience.listen(&run, false);
     let delivery = listening.recorder.clone();
     let pace = Pace::new(&run);
+    let earlier = server.metrics().await;
     let crew = crew(arguments, server, &seats, &run, &pace).await?;
     let (_, window) = crew.beside(pace.measure(common, server, screen)).await?;
     let total = listening.end(seats.due(*subscribers)).await?;
@@ -40,6 +41,10 @@ pub(super) async fn run(
     let mut report = Report::new("send", arguments, "sends", window);
     report.latency_us = pace.recorder().summary();
     report.figure("retries", count(run.retries()));
+    let later = server.metrics().await;
+    let messages = later.grown(&earlier, "confab_messages_appended_total");
+    let commits = later.grown(&earlier, "confab_store_commit_seconds_count");
+    report.figure("messages_per_commit", messages.zip(commits).map(|(m, c)| m / c.max(1.0)));
     if *subscribers > 0 {
         let delivery = delivery.summary();
         report.figure("delivery_p50_us", count(delivery.p50));

@@ -23,6 +23,8 @@ use crate::{Failure, cli::ConfigArguments, token};
 /// Longest that a start may take; a large folder is replayed.
 const START: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(5);
+/// Lines of a server's log that are told when a run fails.
+const LAST_WORDS: usize = 20;
 /// A token outlives every run.
 const TOKEN_SECONDS: i64 = 86_400;
 
@@ -123,6 +125,14 @@ impl Server {
         Ok(())
     }
 
+    /// The last lines that a server of its own has logged, for a run that failed.
+    pub(super) fn last_words(&self) -> String {
+        let Some(spawned) = &self.spawned else { return String::new() };
+        let log = fs::read_to_string(spawned.folder.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n")
+    }
+
     /// Ends a server of its own; any other one goes on.
     pub(super) async fn close(mut self) {
         if let Err(error) = self.kill().await {
@@ -190,10 +200,8 @@ impl Spawned {
             }
         }
         command.arg("--addresses").arg(&file);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-        if env::var_os("CONFAB_LOG__FILTER").is_none() {
-            command.env("CONFAB_LOG__FILTER", "warn");
-        }
+        let log = fs::File::options().create(true).append(true).open(self.folder.log())?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         let child = self.child.insert(command.spawn()?);
         let started = async {
             loop {
@@ -201,7 +209,8 @@ impl Spawned {
                     return Ok(serde_json::from_str(&text)?);
                 }
                 if let Some(status) = child.try_wait()? {
-                    return Err(format!("the server ended with {status}").into());
+                    let log = fs::read_to_string(self.folder.log()).unwrap_or_default();
+                    return Err(format!("the server ended with {status}: {log}").into());
                 }
                 tokio::time::sleep(POLL).await;
             }
@@ -252,6 +261,11 @@ impl Folder {
             );
         }
         Ok(folder)
+    }
+
+    /// What the server says.
+    fn log(&self) -> PathBuf {
+        self.path.join("log")
     }
 
     /// Where a data folder goes.

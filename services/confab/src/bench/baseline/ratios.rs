@@ -136,7 +136,8 @@ impl Ratios<'_> {
             subscribers: 0,
             size: 100,
         };
-        let [mut ratio, mut store, mut rate, mut cpu] = [(); 4].map(|()| Figure::default());
+        let [mut ratio, mut store, mut rate, mut cpu, mut group] =
+            [(); 5].map(|()| Figure::default());
         for _ in 0..self.rounds() {
             let mut server = self.confab().await?;
             let report = sound(send::run(&arguments, &server, self.screen).await?)?;
@@ -147,6 +148,7 @@ impl Ratios<'_> {
             store.note(ours / engine);
             rate.note(report.rate);
             cpu.note(report.server.cpu_us_per_operation);
+            group.note(report.figures.get("messages_per_commit").copied());
         }
         let alone = format!("send --in-flight {in_flight}");
         let what = |figure: &str| format!("{in_flight} in flight: {figure}");
@@ -158,6 +160,7 @@ impl Ratios<'_> {
             store.row(what("rows through `confab_store`, of the engine's"), none, "", &alone),
             rate.row(what("sends a second"), many, "", &alone),
             cpu.row(what("server CPU of a send"), none, " µs", &alone),
+            group.row(what("messages in one commit"), none, "", &alone),
         ]);
         Ok(())
     }
