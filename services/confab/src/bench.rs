@@ -1,6 +1,7 @@
 //! `confab bench`: measures a server from the outside, and checks while it
 //! measures that nothing is lost, twice or out of order. A number of a server
 //! that breaks its promises is worth nothing, so then it ends with a failure.
+//! It is a client like others: nothing that serves depends on it.
 //!
 //! Each scenario is a file. They share the parts around them: [`server`] (which
 //! server, and what it used), [`stage`] (users and conversations), [`audience`]
