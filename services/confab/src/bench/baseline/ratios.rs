@@ -136,8 +136,8 @@ impl Ratios<'_> {
             subscribers: 0,
             size: 100,
         };
-        let [mut ratio, mut store, mut rate, mut cpu, mut group] =
-            [(); 5].map(|()| Figure::default());
+        let [mut ratio, mut rows_alone, mut store, mut rate, mut cpu, mut group] =
+            [(); 6].map(|()| Figure::default());
         for _ in 0..self.rounds() {
             let mut server = self.confab().await?;
             let report = sound(send::run(&arguments, &server, self.screen).await?)?;
@@ -145,6 +145,7 @@ impl Ratios<'_> {
             let engine = through_fjall(&written, in_flight, &common, self.screen).await?.rate();
             let ours = through_engine(&written, in_flight, &common, self.screen).await?.rate();
             ratio.note(report.rate / engine);
+            rows_alone.note(engine);
             store.note(ours / engine);
             rate.note(report.rate);
             cpu.note(report.server.cpu_us_per_operation);
@@ -157,6 +158,7 @@ impl Ratios<'_> {
         let none = Target::None;
         rows.extend([
             ratio.row(what("sends, of the engine's rows"), Target::AtLeast(0.7), "", &alone),
+            rows_alone.row(what("the engine's rows a second"), none, "", &alone),
             store.row(what("rows through `confab_store`, of the engine's"), none, "", &alone),
             rate.row(what("sends a second"), many, "", &alone),
             cpu.row(what("server CPU of a send"), none, " µs", &alone),
@@ -230,8 +232,10 @@ impl Ratios<'_> {
     /// Once: it takes long, and memory is not what a busy machine changes.
     async fn idle(&self, rows: &mut Vec<Row>) -> Result<(), Failure> {
         let streams = self.scaled(5000);
+        // Longer than the time between two heartbeats.
+        let common = Common { seconds: self.arguments.seconds * 4.0, ..self.common() };
         let arguments = IdleArguments {
-            common: self.common(),
+            common,
             streams,
             streams_per_connection: 1,
             group: 50,
