@@ -22,6 +22,9 @@ use serde::Serialize;
 use super::{arguments::Common, screen::Screen};
 use crate::Failure;
 
+/// What `ratios` measures, each with its baseline or a target of its own.
+const PARTS: [&str; 7] = ["send", "fanout", "burst", "idle", "read", "connect", "resume"];
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Baseline {
     /// The engine alone: the rows of a log, written again with so many in flight.
@@ -86,8 +89,8 @@ pub(crate) struct RatiosArguments {
     /// How long each side is measured, in seconds.
     #[arg(long, default_value_t = 5.0)]
     pub(crate) seconds: f64,
-    /// Only these: send, fanout, burst, idle, read, connect, resume.
-    #[arg(long, value_delimiter = ',')]
+    /// Only these.
+    #[arg(long, value_delimiter = ',', value_parser = PARTS)]
     pub(crate) only: Vec<String>,
     /// Part of the full sizes, for a quick look: 0.01 reads from 10,000 messages, not a million.
     #[arg(long, default_value_t = 1.0)]

@@ -31,8 +31,7 @@ impl<T: Send + 'static> Crew<T> {
         self.tasks.push(task::spawn(self.name, work));
     }
 
-    /// Waits until all are done, or one has failed. May be dropped and called
-    /// again, but what was told meanwhile is kept in `done` only.
+    /// Waits until all are done, or one has failed.
     async fn collect(&mut self, done: &mut Vec<T>) -> Result<(), Failure> {
         self.tell = None;
         while let Some(result) = self.told.recv().await {

@@ -107,7 +107,7 @@ impl Check {
 }
 
 /// What was counted in a window of time.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     pub(super) operations: u64,
     pub(super) elapsed: Duration,
