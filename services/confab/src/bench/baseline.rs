@@ -50,6 +50,9 @@ pub(crate) struct EngineArguments {
     /// Rows under way at a time.
     #[arg(long, default_value_t = 64)]
     pub(crate) in_flight: usize,
+    /// Rows that fjall writes with one fsync at most; without it, all that wait.
+    #[arg(long)]
+    pub(crate) group_rows: Option<usize>,
 }
 
 #[derive(Clone, Debug, Args, Serialize)]

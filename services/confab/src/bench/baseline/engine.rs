@@ -42,12 +42,12 @@ const GROUP_BYTES: usize = 4 << 20;
 
 /// See the module.
 pub(super) async fn run(arguments: &EngineArguments, screen: &Screen) -> Result<(), Failure> {
-    let EngineArguments { common, rows_from, in_flight } = arguments;
+    let EngineArguments { common, rows_from, in_flight, group_rows } = arguments;
     let rows = match rows_from {
         Some(folder) => rows::read(folder)?,
         None => written(common, *in_flight, screen).await?,
     };
-    let raw = through_fjall(&rows, *in_flight, common, screen).await?;
+    let raw = through_fjall(&rows, *in_flight, *group_rows, common, screen).await?;
     let engine = through_engine(&rows, *in_flight, common, screen).await?;
     let mut report = Report::new("engine", arguments, "rows", raw.window);
     report.latency_us = raw.took;
@@ -207,10 +207,12 @@ struct Job {
 }
 
 /// One thread takes what is queued, writes it as one batch with one fsync, and
-/// answers: what `confab_store` does, without transactions.
+/// answers: what `confab_store` does, without transactions. A group has at most
+/// `group_rows` rows, if that is given.
 pub(super) async fn through_fjall(
     rows: &[LogRow],
     in_flight: usize,
+    group_rows: Option<usize>,
     common: &Common,
     screen: &Screen,
 ) -> Result<Written, Failure> {
@@ -220,7 +222,8 @@ pub(super) async fn through_fjall(
         .manual_journal_persist(true)
         .open()?;
     let (queue, jobs) = mpsc::channel(Options::default().queue);
-    let committer = tokio::task::spawn_blocking(move || commit(&database, jobs));
+    let most = group_rows.unwrap_or(usize::MAX);
+    let committer = tokio::task::spawn_blocking(move || commit(&database, jobs, most));
     let write = move |row: LogRow| {
         let queue = queue.clone();
         async move {
@@ -237,7 +240,11 @@ pub(super) async fn through_fjall(
 }
 
 /// Says how many groups there were.
-fn commit(database: &Database, mut jobs: mpsc::Receiver<Job>) -> Result<u64, fjall::Error> {
+fn commit(
+    database: &Database,
+    mut jobs: mpsc::Receiver<Job>,
+    most: usize,
+) -> Result<u64, fjall::Error> {
     let options = || KeyspaceCreateOptions::default().manual_journal_persist(true);
     let (log, marks) = (database.keyspace(LOG, options)?, database.keyspace(MARKS, options)?);
     let mut groups = 0;
@@ -251,7 +258,8 @@ fn commit(database: &Database, mut jobs: mpsc::Receiver<Job>) -> Result<u64, fja
                 batch.insert(&marks, key, value);
             }
             waiting.push(done);
-            next = if bytes < GROUP_BYTES { jobs.try_recv().ok() } else { None };
+            let full = bytes >= GROUP_BYTES || waiting.len() >= most;
+            next = if full { None } else { jobs.try_recv().ok() };
         }
         batch.commit()?;
         groups += 1;

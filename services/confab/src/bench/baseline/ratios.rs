@@ -136,33 +136,39 @@ impl Ratios<'_> {
             subscribers: 0,
             size: 100,
         };
-        let [mut ratio, mut rows_alone, mut store, mut rate, mut cpu, mut group] =
-            [(); 6].map(|()| Figure::default());
+        let [mut ratio, mut grouped, mut alone, mut store] = [(); 4].map(|()| Figure::default());
+        let [mut rate, mut cpu, mut group] = [(); 3].map(|()| Figure::default());
         for _ in 0..self.rounds() {
             let mut server = self.confab().await?;
             let report = sound(send::run(&arguments, &server, self.screen).await?)?;
             let written = rows_of(&mut server).await?;
-            let engine = through_fjall(&written, in_flight, &common, self.screen).await?.rate();
+            let fjall = |most| through_fjall(&written, in_flight, most, &common, self.screen);
+            let engine = fjall(None).await?.rate();
             let ours = through_engine(&written, in_flight, &common, self.screen).await?.rate();
+            let formed = report.figures.get("messages_per_commit").copied();
+            if let Some(formed) = formed.and_then(whole) {
+                grouped.note(report.rate / fjall(Some(formed)).await?.rate());
+            }
             ratio.note(report.rate / engine);
-            rows_alone.note(engine);
+            alone.note(engine);
             store.note(ours / engine);
             rate.note(report.rate);
             cpu.note(report.server.cpu_us_per_operation);
-            group.note(report.figures.get("messages_per_commit").copied());
+            group.note(formed);
         }
-        let alone = format!("send --in-flight {in_flight}");
+        let command = format!("send --in-flight {in_flight}");
         let what = |figure: &str| format!("{in_flight} in flight: {figure}");
         // Five times what Tinode with PostgreSQL did on such a machine with 64 senders.
         let many = if in_flight == 64 { Target::AtLeast(11_000.0) } else { Target::None };
         let none = Target::None;
         rows.extend([
-            ratio.row(what("sends, of the engine's rows"), Target::AtLeast(0.7), "", &alone),
-            rows_alone.row(what("the engine's rows a second"), none, "", &alone),
-            store.row(what("rows through `confab_store`, of the engine's"), none, "", &alone),
-            rate.row(what("sends a second"), many, "", &alone),
-            cpu.row(what("server CPU of a send"), none, " µs", &alone),
-            group.row(what("messages in one commit"), none, "", &alone),
+            ratio.row(what("sends, of the engine's rows"), Target::AtLeast(0.7), "", &command),
+            grouped.row(what("the same in groups as Confab's"), none, "", &command),
+            alone.row(what("the engine's rows a second"), none, "", &command),
+            store.row(what("rows through `confab_store`, of the engine's"), none, "", &command),
+            rate.row(what("sends a second"), many, "", &command),
+            cpu.row(what("server CPU of a send"), none, " µs", &command),
+            group.row(what("messages in one commit"), none, "", &command),
         ]);
         Ok(())
     }
@@ -335,6 +341,16 @@ impl Ratios<'_> {
         ]);
         Ok(())
     }
+}
+
+/// A number of rows, at least one.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a group has far less than 2^32 rows"
+)]
+fn whole(rows: f64) -> Option<usize> {
+    rows.is_finite().then(|| rows.round().max(1.0) as usize)
 }
 
 /// Numbers of a server that breaks its promises are worth nothing.
