@@ -3,6 +3,7 @@
 //! [`node`] puts a node together; each other module is a command. Nothing here
 //! decides anything about conversations.
 
+mod bench;
 mod chat;
 mod cli;
 mod keys;
@@ -37,6 +38,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(arguments) => block_on(serve::run(arguments)),
         Command::Chat(arguments) => block_on(chat::run(arguments)),
+        Command::Bench(arguments) => block_on(bench::run(arguments)),
         Command::Verify(arguments) => block_on(verify::run(arguments)),
         Command::Token(arguments) => token::run(&arguments),
         Command::Config(arguments) => output::print(&arguments.load()?.to_toml()?),
