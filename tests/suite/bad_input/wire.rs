@@ -82,8 +82,9 @@ async fn invalid_utf8(place: &Place) -> Checked {
         let outcome = place.raw.bytes(path, &marked(&send(place), bytes)).await?;
         is_refused(&format!("{bytes:?}"), outcome, Reason::MalformedRequest, &[])?;
     }
-    // In the id, by every RPC: the first field of all.
-    for method in unary() {
+    // In the id, by every RPC: the first field of all. One request has no field.
+    let has_fields = |method: &&Method| !method.path.ends_with("/GetContentRules");
+    for method in unary().filter(has_fields) {
         let outcome = caller(place, method).bytes(method.path, b"\x0a\x02\xc3\x28").await?;
         let refused = outcome.err().map(|refused| refused.reason);
         // Of some the first field is a number or a message: no UTF-8 at all.
