@@ -5,7 +5,12 @@
 use std::{env, error::Error, fmt::Write as _, fs, path::Path, path::PathBuf};
 
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, Value};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, Value,
+};
+
+/// Of `google.protobuf.MethodOptions.IdempotencyLevel`.
+const NO_SIDE_EFFECTS: i32 = 1;
 
 type BoxResult<T> = Result<T, Box<dyn Error>>;
 
@@ -66,12 +71,14 @@ fn method_table(pool: &DescriptorPool) -> BoxResult<String> {
         writeln!(
             table,
             "    Method {{ path: {path:?}, request: {:?}, response: {:?}, client_streaming: {}, \
-             server_streaming: {}, idempotent: {}, policy: {} }},",
+             server_streaming: {}, idempotent: {}, read_only: {}, conversation_tag: {}, policy: {} }},",
             method.input().full_name(),
             method.output().full_name(),
             method.is_client_streaming(),
             method.is_server_streaming(),
-            idempotent(&method),
+            idempotency_level(&method) != 0,
+            idempotency_level(&method) == NO_SIDE_EFFECTS,
+            conversation_tag(&method, policy.as_ref()),
             policy.as_ref().map_or_else(|| "None".to_owned(), policy_literal),
         )?;
         if !method.is_client_streaming() {
@@ -82,10 +89,22 @@ fn method_table(pool: &DescriptorPool) -> BoxResult<String> {
     Ok(table + &accessors)
 }
 
-fn idempotent(method: &MethodDescriptor) -> bool {
+fn idempotency_level(method: &MethodDescriptor) -> i32 {
     let options = method.options();
     let level = options.get_field_by_name("idempotency_level");
-    level.and_then(|value| value.as_enum_number()).unwrap_or(0) != 0
+    level.and_then(|value| value.as_enum_number()).unwrap_or(0)
+}
+
+/// The number of the request's field with the one conversation that the call is
+/// about: the policy's target, or in the mesh's requests what is called so. 0 where
+/// there is none.
+fn conversation_tag(method: &MethodDescriptor, policy: Option<&DynamicMessage>) -> u32 {
+    let target = policy.and_then(conversation_target);
+    let name = target.map(|target| field(&target, "field").as_str().unwrap_or_default().to_owned());
+    let input = method.input();
+    let found = input.get_field_by_name(name.as_deref().unwrap_or("conversation_id"));
+    let one = found.filter(|field| !field.is_list() && field.kind() == Kind::String);
+    one.map_or(0, |field| field.number())
 }
 
 fn policy_of(method: &MethodDescriptor) -> Option<DynamicMessage> {

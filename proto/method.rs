@@ -15,6 +15,11 @@ pub struct Method {
     pub server_streaming: bool,
     /// Whether a retry is safe (`idempotency_level` is set).
     pub idempotent: bool,
+    /// Whether it changes nothing (`NO_SIDE_EFFECTS`).
+    pub read_only: bool,
+    /// The number of the request's field with the one conversation that the call
+    /// is about; 0 where there is none.
+    pub conversation_tag: u32,
     /// Absent stops the start-up.
     pub policy: Option<Policy>,
 }

@@ -1,9 +1,11 @@
 //! Runs Confab as a process of its own, kills it, stands between it and its
 //! clients, and says what broke. It knows no promise.
 
+mod deployment;
 mod log;
 mod mesh;
 mod node;
+pub mod ops;
 mod patience;
 mod process;
 mod proxy;
@@ -11,6 +13,7 @@ mod seed;
 mod tokens;
 mod violation;
 
+pub use deployment::{Deployment, Shape};
 pub use log::Log;
 pub use mesh::Mesh;
 pub use node::{Node, NodeOptions};

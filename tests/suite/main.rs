@@ -9,6 +9,7 @@ mod docs;
 mod features;
 mod first_conversation;
 mod identity;
+mod mesh;
 mod model;
 mod p7_policy;
 mod promises;

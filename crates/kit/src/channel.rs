@@ -58,6 +58,16 @@ impl Channel {
         (Self::boxed(BoxCloneSyncService::new(service)), half)
     }
 
+    /// Over any other way of carrying requests.
+    pub(crate) fn over<S>(service: S) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<Body>, Error = BoxError>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+        Self::boxed(BoxCloneSyncService::new(service))
+    }
+
     /// The same channel on behalf of the caller with this token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {

@@ -3,12 +3,14 @@
 //! nothing but those files.
 
 mod explain;
+mod mesh;
 mod rates;
 mod secret;
 mod secrets;
 mod sections;
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -20,11 +22,12 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use crate::address::AddressRange;
+pub use crate::{address::AddressRange, role::Role};
+pub use mesh::Mesh;
 pub use rates::{Rate, Rates};
 pub use secret::Secret;
 pub use secrets::{Identity, fingerprint};
-pub use sections::{Auth, AuthKey, Limits, Log, Mesh};
+pub use sections::{Auth, AuthKey, Limits, Log};
 
 /// Environment variables `CONFAB_*` that are not configuration: the tests'
 /// switch, and what the command line's clients read.
@@ -36,6 +39,11 @@ const NOT_CONFIGURATION: &[&str] = &["mutant", "config", "token", "server"];
 pub struct Config {
     /// Where the embedded store and generated keys live.
     pub data_dir: PathBuf,
+    /// Where generated keys live instead, for processes that share them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys_dir: Option<PathBuf>,
+    /// What this process serves; all of it when empty.
+    pub roles: Vec<Role>,
     /// Address of the public port. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// Address of the mesh's port.
@@ -82,6 +90,8 @@ impl Default for Config {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         Self {
             data_dir: "confab-data".into(),
+            keys_dir: None,
+            roles: Vec::new(),
             listen: local(7400),
             mesh_listen: local(7401),
             ops_listen: local(7402),
@@ -169,6 +179,16 @@ impl Config {
         self.auth.keys.is_empty() && self.auth.jwks_url.is_none()
     }
 
+    /// What this process serves.
+    pub fn roles(&self) -> BTreeSet<Role> {
+        if self.roles.is_empty() { Role::ALL.into() } else { self.roles.iter().copied().collect() }
+    }
+
+    /// Where generated keys live.
+    pub fn keys_dir(&self) -> &Path {
+        self.keys_dir.as_deref().unwrap_or(&self.data_dir)
+    }
+
     /// How long draining may take.
     pub fn drain_time(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
@@ -208,6 +228,8 @@ impl Config {
         }
         self.auth.check()?;
         self.limits.check()?;
+        self.mesh.check()?;
+        self.check_roles()?;
         sections::exclusive(
             "page_token_key",
             self.page_token_key.is_some(),
@@ -223,12 +245,26 @@ impl Config {
             self.digest_key.is_some(),
             self.digest_key_file.is_some(),
         )?;
-        sections::exclusive(
-            "mesh.credential",
-            self.mesh.credential.is_some(),
-            self.mesh.credential_file.is_some(),
-        )?;
         Ok(())
+    }
+
+    /// Every part must be somewhere.
+    fn check_roles(&self) -> Result<(), ConfigError> {
+        let served = self.roles();
+        let lost = Role::ALL.into_iter().find(|role| {
+            let peers = self.mesh.peers.get(role).is_some_and(|peers| !peers.is_empty());
+            !served.contains(role) && !peers
+        });
+        match lost {
+            None => Ok(()),
+            Some(role) => Err(invalid(
+                "mesh.peers",
+                format!(
+                    "must say where {role} is served, because this process does not: \
+                     mesh.peers.{role} = [\"http://host:7401\"], the mesh's port there"
+                ),
+            )),
+        }
     }
 }
 

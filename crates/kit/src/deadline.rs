@@ -62,8 +62,12 @@ pub(crate) fn hand_on(headers: &mut HeaderMap) {
     if headers.contains_key(GRPC_TIMEOUT) {
         return;
     }
-    let left = deadline.saturating_duration_since(Instant::now()).as_millis();
-    if let Ok(value) = HeaderValue::from_str(&format!("{}m", left.min(99_999_999))) {
+    set(headers, deadline.saturating_duration_since(Instant::now()));
+}
+
+/// Says how long the caller waits.
+pub(crate) fn set(headers: &mut HeaderMap, left: Duration) {
+    if let Ok(value) = HeaderValue::from_str(&format!("{}m", left.as_millis().min(99_999_999))) {
         headers.insert(GRPC_TIMEOUT, value);
     }
 }

@@ -15,11 +15,16 @@
 //! 5. [`limits`]: around the body that the handler reads.
 //! 6. [`deadline`]: innermost, so that what is cut off is the handler and
 //!    nothing that has to shape, count or log the refusal.
+//!
+//! What another process serves is passed on ([`forward`]) in the handler's place, and
+//! charged there: whoever serves it knows what the caller has used up.
 
 mod auth;
 mod budget;
 mod deadline;
+mod drain;
 mod errors;
+mod forward;
 mod limits;
 mod policy;
 mod trace;
@@ -38,8 +43,10 @@ use tonic::{Status, body::Body, service::Routes};
 use tower::{Service, ServiceExt as _};
 
 pub(crate) use auth::{ConnectionProof, PeerAddress};
+pub use forward::Elsewhere;
 
 use crate::{
+    channel::Channel,
     config::Limits,
     error::{Error, Reason},
     identity::{Credential, Revocations, Verifier},
@@ -71,6 +78,8 @@ pub struct LayerOptions {
     pub budgets: Budgets,
     /// Ends the standard streams when the process drains.
     pub lifecycle: Lifecycle,
+    /// What clients may call here although another process serves it.
+    pub elsewhere: Elsewhere,
 }
 
 /// Routes with all layers around them; cheap to clone. Serve it on a port or
@@ -105,12 +114,27 @@ impl Layered {
             return Ok(not_grpc());
         }
         policy::admit(rpc, self.port, &self.options, &mut request).await?;
-        let slot = budget::charge(rpc, self.port, &self.options, &mut request).await?;
+        let elsewhere = self.elsewhere(rpc);
+        let slot = match &elsewhere {
+            Some(_) => None,
+            None => budget::charge(rpc, self.port, &self.options, &mut request).await?,
+        };
         let request = limits::bounded(rpc, &self.options.limits, request);
         let deadline = deadline::of(rpc, &self.options.limits, request.headers());
-        let routes = self.routes.oneshot(request);
-        let answer = deadline::bounded(rpc, deadline, &self.options.lifecycle, routes).await?;
+        let options = Arc::clone(&self.options);
+        let handler = async move {
+            match elsewhere {
+                Some(channel) => Ok(forward::pass_on(rpc, &options, channel, request).await),
+                None => self.routes.oneshot(request).await,
+            }
+        };
+        let answer = deadline::bounded(rpc, deadline, &self.options.lifecycle, handler).await?;
         Ok(budget::holding(slot, answer))
+    }
+
+    /// The mesh's port passes nothing on: no call goes round in circles.
+    fn elsewhere(&self, rpc: policy::Rpc) -> Option<Channel> {
+        if self.port == Port::Mesh { None } else { self.options.elsewhere.of(rpc) }
     }
 }
 

@@ -167,6 +167,8 @@ mod tests {
             client_streaming: false,
             server_streaming: false,
             idempotent: false,
+            read_only: false,
+            conversation_tag: 0,
             policy,
         }
     }

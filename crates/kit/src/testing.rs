@@ -26,7 +26,7 @@ use crate::{
     config::{Config, Limits},
     error::{Error, Reason},
     identity::{Caller, Claims, Credential, DevKey, Revocations},
-    layers::{LayerOptions, Layered, Port, layered},
+    layers::{Elsewhere, LayerOptions, Layered, Port, layered},
     lifecycle::Lifecycle,
     rates::Budgets,
 };
@@ -265,6 +265,7 @@ pub(crate) struct World {
     pub(crate) tiny: Tiny,
     pub(crate) limits: Limits,
     pub(crate) budgets: Budgets,
+    pub(crate) elsewhere: Elsewhere,
 }
 
 impl World {
@@ -278,6 +279,7 @@ impl World {
             tiny: Tiny::default(),
             limits: Limits { request_bytes: 1000, frame_bytes: 1000, ..Limits::default() },
             budgets: Budgets::new(&Config::default()),
+            elsewhere: Elsewhere::default(),
         }
     }
 
@@ -296,6 +298,7 @@ impl World {
             limits: self.limits.clone(),
             budgets: self.budgets.clone(),
             lifecycle: self.lifecycle.clone(),
+            elsewhere: self.elsewhere.clone(),
         };
         layered(port, options, routes)
     }

@@ -9,7 +9,7 @@ use clap::{
     Args, Parser, Subcommand,
     builder::{OsStringValueParser, TypedValueParser as _},
 };
-use confab_kit::config::{Config, ConfigError};
+use confab_kit::config::{Config, ConfigError, Role};
 use serde::Serialize;
 
 use crate::bench::arguments::BenchArguments;
@@ -24,7 +24,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run Confab: all services in this process, the embedded store in a folder.
+    /// Run Confab: all services, or some, in this process, the embedded store in a folder.
     Serve(ServeArguments),
     /// Chat in this terminal with somebody in another one.
     Chat(ChatArguments),
@@ -65,6 +65,10 @@ pub(crate) struct ConfigArguments {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Folder of the generated keys, where several processes share them.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) keys_dir: Option<PathBuf>,
 }
 
 impl ConfigArguments {
@@ -84,6 +88,11 @@ pub(crate) struct NodeArguments {
     #[command(flatten)]
     #[serde(flatten)]
     source: ConfigArguments,
+    /// Serve these roles only, of messages, conversations, participants and
+    /// realtime; mesh.peers says where the others are.
+    #[arg(long, value_delimiter = ',')]
+    #[serde(rename = "roles", skip_serializing_if = "Option::is_none")]
+    only: Option<Vec<Role>>,
     /// Address for clients; port 0 takes a free one.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,9 @@
 mod bench;
 mod chat;
 mod cli;
+mod folder;
 mod keys;
+mod mesh;
 pub mod node;
 mod output;
 mod policies;

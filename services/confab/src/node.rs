@@ -1,8 +1,9 @@
-//! One node: every service in one process, over the embedded store. Services
-//! meet here and nowhere else; between them are in-process channels that carry
-//! the same requests, credentials and deadlines as the network would.
+//! One node: every service in one process, or those of some roles, over the
+//! embedded store. Services meet here and nowhere else; between them are channels,
+//! in process or to the mesh's other processes, which carry the same requests,
+//! credentials and deadlines.
 
-use std::{future::ready, sync::Arc, time::Duration};
+use std::{future::ready, pin::Pin, sync::Arc, time::Duration};
 
 use confab_kit::{
     admission::Admission,
@@ -16,6 +17,7 @@ use confab_kit::{
     page_token::Sealer,
     policy::{self, PolicyError},
     rates::Budgets,
+    role::Role,
     server::{Addresses, BindError, Server, Services},
     task, telemetry,
 };
@@ -31,8 +33,12 @@ use confab_store::{
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-pub use crate::keys::KeysError;
-use crate::keys::{self, Keys};
+use crate::{
+    folder,
+    keys::{self, Keys},
+    mesh::Mesh,
+};
+pub use crate::{folder::FolderError, keys::KeysError};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +52,9 @@ pub enum StartError {
     /// A key is not the one that the data folder was used with.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// The data folder is not for what this process serves.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// The data folder cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -87,7 +96,7 @@ struct Common {
     public: Channel,
     /// The public services as another service reaches them on a user's behalf.
     reads: Channel,
-    mesh: Channel,
+    mesh: Mesh,
     lifecycle: Lifecycle,
 }
 
@@ -97,6 +106,7 @@ impl Node {
         policy::validate(METHODS)?;
         telemetry::init_metrics()?;
         let engine = Engine::open(&config.data_dir, EngineOptions::default())?;
+        let store_id = folder::take(&engine, &config.roles()).await?;
         let keys = keys::load(&config, &engine).await?;
         let identity = config.identity()?;
         let credential = config.mesh_credential()?;
@@ -105,12 +115,13 @@ impl Node {
         let lifecycle = Lifecycle::new(config.drain_time());
 
         let (public, public_slot) = Channel::in_process();
-        let (mesh, mesh_slot) = Channel::in_process();
-        let mesh = mesh.with_mesh_credential(&credential);
+        let (own, mesh_slot) = Channel::in_process();
+        let own = own.with_mesh_credential(&credential);
         let second_key = config.page_token_second_key()?;
+        let mesh = Mesh::new(&config, &keys, second_key, store_id, &credential, own);
         let common = Common {
             sealer: Sealer::new(keys.page_token).and_opens(second_key),
-            admission: Admission::new(LogServiceClient::new(mesh.clone())),
+            admission: Admission::new(LogServiceClient::new(mesh.to(Role::Messages))),
             verifier: identity.verifier,
             revocations: identity.revocations,
             bus: Bus::default(),
@@ -136,8 +147,8 @@ impl Node {
             watch_keys(&common.verifier, &health, &lifecycle);
         }
 
-        let realtime = realtime(&common).await?;
-        let (public_routes, mesh_routes, chores) = routes(&common, &realtime)?;
+        common.mesh.add_probes(&health);
+        let (public_routes, mesh_routes, chores) = routes(&common).await?;
         let options = LayerOptions {
             verifier: common.verifier.clone(),
             revocations: common.revocations.clone(),
@@ -145,6 +156,7 @@ impl Node {
             limits: common.config.limits.clone(),
             budgets: Budgets::new(&common.config),
             lifecycle: lifecycle.clone(),
+            elsewhere: common.mesh.elsewhere(),
         };
         let public_routes = health.add_standard_services(public_routes)?;
         let public = layered(Port::Public, options.clone(), public_routes);
@@ -193,32 +205,59 @@ fn watch_keys(verifier: &Verifier, health: &Health, lifecycle: &Lifecycle) {
     });
 }
 
-/// What the public port and the mesh serve, and what is to be done beside it.
-fn routes(
+type Chores = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What the public port serves of what is here, what the mesh's port does, and what
+/// is to be done beside it. Other processes pass their clients' calls on to the
+/// mesh's port, so that has the public services, too.
+async fn routes(common: &Common) -> Result<(Routes, Routes, Chores), StartError> {
+    let mut public = Routes::default();
+    let mut mesh = Routes::new(common.mesh.greeting().service());
+    let mut chores: Chores = Box::pin(ready(()));
+    if common.mesh.serves(Role::Messages) {
+        let messages = messages(common)?;
+        public = public.add_service(messages.public()).add_service(messages.rules());
+        mesh = mesh.add_service(messages.mesh());
+        mesh = mesh.add_service(messages.public()).add_service(messages.rules());
+        chores = Box::pin(messages_chores(common, &messages));
+    }
+    if common.mesh.serves(Role::Conversations) {
+        let conversations = conversations(common)?;
+        public = public.add_service(conversations.public());
+        mesh = mesh.add_service(conversations.mesh()).add_service(conversations.public());
+    }
+    if common.mesh.serves(Role::Participants) {
+        let participants = participants(common)?;
+        public = public.add_service(participants.public()).add_service(participants.users());
+        public = public.add_service(participants.moderation());
+        mesh = mesh.add_service(participants.mesh()).add_service(participants.public());
+        mesh = mesh.add_service(participants.users()).add_service(participants.moderation());
+    }
+    if common.mesh.serves(Role::Realtime) {
+        let realtime = realtime(common).await?;
+        public = public.add_service(realtime.public());
+        mesh = mesh.add_service(realtime.public());
+    }
+    Ok((public, mesh, chores))
+}
+
+/// Finishes what a crash left open, and lets messages expire.
+fn messages_chores(
     common: &Common,
-    realtime: &confab_realtime::Service,
-) -> Result<(Routes, Routes, impl Future<Output = ()> + Send + use<>), StartError> {
-    let messages = messages(common)?;
-    let conversations = conversations(common)?;
-    let participants = participants(common)?;
+    messages: &confab_messages::Service<confab_messages::store::embedded::EmbeddedLogStore>,
+) -> impl Future<Output = ()> + Send + use<> {
     let stopped = token_of(&common.lifecycle);
     let every = Duration::from_secs(common.config.limits.retention_seconds);
-    let expire = messages.expire_until(common.mesh.clone(), every, stopped.clone());
-    let sweep = messages.logs().sweep_until(stopped);
-    let public = Routes::new(messages.public())
-        .add_service(messages.rules())
-        .add_service(conversations.public())
-        .add_service(participants.public())
-        .add_service(participants.users())
-        .add_service(participants.moderation())
-        .add_service(realtime.public());
-    let mesh = Routes::new(messages.mesh())
-        .add_service(conversations.mesh())
-        .add_service(participants.mesh());
-    let chores = async move {
-        tokio::join!(sweep, expire);
-    };
-    Ok((public, mesh, chores))
+    let conversations = common.mesh.to(Role::Conversations);
+    let expire = messages.expire_until(conversations, every, stopped.clone());
+    let sweep = messages.logs().sweep_until(stopped.clone());
+    let met = common.mesh.met();
+    async move {
+        // Of processes that start together some come later.
+        if stopped.run_until_cancelled(met).await.is_some() {
+            tokio::join!(sweep, expire);
+        }
+    }
 }
 
 fn messages(
@@ -229,8 +268,8 @@ fn messages(
     Ok(confab_messages::Service::new(confab_messages::Options {
         store: Arc::new(store),
         projections: confab_messages::logs::Projections::new(
-            common.mesh.clone(),
-            common.mesh.clone(),
+            common.mesh.to(Role::Conversations),
+            common.mesh.to(Role::Participants),
         ),
         admission: common.admission.clone(),
         bus: common.bus.clone(),
@@ -246,8 +285,8 @@ fn conversations(
 ) -> Result<confab_conversations::Service<confab_conversations::EmbeddedStore>, StartError> {
     Ok(confab_conversations::Service::new(confab_conversations::Options {
         store: confab_conversations::EmbeddedStore::open(&common.engine)?,
-        log: LogServiceClient::new(common.mesh.clone()),
-        members: MemberRowsServiceClient::new(common.mesh.clone()),
+        log: LogServiceClient::new(common.mesh.to(Role::Messages)),
+        members: MemberRowsServiceClient::new(common.mesh.to(Role::Participants)),
         admission: common.admission.clone(),
         sealer: common.sealer.clone(),
     }))
@@ -258,7 +297,7 @@ fn participants(
 ) -> Result<confab_participants::Service<confab_participants::EmbeddedStore>, StartError> {
     Ok(confab_participants::Service::new(confab_participants::Options {
         store: confab_participants::EmbeddedStore::open(&common.engine)?,
-        log: LogServiceClient::new(common.mesh.clone()),
+        log: LogServiceClient::new(common.mesh.to(Role::Messages)),
         public: common.public.clone(),
         admission: common.admission.clone(),
         sealer: common.sealer.clone(),
@@ -271,8 +310,8 @@ async fn realtime(common: &Common) -> Result<confab_realtime::Service, StartErro
     use confab_realtime::store::{EmbeddedPresence, EmbeddedRevocations, EmbeddedSessions};
     let (limits, auth) = (&common.config.limits, &common.config.auth);
     let service = confab_realtime::Service::new(confab_realtime::Options {
-        log: LogServiceClient::new(common.mesh.clone()),
-        members: MemberRowsServiceClient::new(common.mesh.clone()),
+        log: LogServiceClient::new(common.mesh.to(Role::Messages)),
+        members: MemberRowsServiceClient::new(common.mesh.to(Role::Participants)),
         public: common.public.clone(),
         reads: common.reads.clone(),
         bus: common.bus.clone(),

@@ -1,14 +1,15 @@
 //! `confab serve`: starts a node, says where it is and what to try, and waits.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
-use confab_kit::{config::Config, server::Addresses, telemetry};
+use confab_kit::{config::Config, role::Role, server::Addresses, telemetry};
 use confab_store::embedded::{Engine, Options};
 
-use crate::{Failure, cli::ServeArguments, keys, node::Node, output};
+use crate::{Failure, cli::ServeArguments, folder, keys, node::Node, output};
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let config = arguments.config.load()?;
@@ -41,12 +42,19 @@ fn write_addresses(file: &Path, addresses: Addresses) -> std::io::Result<()> {
 
 struct Banner {
     data: PathBuf,
+    keys: Option<PathBuf>,
+    roles: BTreeSet<Role>,
     dev_mode: bool,
 }
 
 impl Banner {
     fn of(config: &Config) -> Self {
-        Self { data: config.data_dir.clone(), dev_mode: config.is_dev_mode() }
+        Self {
+            data: config.data_dir.clone(),
+            keys: config.keys_dir.clone(),
+            roles: config.roles(),
+            dev_mode: config.is_dev_mode(),
+        }
     }
 
     fn text(&self, at: Addresses) -> String {
@@ -59,6 +67,9 @@ impl Banner {
             at.ops,
             self.data.display()
         );
+        if self.roles.len() < Role::ALL.len() {
+            text.push_str(&format!("  serves      {}\n", folder::listed(&self.roles)));
+        }
         if self.dev_mode {
             text.push_str(
                 "  dev mode: loopback only, anyone with the data folder can sign tokens\n",
@@ -71,10 +82,11 @@ impl Banner {
     /// What to try, with all that differs from what the commands take by themselves.
     fn commands(&self, at: Addresses) -> String {
         let usual = Config::default();
-        let folder = if self.data == usual.data_dir {
-            String::new()
-        } else {
-            format!(" --data-dir {}", self.data.display())
+        // What they need of the folder is the key.
+        let folder = match &self.keys {
+            Some(keys) => format!(" --keys-dir {}", keys.display()),
+            None if self.data == usual.data_dir => String::new(),
+            None => format!(" --data-dir {}", self.data.display()),
         };
         let server = if at.public == usual.listen {
             String::new()

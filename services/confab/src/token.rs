@@ -42,11 +42,11 @@ pub(crate) fn sign(config: &Config, mut claims: Claims) -> Result<String, Failur
     config.issuer().clone_into(&mut claims.iss);
     claims.aud.clone_from(&config.auth.audience);
     // Not made here: no server would accept what a key of ours has signed.
-    let key = DevKey::load(&config.data_dir)?.ok_or_else(|| {
+    let key = DevKey::load(config.keys_dir())?.ok_or_else(|| {
         format!(
             "there is no dev key in {}: start `confab serve` with this data folder first, or name \
              the server's with --data-dir",
-            config.data_dir.display()
+            config.keys_dir().display()
         )
     })?;
     Ok(key.sign(claims))

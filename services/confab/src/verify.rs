@@ -8,15 +8,19 @@ mod inboxes;
 mod log;
 
 use confab_conversations::EmbeddedStore as Conversations;
+use confab_kit::role::Role;
 use confab_messages::store::{LogKey, embedded::EmbeddedLogStore};
 use confab_participants::EmbeddedStore as Members;
 use confab_store::embedded::{Engine, Options};
 
-use crate::{Failure, cli::ConfigArguments, keys, output};
+use crate::{Failure, cli::ConfigArguments, folder, keys, output};
 use inboxes::Inboxes;
 
 /// Findings that are printed; the rest is counted.
 const SHOWN: usize = 100;
+
+/// The roles whose rows are compared.
+const COMPARED: [Role; 3] = [Role::Messages, Role::Conversations, Role::Participants];
 
 /// The stores of a data folder.
 struct Stores {
@@ -62,6 +66,15 @@ impl std::fmt::Display for Report {
 pub(crate) async fn run(arguments: ConfigArguments) -> Result<(), Failure> {
     let config = arguments.load()?;
     let engine = Engine::open_existing(&config.data_dir, Options::default())?;
+    let held = folder::roles(&engine)?;
+    if let Some(lost) = COMPARED.into_iter().find(|role| !held.contains(role)) {
+        return Err(format!(
+            "this data folder is the store of {} only; logs are compared with rows of {lost}, too, \
+             and those are elsewhere",
+            folder::listed(&held)
+        )
+        .into());
+    }
     let stores = Stores {
         logs: EmbeddedLogStore::open(&engine)?,
         conversations: Conversations::open(&engine)?,

@@ -22,12 +22,19 @@ pub struct NodeOptions {
     pub(super) mutant: Option<String>,
     pub(super) environment: Vec<(String, String)>,
     allowed: Vec<String>,
+    keys_dir: Option<PathBuf>,
 }
 
 impl NodeOptions {
     /// The program, with the configuration that everybody gets.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), mutant: None, environment: Vec::new(), allowed: Vec::new() }
+        Self {
+            program: program.into(),
+            mutant: None,
+            environment: Vec::new(),
+            allowed: Vec::new(),
+            keys_dir: None,
+        }
     }
 
     /// Breaks a promise on purpose. The log of such a node is not looked at.
@@ -42,6 +49,13 @@ impl NodeOptions {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_string()));
         self
+    }
+
+    /// Keeps the generated keys in a folder that other nodes share.
+    #[must_use]
+    pub fn keys_dir(mut self, folder: &Path) -> Self {
+        self.keys_dir = Some(folder.to_owned());
+        self.env("CONFAB_KEYS_DIR", &folder.display().to_string())
     }
 
     /// Expects warnings or errors in the log that hold this text.
@@ -62,6 +76,7 @@ pub struct Node {
     process: Option<Process>,
     addresses: Option<Addresses>,
     place: Place,
+    mesh_place: Place,
     log: Log,
     checked: bool,
 }
@@ -72,6 +87,11 @@ impl Node {
     /// # Errors
     /// [`Violation::Unable`] when it does not start.
     pub async fn start(options: NodeOptions) -> Checked<Self> {
+        Self::start_at(options, Place::default()).await
+    }
+
+    /// As [`Node::start`], with a mesh port that others look for in this place.
+    pub(super) async fn start_at(options: NodeOptions, mesh_place: Place) -> Checked<Self> {
         let folder = tempfile::tempdir().map_err(Violation::unable)?;
         let mut node = Self {
             options,
@@ -79,6 +99,7 @@ impl Node {
             process: None,
             addresses: None,
             place: Place::default(),
+            mesh_place,
             log: Log::default(),
             checked: false,
         };
@@ -96,7 +117,7 @@ impl Node {
         let (process, addresses) = Process::start(&self.options, &data_dir, &self.log).await?;
         self.process = Some(process);
         self.addresses = Some(addresses);
-        self.move_to(Some(addresses.public));
+        self.move_to(Some(addresses));
         Ok(())
     }
 
@@ -129,8 +150,33 @@ impl Node {
         Violation::unless(status.success(), || format!("after SIGTERM it ended with {status}"))
     }
 
-    fn move_to(&self, address: Option<SocketAddr>) {
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    fn move_to(&self, addresses: Option<Addresses>) {
+        let set = |place: &Place, address| {
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = address;
+        };
+        set(&self.place, addresses.map(|addresses| addresses.public));
+        set(&self.mesh_place, addresses.map(|addresses| addresses.mesh));
+    }
+
+    /// SIGSTOP: it keeps its connections and answers nothing until [`Node::thaw`].
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it does not run.
+    pub fn freeze(&self) -> Checked {
+        self.signal(rustix::process::Signal::STOP)
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it does not run.
+    pub fn thaw(&self) -> Checked {
+        self.signal(rustix::process::Signal::CONT)
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) -> Checked {
+        let running = self.process.as_ref().ok_or_else(|| Violation::unable("it does not run"))?;
+        running.signal(signal)
     }
 
     /// Its data folder.
@@ -185,7 +231,7 @@ impl Node {
     /// # Errors
     /// [`Violation::Unable`] when its key cannot be read.
     pub fn tokens(&self) -> Checked<Tokens> {
-        Tokens::of(&self.data_dir())
+        Tokens::of(self.options.keys_dir.as_ref().unwrap_or(&self.data_dir()))
     }
 
     /// A client of a user, straight to where it is now.

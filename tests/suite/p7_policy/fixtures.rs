@@ -3,6 +3,7 @@
 use confab_client::Client;
 use confab_proto::{
     conversations::v1::{self as conversations, ConversationCursor, ConversationType},
+    mesh::v1::{self as mesh},
     messages::v1::{self as messages, Content, append_request::Command},
     method::{METHODS, Method, RpcRequest},
     participants::v1::{self as participants, ReportCategory, ReportResolution, Role},
@@ -330,6 +331,7 @@ static FIXTURES: &[Fixture] = &[
         let archive = messages::ConversationArchived {};
         request.command = Some(Command::ArchiveConversation(archive));
     }),
+    fixture!(mesh::GreetRequest, Nothing, |_, _, _| {}),
     mesh!(messages::ObserveRequest, |request, room, _| {
         request.conversation_id.clone_from(&room.id);
         "owner".clone_into(&mut request.user_id);

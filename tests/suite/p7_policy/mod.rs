@@ -76,6 +76,8 @@ fn an_rpc_without_a_policy_stops_the_start_up() {
         client_streaming: false,
         server_streaming: false,
         idempotent: false,
+        read_only: false,
+        conversation_tag: 0,
         policy,
     };
     let policy = |callers, rate_class, target| Policy { callers, scope: "", rate_class, target };

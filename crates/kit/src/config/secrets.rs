@@ -64,7 +64,7 @@ impl Config {
     pub fn mesh_credential(&self) -> Result<Credential, ConfigError> {
         let key = "mesh.credential";
         let given = self.mesh.credential.as_ref();
-        let own_file = self.data_dir.join("mesh-credential");
+        let own_file = self.own_file("mesh_credential");
         let text = secret(key, given, self.mesh.credential_file.as_ref(), own_file)?;
         // Shorter ones can be guessed.
         if text.len() < 16 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -77,7 +77,7 @@ impl Config {
     /// dev mode those of a key that is made in the data folder. Fetches nothing.
     pub fn identity(&self) -> Result<Identity, ConfigError> {
         let dev_key =
-            self.is_dev_mode().then(|| DevKey::load_or_create(&self.data_dir)).transpose()?;
+            self.is_dev_mode().then(|| DevKey::load_or_create(self.keys_dir())).transpose()?;
         let keys = match &dev_key {
             Some(dev_key) => vec![dev_key.public_key()],
             None => self.public_keys()?,
@@ -143,7 +143,7 @@ impl Config {
     }
 
     fn own_file(&self, key: &str) -> PathBuf {
-        self.data_dir.join(key.replace('_', "-"))
+        self.keys_dir().join(key.replace('_', "-"))
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Secret, invalid};
+use super::{ConfigError, invalid};
 use crate::{
     address::AddressRange,
     identity::{Algorithm, DEFAULT_AUDIENCE},
@@ -244,19 +244,6 @@ impl Limits {
         }
         Ok(())
     }
-}
-
-/// The mesh of Confab processes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Mesh {
-    /// What processes show each other, the same on all nodes. Made in the data
-    /// folder when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub credential: Option<Secret>,
-    /// A file with it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub credential_file: Option<PathBuf>,
 }
 
 /// Refuses a value that is given twice.

@@ -67,7 +67,10 @@ pub(super) fn of(reason: Reason) -> Code {
         Reason::AlreadyAParticipant | Reason::ReactionExists | Reason::RequestIdReused => {
             Code::AlreadyExists
         }
-        Reason::OutcomeUnknown | Reason::StoreUnavailable | Reason::Draining => Code::Unavailable,
+        Reason::OutcomeUnknown
+        | Reason::StoreUnavailable
+        | Reason::PeerUnavailable
+        | Reason::Draining => Code::Unavailable,
         Reason::DeadlineExceeded | Reason::HelloTimeout => Code::DeadlineExceeded,
         Reason::Internal => Code::Internal,
         Reason::Cancelled => Code::Cancelled,

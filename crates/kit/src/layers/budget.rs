@@ -12,7 +12,7 @@ use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use tonic::{Status, body::Body};
 
-use super::{LayerOptions, Port, auth, policy::Rpc};
+use super::{LayerOptions, Port, auth, forward, policy::Rpc};
 use crate::{error::Error, identity::Caller, rates::StreamSlot};
 
 /// The class of RPCs that open the streams which are counted.
@@ -20,7 +20,7 @@ const CONNECT: &str = "connect";
 
 /// Charges the call; the slot is that of a stream. What other processes do on
 /// a user's behalf is not the user's call: whoever shows the mesh credential
-/// is not charged.
+/// is not charged, unless it only passes on what a client calls.
 pub(super) async fn charge(
     rpc: Rpc,
     port: Port,
@@ -34,7 +34,11 @@ pub(super) async fn charge(
     else {
         return Ok(None);
     };
-    if port == Port::Mesh || auth::shows_mesh(request.headers(), &options.credential) {
+    let by_mesh = match port {
+        Port::Mesh => !forward::was_forwarded(request),
+        Port::Public => auth::shows_mesh(request.headers(), &options.credential),
+    };
+    if by_mesh {
         return Ok(None);
     }
     // The place first: it is given back by itself when there is no budget.

@@ -41,7 +41,7 @@ pin_project_lite::pin_project! {
 
 impl LimitedBody {
     fn new(inner: Body, limit: usize) -> Self {
-        Self { inner, frames: FrameCheck { limit, prefix: [0; 5], filled: 0, left: 0 } }
+        Self { inner, frames: FrameCheck::new(limit) }
     }
 }
 
@@ -91,7 +91,7 @@ fn too_large(length: usize, limit: usize) -> Error {
 }
 
 /// Follows the frames through the chunks that they arrive in.
-struct FrameCheck {
+pub(super) struct FrameCheck {
     limit: usize,
     prefix: [u8; PREFIX_BYTES],
     filled: usize,
@@ -99,8 +99,17 @@ struct FrameCheck {
 }
 
 impl FrameCheck {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, prefix: [0; PREFIX_BYTES], filled: 0, left: 0 }
+    }
+
+    /// Whether every frame that has begun has ended.
+    pub(super) fn is_between(&self) -> bool {
+        self.filled == 0 && self.left == 0
+    }
+
     /// `Err` with the declared length of a frame that is too long.
-    fn pass(&mut self, mut data: Bytes) -> Result<(), usize> {
+    pub(super) fn pass(&mut self, mut data: Bytes) -> Result<(), usize> {
         while data.has_remaining() {
             if self.left > 0 {
                 let step = self.left.min(data.len());
@@ -129,7 +138,7 @@ mod tests {
     use super::*;
 
     fn check(limit: usize, chunks: &[&'static [u8]]) -> Result<(), usize> {
-        let mut frames = FrameCheck { limit, prefix: [0; 5], filled: 0, left: 0 };
+        let mut frames = FrameCheck::new(limit);
         chunks.iter().try_for_each(|chunk| frames.pass(Bytes::from_static(chunk)))
     }
 

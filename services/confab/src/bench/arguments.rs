@@ -70,7 +70,11 @@ pub(crate) struct Common {
 impl Common {
     /// What the server's configuration is read from.
     pub(super) fn config(&self) -> ConfigArguments {
-        ConfigArguments { config: self.config.clone(), data_dir: self.data_dir.clone() }
+        ConfigArguments {
+            config: self.config.clone(),
+            data_dir: self.data_dir.clone(),
+            keys_dir: None,
+        }
     }
 
     pub(super) fn measured(&self) -> Duration {

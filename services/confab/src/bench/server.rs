@@ -76,8 +76,11 @@ impl Server {
     /// Starts a child on a new folder.
     pub(super) async fn spawn(common: &Common, what: Program) -> Result<Self, Failure> {
         let folder = Folder::new(common.folder.as_deref())?;
-        let config =
-            ConfigArguments { config: common.config.clone(), data_dir: Some(folder.data()) };
+        let config = ConfigArguments {
+            config: common.config.clone(),
+            data_dir: Some(folder.data()),
+            keys_dir: None,
+        };
         let spawned = Spawned {
             what,
             program: env::current_exe()?,

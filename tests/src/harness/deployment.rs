@@ -1,0 +1,202 @@
+//! Confab as a whole, in one process or in one for each role: what a test does with
+//! it is the same. Between any two processes of a mesh stands a proxy of their own.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use confab_client::{Client, ClientOptions};
+use confab_kit::role::Role;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use super::{Checked, Node, NodeOptions, Proxy, Tokens, Violation, eventually, node::Place, ops};
+
+/// How long the processes of a mesh may take to find each other.
+const MEETING: Duration = Duration::from_secs(30);
+
+/// In how many processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// All roles in one.
+    Single,
+    /// One for each role, each on a data folder of its own.
+    Mesh,
+}
+
+/// A deployment that runs. Clients go to its processes by turns: each is an entry to
+/// all of it.
+pub struct Deployment {
+    nodes: Vec<(Role, Node)>,
+    links: BTreeMap<(Role, Role), Proxy>,
+    /// Keeps the keys' folder.
+    _keys: TempDir,
+    turn: AtomicUsize,
+}
+
+impl Deployment {
+    /// Starts it and waits until everything is ready.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it does not start.
+    pub async fn start(shape: Shape, options: NodeOptions) -> Checked<Self> {
+        match shape {
+            Shape::Single => Self::single(options).await,
+            Shape::Mesh => Self::mesh(options).await,
+        }
+    }
+
+    async fn single(options: NodeOptions) -> Checked<Self> {
+        let keys = tempfile::tempdir().map_err(Violation::unable)?;
+        let node = Node::start(options.keys_dir(keys.path())).await?;
+        let nodes = vec![(Role::Messages, node)];
+        Ok(Self { nodes, links: BTreeMap::new(), _keys: keys, turn: AtomicUsize::new(0) })
+    }
+
+    async fn mesh(options: NodeOptions) -> Checked<Self> {
+        let keys = tempfile::tempdir().map_err(Violation::unable)?;
+        let places = Role::ALL.map(|role| (role, Place::default()));
+        let mut links = BTreeMap::new();
+        let mut starting: JoinSet<Checked<(Role, Node)>> = JoinSet::new();
+        for (role, place) in &places {
+            // Of processes that start together, some miss the others for a moment.
+            let mut options = options.clone().keys_dir(keys.path()).allow("dependency is lost");
+            options = options.env("CONFAB_ROLES", &format!("[{role}]"));
+            for (other, other_place) in places.iter().filter(|(other, _)| other != role) {
+                let link = Proxy::start(other_place.clone()).await?;
+                let name = format!("CONFAB_MESH__PEERS__{}", other.name().to_uppercase());
+                options = options.env(&name, &format!("[\"{}\"]", link.uri()));
+                links.insert((*role, *other), link);
+            }
+            let (role, place) = (*role, place.clone());
+            starting.spawn(async move { Ok((role, Node::start_at(options, place).await?)) });
+        }
+        let mut nodes = Vec::new();
+        while let Some(started) = starting.join_next().await {
+            nodes.push(started.map_err(Violation::unable)??);
+        }
+        nodes.sort_by_key(|(role, _)| *role);
+        let mesh = Self { nodes, links, _keys: keys, turn: AtomicUsize::new(0) };
+        mesh.meet().await?;
+        Ok(mesh)
+    }
+
+    /// Waits until every process has found the others.
+    ///
+    /// # Errors
+    /// [`Violation::Broken`] when they do not.
+    pub async fn meet(&self) -> Checked {
+        for (role, node) in &self.nodes {
+            let what = format!("{role} finds the others");
+            eventually(MEETING, &what, || async move {
+                // Not there yet, after a restart.
+                let report = ops::get(node.ops(), "/readyz").await.unwrap_or_default();
+                Ok(report.contains("\"status\":\"healthy\",\"checks\"").then_some(()))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// The process of a role.
+    ///
+    /// # Panics
+    /// Never: every role is somewhere.
+    pub fn of(&self, role: Role) -> &Node {
+        let own = self.nodes.iter().find(|(served, _)| *served == role);
+        &own.or(self.nodes.first()).expect("a deployment has a process").1
+    }
+
+    /// As [`Deployment::of`].
+    ///
+    /// # Panics
+    /// Never: every role is somewhere.
+    pub fn of_mut(&mut self, role: Role) -> &mut Node {
+        let place = self.nodes.iter().position(|(served, _)| *served == role).unwrap_or(0);
+        &mut self.nodes.get_mut(place).expect("a deployment has a process").1
+    }
+
+    /// All processes.
+    pub fn nodes_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+        self.nodes.iter_mut().map(|(_, node)| node)
+    }
+
+    /// How many processes there are.
+    pub fn size(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The proxy between two processes, on the way from the first to the second.
+    pub fn link(&self, from: Role, to: Role) -> Option<&Proxy> {
+        self.links.get(&(from, to))
+    }
+
+    /// Kills a process and starts it again; which, is up to the number.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it does not start.
+    pub async fn kill_one(&mut self, number: usize) -> Checked {
+        let place = number % self.nodes.len();
+        let (_, node) = &mut self.nodes[place];
+        node.kill9();
+        node.restart().await
+    }
+
+    /// Breaks a promise on purpose from the next start on, and starts everything again.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it does not start.
+    pub async fn mutate(&mut self, mutant: Option<&str>) -> Checked {
+        for node in self.nodes_mut() {
+            node.mutate(mutant);
+            node.restart().await?;
+        }
+        self.meet().await
+    }
+
+    /// The next entry.
+    pub fn entry(&self) -> &Node {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        &self.nodes[turn % self.nodes.len()].1
+    }
+
+    /// Signs tokens that it accepts, and others.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when its key cannot be read.
+    pub fn tokens(&self) -> Checked<Tokens> {
+        self.of(Role::Messages).tokens()
+    }
+
+    /// A client of a user, at the next entry.
+    ///
+    /// # Errors
+    /// When the client cannot be made.
+    pub async fn client(&self, tenant: &str, user: &str) -> Checked<Client> {
+        self.entry().client(tenant, user).await
+    }
+
+    /// As [`Deployment::client`], through a proxy, which outlives restarts.
+    ///
+    /// # Errors
+    /// When the client cannot be made.
+    pub async fn client_through(&self, proxy: &Proxy, tenant: &str, user: &str) -> Checked<Client> {
+        let token = self.tokens()?.user(tenant, user);
+        Ok(Client::connect(ClientOptions::new(proxy.uri()).token(token)).await?)
+    }
+
+    /// Ends it, and finds out whether anything logged what the test did not expect.
+    ///
+    /// # Errors
+    /// [`Violation::Broken`] with the lines.
+    pub fn finish(self) -> Checked {
+        // Together, lest one complains that another has gone.
+        let mut nodes = self.nodes;
+        for (_, node) in &mut nodes {
+            node.kill9();
+        }
+        nodes.into_iter().try_for_each(|(_, node)| node.finish())
+    }
+}
