@@ -9,9 +9,6 @@ use prost_reflect::{
     DescriptorPool, DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, Value,
 };
 
-/// Of `google.protobuf.MethodOptions.IdempotencyLevel`.
-const NO_SIDE_EFFECTS: i32 = 1;
-
 type BoxResult<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> BoxResult<()> {
@@ -71,13 +68,13 @@ fn method_table(pool: &DescriptorPool) -> BoxResult<String> {
         writeln!(
             table,
             "    Method {{ path: {path:?}, request: {:?}, response: {:?}, client_streaming: {}, \
-             server_streaming: {}, idempotent: {}, read_only: {}, conversation_tag: {}, policy: {} }},",
+             server_streaming: {}, idempotency: Idempotency::from_number({}), conversation_tag: {}, \
+             policy: {} }},",
             method.input().full_name(),
             method.output().full_name(),
             method.is_client_streaming(),
             method.is_server_streaming(),
-            idempotency_level(&method) != 0,
-            idempotency_level(&method) == NO_SIDE_EFFECTS,
+            idempotency_level(&method),
             conversation_tag(&method, policy.as_ref()),
             policy.as_ref().map_or_else(|| "None".to_owned(), policy_literal),
         )?;

@@ -13,15 +13,34 @@ pub struct Method {
     pub client_streaming: bool,
     /// Whether the server streams.
     pub server_streaming: bool,
-    /// Whether a retry is safe (`idempotency_level` is set).
-    pub idempotent: bool,
-    /// Whether it changes nothing (`NO_SIDE_EFFECTS`).
-    pub read_only: bool,
+    /// Whether it may be called again.
+    pub idempotency: Idempotency,
     /// The number of the request's field with the one conversation that the call
     /// is about; 0 where there is none.
     pub conversation_tag: u32,
     /// Absent stops the start-up.
     pub policy: Option<Policy>,
+}
+
+/// What calling an RPC a second time does: its `idempotency_level`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idempotency {
+    /// Nobody knows.
+    Unknown,
+    /// Nothing, because it never changes anything.
+    NoSideEffects,
+    /// Nothing more than the first call did.
+    Idempotent,
+}
+
+impl Idempotency {
+    const fn from_number(number: i32) -> Self {
+        match number {
+            1 => Self::NoSideEffects,
+            2 => Self::Idempotent,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// What a caller must show; see `confab.policy.v1.MethodPolicy`.

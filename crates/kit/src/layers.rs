@@ -114,22 +114,29 @@ impl Layered {
             return Ok(not_grpc());
         }
         policy::admit(rpc, self.port, &self.options, &mut request).await?;
-        let elsewhere = self.elsewhere(rpc);
-        let slot = match &elsewhere {
-            Some(_) => None,
-            None => budget::charge(rpc, self.port, &self.options, &mut request).await?,
-        };
+        if let Some(channel) = self.elsewhere(rpc) {
+            // Apart, or every call would take as much memory as this one.
+            return Box::pin(self.passed_on(rpc, channel, request)).await;
+        }
+        let slot = budget::charge(rpc, self.port, &self.options, &mut request).await?;
         let request = limits::bounded(rpc, &self.options.limits, request);
         let deadline = deadline::of(rpc, &self.options.limits, request.headers());
-        let options = Arc::clone(&self.options);
-        let handler = async move {
-            match elsewhere {
-                Some(channel) => Ok(forward::pass_on(rpc, &options, channel, request).await),
-                None => self.routes.oneshot(request).await,
-            }
-        };
-        let answer = deadline::bounded(rpc, deadline, &self.options.lifecycle, handler).await?;
+        let routes = self.routes.oneshot(request);
+        let answer = deadline::bounded(rpc, deadline, &self.options.lifecycle, routes).await?;
         Ok(budget::holding(slot, answer))
+    }
+
+    async fn passed_on(
+        self,
+        rpc: policy::Rpc,
+        channel: Channel,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Error> {
+        let Self { options, .. } = self;
+        let request = limits::bounded(rpc, &options.limits, request);
+        let deadline = deadline::of(rpc, &options.limits, request.headers());
+        let passed = forward::pass_on(rpc, &options, channel, request);
+        deadline::bounded(rpc, deadline, &options.lifecycle, async { Ok(passed.await) }).await
     }
 
     /// The mesh's port passes nothing on: no call goes round in circles.

@@ -30,6 +30,7 @@ use std::{
     time::Duration,
 };
 
+use confab_proto::method::{Idempotency, Method};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Limited};
 use tokio::{
@@ -180,7 +181,7 @@ impl Peers {
     }
 
     async fn carry(self, request: Request<Body>) -> Result<Response<Body>, Status> {
-        let method = confab_proto::method::Method::by_path(request.uri().path());
+        let method = Method::by_path(request.uri().path());
         let Some(method) = method else {
             return Err(Error::new(Reason::UnknownMethod, "there is no such RPC").into());
         };
@@ -188,8 +189,8 @@ impl Peers {
             return streams::open(&self.shared, request).await;
         }
         let call = Unary::of(method, request).await?;
-        let answered = timeout_at(call.deadline, self.shared.call(&call)).await;
-        answered.unwrap_or_else(|_| Err(deadline::exceeded().into()))
+        let answer = timeout_at(call.deadline, self.shared.call(&call)).await;
+        answer.unwrap_or_else(|_| Err(deadline::exceeded().into()))
     }
 }
 
@@ -242,16 +243,16 @@ impl Shared {
                 Err(Failed::NeverSent(_)) => false,
                 Err(Failed::Unanswered) => true,
             };
-            outcome_open |= sent && !call.method.read_only;
-            let again = !sent || call.method.idempotent;
+            outcome_open |= sent && call.method.idempotency != Idempotency::NoSideEffects;
+            let again = !sent || call.method.idempotency != Idempotency::Unknown;
             tried.push(endpoint.target.address);
-            let tries = u32::try_from(tried.len()).unwrap_or(u32::MAX);
-            if !again || tries >= MAX_TRIES {
+            let times = u32::try_from(tried.len()).unwrap_or(u32::MAX);
+            if !again || times >= MAX_TRIES {
                 return Err(if outcome_open { unanswered() } else { self.nobody().into() });
             }
             metrics::counter!("confab_peer_retries_total", "role" => self.options.role.name())
                 .increment(1);
-            tokio::time::sleep(random::jitter(RETRY_PAUSE * tries)).await;
+            tokio::time::sleep(random::jitter(RETRY_PAUSE * times)).await;
         }
     }
 
@@ -317,13 +318,12 @@ impl Shared {
             ready.retain(untried);
         }
         let affinity = affinity.filter(|_| self.options.role == Role::Messages);
-        let place = match affinity {
-            Some(key) => choice::by_weight(key, ready.iter().map(|(_, link)| link.weight)),
-            None => {
-                let loads: Vec<usize> = ready.iter().map(|(endpoint, _)| endpoint.load()).collect();
-                let random = if loads.len() > 1 { u64::from_le_bytes(random::bytes()) } else { 0 };
-                choice::by_load(random, &loads)
-            }
+        let place = if let Some(key) = affinity {
+            choice::by_weight(key, ready.iter().map(|(_, link)| link.weight))
+        } else {
+            let loads: Vec<usize> = ready.iter().map(|(endpoint, _)| endpoint.load()).collect();
+            let random = if loads.len() > 1 { u64::from_le_bytes(random::bytes()) } else { 0 };
+            choice::by_load(random, &loads)
         };
         match place {
             None => Picked::Busy,
@@ -387,9 +387,7 @@ impl Service<Request<Body>> for Peers {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let peers = self.clone();
-        Box::pin(async move {
-            Ok(peers.carry(request).await.unwrap_or_else(|status| status.into_http()))
-        })
+        Box::pin(async move { Ok(peers.carry(request).await.unwrap_or_else(Status::into_http)) })
     }
 }
 

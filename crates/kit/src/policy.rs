@@ -141,7 +141,7 @@ fn target_problem(method: &Method, policy: &Policy) -> Option<Problem> {
 
 #[cfg(test)]
 mod tests {
-    use confab_proto::method::METHODS;
+    use confab_proto::method::{Idempotency, METHODS};
 
     use super::*;
 
@@ -166,8 +166,7 @@ mod tests {
             response: "confab.test.v1.TestResponse",
             client_streaming: false,
             server_streaming: false,
-            idempotent: false,
-            read_only: false,
+            idempotency: Idempotency::Unknown,
             conversation_tag: 0,
             policy,
         }

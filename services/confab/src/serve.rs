@@ -68,7 +68,9 @@ impl Banner {
             self.data.display()
         );
         if self.roles.len() < Role::ALL.len() {
-            text.push_str(&format!("  serves      {}\n", folder::listed(&self.roles)));
+            text.push_str("  serves      ");
+            text.push_str(&folder::listed(&self.roles));
+            text.push('\n');
         }
         if self.dev_mode {
             text.push_str(

@@ -12,7 +12,7 @@ mod standard;
 use std::sync::Arc;
 
 use confab_kit::policy;
-use confab_proto::method::{Caller, METHODS, Method, Policy, Target};
+use confab_proto::method::{Caller, Idempotency, METHODS, Method, Policy, Target};
 use confab_tests::harness::{Checked, Node, Violation, must_be_caught};
 use tokio::{sync::Semaphore, task::JoinSet};
 
@@ -75,8 +75,7 @@ fn an_rpc_without_a_policy_stops_the_start_up() {
         response: "confab.new.v1.NewResponse",
         client_streaming: false,
         server_streaming: false,
-        idempotent: false,
-        read_only: false,
+        idempotency: Idempotency::Unknown,
         conversation_tag: 0,
         policy,
     };

@@ -64,3 +64,6 @@ pub(super) async fn pass_on(
     }
     answer
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn it_opens_at_the_limit_and_for_longer_each_time() {
-        let mut breaker = Breaker::new(5, Duration::from_secs(60));
+        let mut breaker = Breaker::new(5, Duration::from_mins(1));
         assert_eq!(breaker.pause(), Duration::ZERO);
         for failures in 1..5 {
             assert!(!breaker.fail(), "{failures}");
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn half_open_one_failure_opens_it_and_one_success_closes_it() {
-        let mut breaker = Breaker::new(3, Duration::from_secs(60));
+        let mut breaker = Breaker::new(3, Duration::from_mins(1));
         while !breaker.fail() {}
         breaker.half_open();
         assert!(!breaker.is_open());
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_lies_apart_does_not_add_up() {
-        let mut breaker = Breaker::new(2, Duration::from_secs(60));
+        let mut breaker = Breaker::new(2, Duration::from_mins(1));
         for _ in 0..100 {
             assert!(!breaker.fail());
             breaker.succeed();

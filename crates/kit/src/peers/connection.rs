@@ -45,7 +45,7 @@ pub(super) struct Connection {
 /// A request that was not answered.
 pub(super) enum Failed {
     /// The peer has not got any of it; here it is again, where it can be had.
-    NeverSent(Option<Request<Body>>),
+    NeverSent(Option<Box<Request<Body>>>),
     /// The peer may have carried it out.
     Unanswered,
 }
@@ -73,7 +73,7 @@ impl Connection {
             .build()
         {
             Ok(uri) => *request.uri_mut() = uri,
-            Err(_) => return Err(Failed::NeverSent(Some(request))),
+            Err(_) => return Err(Failed::NeverSent(Some(Box::new(request)))),
         }
         match self.sender.clone().try_send_request(request).await {
             Ok(answer) => Ok(answer.map(|body| {
@@ -84,7 +84,7 @@ impl Connection {
                 let request = failed.take_message();
                 let error = failed.into_error();
                 if request.is_some() || was_refused(&error) {
-                    return Err(Failed::NeverSent(request));
+                    return Err(Failed::NeverSent(request.map(Box::new)));
                 }
                 tracing::debug!(%error, "a peer did not answer");
                 Err(Failed::Unanswered)

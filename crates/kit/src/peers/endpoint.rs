@@ -75,7 +75,7 @@ pub(super) struct Endpoint {
     breaker: Mutex<Breaker>,
     tripped: Notify,
     in_flight: AtomicUsize,
-    /// When it was heard of last, in milliseconds since `begun`.
+    /// When it was heard of last, in microseconds since `begun`.
     heard: AtomicU64,
     begun: Instant,
     lanes: Lanes,
@@ -153,7 +153,7 @@ impl Endpoint {
                 Ok((connection, place)) => (connection.send(request).await?, Some(place)),
                 Err(error) => {
                     tracing::debug!(%error, peer = %self.target.address, "no connection for a stream");
-                    return Err(Failed::NeverSent(Some(request)));
+                    return Err(Failed::NeverSent(Some(Box::new(request))));
                 }
             },
         };
@@ -167,14 +167,14 @@ impl Endpoint {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     /// A call that began so long ago ran out of time. If nothing at all has come
     /// from the peer meanwhile, the peer is to blame.
     pub(super) fn was_silent(&self, since: Instant) {
         let waited = since.elapsed();
-        let heard = self.begun + Duration::from_millis(self.heard.load(Ordering::Relaxed));
+        let heard = self.begun + Duration::from_micros(self.heard.load(Ordering::Relaxed));
         if waited < MIN_SILENCE || heard > since {
             return;
         }

@@ -48,7 +48,7 @@ impl Greeting {
     /// Why nothing of this role is to be asked of whoever answers this.
     pub(super) fn objection(&self, role: Role, other: &GreetResponse) -> Option<&'static str> {
         let seals = |keys: &[Vec<u8>]| keys.first().cloned().unwrap_or_default();
-        let opened_there = |key: &Fingerprint| other.page_token_keys.iter().any(|k| k == key);
+        let is_known_there = |key: &Fingerprint| other.page_token_keys.iter().any(|k| k == key);
         if other.process_id.is_empty() {
             return Some("is no process of Confab's");
         }
@@ -60,7 +60,7 @@ impl Greeting {
         }
         let sealed_there = seals(&other.page_token_keys);
         let opened_here = self.page_token_keys.iter().any(|key| key[..] == sealed_there[..]);
-        if !opened_here || !self.page_token_keys.first().is_some_and(opened_there) {
+        if !opened_here || !self.page_token_keys.first().is_some_and(is_known_there) {
             return Some("has another page_token_key");
         }
         if self.roles.contains(&role) && other.store_id != self.store_id {

@@ -36,7 +36,7 @@ pub(super) async fn open(
                 return Ok(answer.map(|inner| Body::new(StreamBody { inner, _place: place })));
             }
             Ok(Err(Failed::NeverSent(Some(again)))) if tried.len() + 1 < MAX_TRIES as usize => {
-                request = again;
+                request = *again;
                 tried.push(endpoint.target.address);
             }
             Ok(Err(Failed::NeverSent(_))) => return Err(shared.nobody().into()),
