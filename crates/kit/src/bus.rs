@@ -1,6 +1,13 @@
-//! The bus: what has happened, told to whoever listens in this process. Lossy
-//! by contract and never waits: a listener that misses a signal finds the hole
-//! by its sequence number and reads the log.
+//! The bus: what has happened, told to whoever listens in this process, and to the
+//! carriers that take it to others. Lossy by contract and never waits: a listener
+//! that misses a signal finds the hole by its sequence number and reads the log.
+//!
+//! One carrier is here: other processes listen to this one over the mesh
+//! ([`BusServer`]). A broker is another: it takes what [`Bus::attach_carrier`] hands
+//! it, and brings what it hears to [`Bus::deliver`].
+
+mod service;
+pub(crate) mod wire;
 
 use std::{
     fmt,
@@ -11,6 +18,8 @@ use confab_log::ids::{ConversationId, TenantId, UserId};
 use confab_proto::{messages, participants, realtime};
 
 use crate::identity::Revocation;
+
+pub use service::BusServer;
 
 /// One thing that has happened.
 #[derive(Clone, Debug)]
@@ -68,6 +77,9 @@ pub enum Signal {
         /// Which session.
         session_id: Arc<str>,
     },
+    /// Some signals of other processes may have been lost: whoever needs them reads
+    /// what they would have told. Of this process only.
+    Missed,
     /// An event stands in a user's inbox.
     Inbox {
         /// Whose.
@@ -85,23 +97,41 @@ pub type Sink = Arc<dyn Fn(&Signal) + Send + Sync>;
 /// Carries signals from who makes them to who listens.
 #[derive(Clone, Default)]
 pub struct Bus {
-    sinks: Arc<RwLock<Vec<Sink>>>,
+    sinks: Sinks,
+    carriers: Sinks,
 }
 
+type Sinks = Arc<RwLock<Vec<Sink>>>;
+
 impl Bus {
-    /// Tells every listener, in the order of the calls.
+    /// Tells every listener, in the order of the calls, and those of other processes.
     pub fn publish(&self, signal: Signal) {
-        let sinks = self.sinks.read().unwrap_or_else(PoisonError::into_inner);
-        for sink in sinks.iter() {
-            sink(&signal);
-        }
-        drop(sinks);
+        tell(&self.sinks, &signal);
+        tell(&self.carriers, &signal);
         drop(signal);
+    }
+
+    /// Tells the listeners of this process what another one has published.
+    pub fn deliver(&self, signal: &Signal) {
+        tell(&self.sinks, signal);
     }
 
     /// Adds a listener, for as long as the bus lives.
     pub fn attach(&self, sink: Sink) {
         self.sinks.write().unwrap_or_else(PoisonError::into_inner).push(sink);
+    }
+
+    /// Adds a way to other processes: it is told what is published here, and nothing
+    /// that is delivered.
+    pub fn attach_carrier(&self, carrier: Sink) {
+        self.carriers.write().unwrap_or_else(PoisonError::into_inner).push(carrier);
+    }
+}
+
+fn tell(sinks: &Sinks, signal: &Signal) {
+    let sinks = sinks.read().unwrap_or_else(PoisonError::into_inner);
+    for sink in sinks.iter() {
+        sink(signal);
     }
 }
 

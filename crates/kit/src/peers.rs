@@ -6,7 +6,7 @@
 //! [`endpoint`]s that are ready, whose task has made the [`connection`] and has asked
 //! ([`greeting`]) who is there, and whose [`breaker`] leaves it alone when it fails;
 //! streams have connections of their own ([`lanes`]). [`resolver`] says which
-//! endpoints there are.
+//! endpoints there are. What happens at each of them is heard by an [`ear`].
 //!
 //! Why not tower's `Balance` and tonic's `balance_list`: neither knows an affinity,
 //! a breaker, or whether a request was ever sent (docs/adr/0040).
@@ -14,6 +14,7 @@
 mod breaker;
 mod choice;
 mod connection;
+mod ear;
 mod endpoint;
 mod greeting;
 mod lanes;
@@ -52,6 +53,7 @@ use crate::{
 };
 
 use connection::Failed;
+pub use ear::Ear;
 use endpoint::{Endpoint, Link, Standing};
 pub use greeting::{Fingerprint, Greeter, Greeting};
 use request::Unary;
@@ -81,6 +83,8 @@ pub struct PeersOptions {
     pub greeting: Greeting,
     /// How it reaches itself, should it be among them.
     pub own: Option<Channel>,
+    /// Hears what happens at each of them; nobody does when absent.
+    pub ear: Option<Ear>,
     /// Between two lookups of the names.
     pub resolve_every: Duration,
     /// Failures in a row before a peer is left alone.

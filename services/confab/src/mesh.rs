@@ -13,7 +13,7 @@ use confab_kit::{
     health::{Health, Importance},
     identity::Credential,
     layers::Elsewhere,
-    peers::{Greeting, Peers, PeersOptions},
+    peers::{Ear, Greeting, Peers, PeersOptions},
     role::Role,
 };
 
@@ -28,16 +28,23 @@ pub(crate) struct Mesh {
     peers: BTreeMap<Role, Peers>,
 }
 
+/// What it is made of.
+pub(crate) struct MeshOptions<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) keys: &'a Keys,
+    pub(crate) second_page_key: Option<[u8; 32]>,
+    pub(crate) store_id: String,
+    pub(crate) credential: &'a Credential,
+    /// This process's mesh port, in process, with the credential.
+    pub(crate) own: Channel,
+    /// Hears what happens in other processes.
+    pub(crate) ear: Ear,
+}
+
 impl Mesh {
-    /// Begins to connect to the configured peers. `own` carries the credential.
-    pub(crate) fn new(
-        config: &Config,
-        keys: &Keys,
-        second_page_key: Option<[u8; 32]>,
-        store_id: String,
-        credential: &Credential,
-        own: Channel,
-    ) -> Self {
+    /// Begins to connect to the configured peers.
+    pub(crate) fn new(options: MeshOptions<'_>) -> Self {
+        let MeshOptions { config, keys, second_page_key, store_id, credential, own, ear } = options;
         let served = config.roles();
         let page_token_keys = [Some(keys.page_token), second_page_key];
         let greeting = Greeting::new(
@@ -47,10 +54,7 @@ impl Mesh {
             store_id,
         );
         let mesh = &config.mesh;
-        // A role that is here needs no peers, but for the one whose calls are better
-        // off at the peer that is warm for their conversation.
-        let needed = |role: &Role| !served.contains(role) || *role == Role::Messages;
-        let listed = mesh.peers.iter().filter(|(role, uris)| !uris.is_empty() && needed(role));
+        let listed = mesh.peers.iter().filter(|(_, uris)| !uris.is_empty());
         let peers = listed.map(|(role, uris)| {
             let options = PeersOptions {
                 role: *role,
@@ -58,6 +62,7 @@ impl Mesh {
                 credential: credential.clone(),
                 greeting: greeting.clone(),
                 own: served.contains(role).then(|| own.clone()),
+                ear: Some(ear.clone()),
                 resolve_every: Duration::from_secs(mesh.resolve_seconds),
                 breaker_failures: mesh.breaker_failures,
                 breaker_open: Duration::from_secs(mesh.breaker_open_seconds),
@@ -68,10 +73,16 @@ impl Mesh {
         Self { greeting, served, own, peers }
     }
 
-    /// The way to a role, with the mesh credential: to its peers where there are
-    /// any, or else within this process.
+    /// The way to a role, with the mesh credential.
     pub(crate) fn to(&self, role: Role) -> Channel {
-        self.peers.get(&role).map_or_else(|| self.own.clone(), Peers::channel)
+        self.asked(role).map_or_else(|| self.own.clone(), Peers::channel)
+    }
+
+    /// The peers that a role's calls go to; `None` where this process answers them.
+    /// A role that is here needs no peers, but for the one whose calls are better off
+    /// at the peer that is warm for their conversation.
+    fn asked(&self, role: Role) -> Option<&Peers> {
+        self.peers.get(&role).filter(|_| !self.serves(role) || role == Role::Messages)
     }
 
     /// Whether this process serves the role.
@@ -86,13 +97,16 @@ impl Mesh {
 
     /// What the public port passes on.
     pub(crate) fn elsewhere(&self) -> Elsewhere {
-        let ways = self.peers.iter().map(|(role, peers)| (*role, peers.channel()));
+        let ways = Role::ALL
+            .into_iter()
+            .filter_map(|role| self.asked(role).map(|peers| (role, peers.channel())));
         Elsewhere::new(ways.collect())
     }
 
     /// Resolves when every role can be asked, for the first time after the start.
     pub(crate) fn met(&self) -> impl Future<Output = ()> + Send + use<> {
-        let peers: Vec<Peers> = self.peers.values().cloned().collect();
+        let asked = Role::ALL.into_iter().filter_map(|role| self.asked(role));
+        let peers: Vec<Peers> = asked.cloned().collect();
         async move {
             for peers in peers {
                 peers.met().await;

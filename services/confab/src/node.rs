@@ -7,7 +7,7 @@ use std::{future::ready, pin::Pin, sync::Arc, time::Duration};
 
 use confab_kit::{
     admission::Admission,
-    bus::Bus,
+    bus::{Bus, BusServer, Signal},
     channel::Channel,
     config::{Config, ConfigError},
     health::{Health, Importance, ReflectionError},
@@ -15,6 +15,7 @@ use confab_kit::{
     layers::{LayerOptions, Port, layered},
     lifecycle::Lifecycle,
     page_token::Sealer,
+    peers::Ear,
     policy::{self, PolicyError},
     rates::Budgets,
     role::Role,
@@ -36,7 +37,7 @@ use tonic::service::Routes;
 use crate::{
     folder,
     keys::{self, Keys},
-    mesh::Mesh,
+    mesh::{Mesh, MeshOptions},
 };
 pub use crate::{folder::FolderError, keys::KeysError};
 
@@ -118,13 +119,24 @@ impl Node {
         let (own, mesh_slot) = Channel::in_process();
         let own = own.with_mesh_credential(&credential);
         let second_key = config.page_token_second_key()?;
-        let mesh = Mesh::new(&config, &keys, second_key, store_id, &credential, own);
+        let bus = Bus::default();
+        let revocations = identity.revocations;
+        let ear = ear(&config, &bus, &revocations);
+        let mesh = Mesh::new(MeshOptions {
+            config: &config,
+            keys: &keys,
+            second_page_key: second_key,
+            store_id,
+            credential: &credential,
+            own,
+            ear,
+        });
         let common = Common {
             sealer: Sealer::new(keys.page_token).and_opens(second_key),
             admission: Admission::new(LogServiceClient::new(mesh.to(Role::Messages))),
             verifier: identity.verifier,
-            revocations: identity.revocations,
-            bus: Bus::default(),
+            revocations,
+            bus,
             lifecycle: lifecycle.clone(),
             reads: public.with_mesh_credential(&credential),
             config,
@@ -148,6 +160,11 @@ impl Node {
         }
 
         common.mesh.add_probes(&health);
+        let known = common.revocations.clone();
+        health.add_probe("revocations", Importance::Required, move || {
+            let problem = "no process that serves realtime has told what is revoked";
+            ready(if known.is_complete() { Ok(()) } else { Err(problem.to_owned()) })
+        });
         let (public_routes, mesh_routes, chores) = routes(&common).await?;
         let options = LayerOptions {
             verifier: common.verifier.clone(),
@@ -189,6 +206,22 @@ impl Node {
     }
 }
 
+/// Hears what happens in other processes. Without streams here, only what is revoked
+/// there is of interest; nobody passes before that is known.
+fn ear(config: &Config, bus: &Bus, revocations: &Revocations) -> Ear {
+    let has_streams = config.roles().contains(&Role::Realtime);
+    if !has_streams {
+        revocations.wait();
+        let noting = revocations.clone();
+        bus.attach(Arc::new(move |signal| {
+            if let Signal::Revoked(revocation) = signal {
+                noting.note(revocation);
+            }
+        }));
+    }
+    Ear::new(bus.clone(), revocations.clone(), !has_streams)
+}
+
 /// Fetches the issuer's keys to the end: nothing can be served before they were.
 fn watch_keys(verifier: &Verifier, health: &Health, lifecycle: &Lifecycle) {
     let (fresh, lifecycle) = (verifier.clone(), lifecycle.clone());
@@ -212,7 +245,9 @@ type Chores = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// mesh's port, so that has the public services, too.
 async fn routes(common: &Common) -> Result<(Routes, Routes, Chores), StartError> {
     let mut public = Routes::default();
-    let mut mesh = Routes::new(common.mesh.greeting().service());
+    let (bus, revocations) = (&common.bus, common.revocations.clone());
+    let told = BusServer::service(bus, revocations, common.lifecycle.clone());
+    let mut mesh = Routes::new(common.mesh.greeting().service()).add_service(told);
     let mut chores: Chores = Box::pin(ready(()));
     if common.mesh.serves(Role::Messages) {
         let messages = messages(common)?;

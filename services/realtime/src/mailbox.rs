@@ -79,6 +79,8 @@ pub(crate) struct Letters {
     pub(crate) acks: Vec<AckLetter>,
     /// Tokens of the user were revoked.
     pub(crate) revoked: bool,
+    /// Anything may have been lost on its way from another process.
+    pub(crate) missed: bool,
     /// The session is not the stream's any more.
     pub(crate) session: Option<Lost>,
 }
@@ -145,6 +147,11 @@ impl Mailbox {
     /// Tells the stream that tokens of its user were revoked; its own may be one.
     pub(crate) fn revoke(&self) {
         self.put(|letters| letters.revoked = true);
+    }
+
+    /// Tells the stream that anything may have been lost.
+    pub(crate) fn miss(&self) {
+        self.put(|letters| letters.missed = true);
     }
 
     /// Hands in what the client has stored. A letter whose stream ends first is

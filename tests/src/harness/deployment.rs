@@ -31,6 +31,8 @@ pub enum Shape {
 pub struct Deployment {
     nodes: Vec<(Role, Node)>,
     links: BTreeMap<(Role, Role), Proxy>,
+    /// In front of the nodes' public ports: addresses that outlive restarts.
+    doors: Vec<Proxy>,
     /// Keeps the keys' folder.
     _keys: TempDir,
     turn: AtomicUsize,
@@ -51,8 +53,19 @@ impl Deployment {
     async fn single(options: NodeOptions) -> Checked<Self> {
         let keys = tempfile::tempdir().map_err(Violation::unable)?;
         let node = Node::start(options.keys_dir(keys.path())).await?;
-        let nodes = vec![(Role::Messages, node)];
-        Ok(Self { nodes, links: BTreeMap::new(), _keys: keys, turn: AtomicUsize::new(0) })
+        Self::of_nodes(vec![(Role::Messages, node)], BTreeMap::new(), keys).await
+    }
+
+    async fn of_nodes(
+        nodes: Vec<(Role, Node)>,
+        links: BTreeMap<(Role, Role), Proxy>,
+        keys: TempDir,
+    ) -> Checked<Self> {
+        let mut doors = Vec::new();
+        for (_, node) in &nodes {
+            doors.push(node.proxy().await?);
+        }
+        Ok(Self { nodes, links, doors, _keys: keys, turn: AtomicUsize::new(0) })
     }
 
     async fn mesh(options: NodeOptions) -> Checked<Self> {
@@ -78,7 +91,7 @@ impl Deployment {
             nodes.push(started.map_err(Violation::unable)??);
         }
         nodes.sort_by_key(|(role, _)| *role);
-        let mesh = Self { nodes, links, _keys: keys, turn: AtomicUsize::new(0) };
+        let mesh = Self::of_nodes(nodes, links, keys).await?;
         mesh.meet().await?;
         Ok(mesh)
     }
@@ -178,13 +191,15 @@ impl Deployment {
         self.entry().client(tenant, user).await
     }
 
-    /// As [`Deployment::client`], through a proxy, which outlives restarts.
+    /// As [`Deployment::client`], over a connection that comes back after a restart.
     ///
     /// # Errors
     /// When the client cannot be made.
-    pub async fn client_through(&self, proxy: &Proxy, tenant: &str, user: &str) -> Checked<Client> {
+    pub async fn lasting_client(&self, tenant: &str, user: &str) -> Checked<Client> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let door = &self.doors[turn % self.doors.len()];
         let token = self.tokens()?.user(tenant, user);
-        Ok(Client::connect(ClientOptions::new(proxy.uri()).token(token)).await?)
+        Ok(Client::connect(ClientOptions::new(door.uri()).token(token)).await?)
     }
 
     /// Ends it, and finds out whether anything logged what the test did not expect.

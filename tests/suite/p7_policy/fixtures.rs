@@ -2,6 +2,7 @@
 
 use confab_client::Client;
 use confab_proto::{
+    bus::v1::{self as bus},
     conversations::v1::{self as conversations, ConversationCursor, ConversationType},
     mesh::v1::{self as mesh},
     messages::v1::{self as messages, Content, append_request::Command},
@@ -332,6 +333,7 @@ static FIXTURES: &[Fixture] = &[
         request.command = Some(Command::ArchiveConversation(archive));
     }),
     fixture!(mesh::GreetRequest, Nothing, |_, _, _| {}),
+    fixture!(bus::ListenRequest, Nothing, |_, _, _| {}),
     mesh!(messages::ObserveRequest, |request, room, _| {
         request.conversation_id.clone_from(&room.id);
         "owner".clone_into(&mut request.user_id);

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use confab_kit::error::Reason;
 use confab_proto::method::Method;
 use confab_tests::harness::{Checked, Violation};
+use http_body_util::{BodyExt as _, Full};
+use tonic::body::Body;
 
 use super::{
     expected::Scenario,
@@ -13,7 +15,7 @@ use super::{
     people::{People, unable},
     public::Rooms,
 };
-use crate::raw::{Raw, reason_name};
+use crate::raw::{Raw, framed, reason_name};
 
 pub(super) async fn check(
     people: Arc<People>,
@@ -49,6 +51,13 @@ pub(super) async fn check(
     // This one may move the log.
     let own = people.room(&[]).await.map_err(unable)?;
     let request = (fixture.build)(&own, Scenario::Owner);
+    if method.server_streaming {
+        // It goes on for ever, without a status in its head.
+        let body = Body::new(Full::new(framed(&request)).map_err(|never| match never {}));
+        let answer = people.mesh_member().exchange(method.path, body).await?;
+        let refused = answer.headers().get("grpc-status");
+        return Violation::unless(refused.is_none(), || format!("{}: {refused:?}", method.path));
+    }
     let answer = people.mesh_member().bytes(method.path, &request).await?;
     Violation::unless(answer.is_ok(), || format!("{} with the credential: {answer:?}", method.path))
 }

@@ -27,3 +27,15 @@ pub(crate) use support::{WHOLE, all_events, once};
 pub(crate) fn program(mutant: Option<&str>) -> NodeOptions {
     NodeOptions::new(env!("CARGO_BIN_EXE_confab-under-test")).mutant(mutant)
 }
+
+/// As [`program`], for processes of which some are killed: the others complain.
+pub(crate) fn among_kills(mutant: Option<&str>) -> NodeOptions {
+    let complaints = [
+        "effects not applied",
+        "log store timed out",
+        "log store failed",
+        "rows not loaded",
+        "messages were not all expired",
+    ];
+    complaints.into_iter().fold(program(mutant), NodeOptions::allow)
+}

@@ -4,16 +4,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use confab_client::{Client, ClientOptions, fold::ConversationState};
+use confab_client::{Client, fold::ConversationState};
 use confab_proto::messages::v1::{ListOrder, event::Kind};
-use confab_tests::harness::{Checked, Node, Seed, Violation, effort, eventually, must_be_caught};
+use confab_tests::harness::{
+    Checked, Deployment, Seed, Shape, Violation, effort, eventually, must_be_caught,
+};
 use rand::Rng as _;
 use tokio::task::JoinSet;
 
 use super::{
+    among_kills,
     history::{Answer, Deed, History},
     load::{Load, Worker},
-    program,
     support::{WHOLE, all_ended, all_events, all_messages, all_receipts, text_of},
 };
 
@@ -23,6 +25,7 @@ const SENDERS: u64 = 8;
 const HANDS: u64 = 2;
 
 struct Scenario {
+    shape: Shape,
     kills: u32,
     /// Requests that were answered are asked again while the load goes on.
     ask_again: bool,
@@ -48,14 +51,8 @@ async fn rule(mut worker: Worker) -> Checked {
 }
 
 async fn run(scenario: &Scenario, mutant: Option<&str>) -> Checked {
-    let mut node = Node::start(program(None)).await?;
-    let proxy = node.proxy().await?;
-    let tokens = node.tokens()?;
-    let client = async |user: &str| {
-        let options = ClientOptions::new(proxy.uri()).token(tokens.user("dev", user));
-        Client::connect(options).await.map_err(Violation::from)
-    };
-    let owner = client("owner").await?;
+    let mut confab = Deployment::start(scenario.shape, among_kills(None)).await?;
+    let owner = confab.lasting_client("dev", "owner").await?;
     let senders: Vec<String> = (0..SENDERS).map(|n| format!("sender{n}")).collect();
     let names: Vec<&str> = senders.iter().map(String::as_str).collect();
     let mut conversations = Vec::new();
@@ -64,8 +61,7 @@ async fn run(scenario: &Scenario, mutant: Option<&str>) -> Checked {
         conversations.push(group.conversation_id);
     }
     // A mutant that cannot even be set up would be caught for nothing.
-    node.mutate(mutant);
-    node.restart().await?;
+    confab.mutate(mutant).await?;
 
     let mut load = Load::new(conversations);
     load.ask_again = scenario.ask_again;
@@ -74,13 +70,14 @@ async fn run(scenario: &Scenario, mutant: Option<&str>) -> Checked {
     for (number, sender) in (0..).zip(&senders) {
         for hand in 0..HANDS {
             let random = scenario.seed.part(1 + number * HANDS + hand);
-            let worker = Worker::new(&load, client(sender).await?, sender, hand, random);
+            let client = confab.lasting_client("dev", sender).await?;
+            let worker = Worker::new(&load, client, sender, hand, random);
             workers.spawn(worker.run());
         }
     }
     let random = scenario.seed.part(1000);
     workers.spawn(rule(Worker::new(&load, owner.clone(), "owner", 0, random)));
-    let killed = kill_again_and_again(scenario, &mut node, &load.history, &mut workers).await;
+    let killed = kill_again_and_again(scenario, &mut confab, &load.history, &mut workers).await;
     load.stop();
     killed?;
     all_ended(workers, WHOLE, "the workers' last answers").await?;
@@ -88,12 +85,12 @@ async fn run(scenario: &Scenario, mutant: Option<&str>) -> Checked {
         check(&owner, &load.history, id).await?;
     }
     println!("{} kills, {} acknowledged", scenario.kills, load.history.acknowledged());
-    node.finish()
+    confab.finish()
 }
 
 async fn kill_again_and_again(
     scenario: &Scenario,
-    node: &mut Node,
+    confab: &mut Deployment,
     history: &History,
     workers: &mut JoinSet<Checked>,
 ) -> Checked {
@@ -113,8 +110,9 @@ async fn kill_again_and_again(
             }
         })
         .await?;
-        node.kill9();
-        node.restart().await?;
+        // Every second one is the process that has the log.
+        let any = random.random_range(0..confab.size());
+        confab.kill_one(if kill.is_multiple_of(2) { 0 } else { any }).await?;
     }
     Ok(())
 }
@@ -168,13 +166,30 @@ async fn check(reader: &Client, history: &History, id: &str) -> Checked {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigkill_under_load_loses_nothing_acknowledged() {
-    let scenario = Scenario { kills: 25 * effort(), ask_again: true, seed: Seed::of("p1") };
+    let scenario = Scenario {
+        shape: Shape::Single,
+        kills: 25 * effort(),
+        ask_again: true,
+        seed: Seed::of("p1"),
+    };
+    run(&scenario, None).await.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigkill_of_any_process_loses_nothing_acknowledged() {
+    let seed = Seed::of("p1");
+    let scenario = Scenario { shape: Shape::Mesh, kills: 8 * effort(), ask_again: true, seed };
     run(&scenario, None).await.unwrap_or_else(|violation| panic!("{violation}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigkill_of_two_appenders_loses_nothing_acknowledged() {
-    let scenario = Scenario { kills: 8 * effort(), ask_again: true, seed: Seed::of("p1") };
+    let scenario = Scenario {
+        shape: Shape::Single,
+        kills: 8 * effort(),
+        ask_again: true,
+        seed: Seed::of("p1"),
+    };
     let run = run(&scenario, Some("two-drivers,late-effects")).await;
     run.unwrap_or_else(|violation| panic!("{violation}"));
 }
@@ -182,14 +197,24 @@ async fn sigkill_of_two_appenders_loses_nothing_acknowledged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledging_before_the_commit_is_caught() {
     // Caught by what the kills lose, not by who looks again before them.
-    let scenario = Scenario { kills: 5, ask_again: false, seed: Seed::of("p1") };
+    let scenario =
+        Scenario { shape: Shape::Single, kills: 5, ask_again: false, seed: Seed::of("p1") };
+    let mutant = "ack-before-commit";
+    must_be_caught(mutant, run(&scenario, Some(mutant)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledging_before_the_commit_is_caught_in_a_mesh() {
+    let seed = Seed::of("p1");
+    let scenario = Scenario { shape: Shape::Mesh, kills: 8, ask_again: false, seed };
     let mutant = "ack-before-commit";
     must_be_caught(mutant, run(&scenario, Some(mutant)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leaving_effects_open_after_a_crash_is_caught() {
-    let scenario = Scenario { kills: 5, ask_again: false, seed: Seed::of("p1") };
+    let scenario =
+        Scenario { shape: Shape::Single, kills: 5, ask_again: false, seed: Seed::of("p1") };
     let mutant = "late-effects,no-finish-on-load";
     must_be_caught(mutant, run(&scenario, Some(mutant)).await);
 }

@@ -4,19 +4,19 @@
 
 use std::sync::Arc;
 
-use confab_client::{Client, ClientOptions, Command, Error, text};
+use confab_client::{Client, Command, Error, text};
 use confab_proto::{
     conversations::v1::CreateConversationRequest,
     errors::v1::Reason,
     messages::v1::{AddReactionRequest, EditMessageRequest, Event, SendMessageRequest},
     participants::v1::AddParticipantsRequest,
 };
-use confab_tests::harness::{Checked, Node, Violation, must_be_caught, within};
+use confab_tests::harness::{Checked, Deployment, Shape, Violation, must_be_caught, within};
 use tokio::{sync::Barrier, task::JoinSet};
 use tonic::Code;
 
 use super::{
-    program,
+    among_kills, program,
     support::{WHOLE, all_events, once},
 };
 
@@ -95,18 +95,18 @@ pub(crate) fn reused(answer: &Result<u64, Error>) -> bool {
     })
 }
 
-async fn clients(node: &Node, user: &str, count: usize) -> Checked<Vec<Client>> {
+async fn clients(confab: &Deployment, user: &str, count: usize) -> Checked<Vec<Client>> {
     let mut clients = Vec::new();
     for _ in 0..count {
-        clients.push(node.client("dev", user).await?);
+        clients.push(confab.client("dev", user).await?);
     }
     Ok(clients)
 }
 
 /// 32 racers on one request id, over four connections, for every kind of command.
-async fn racers(mutant: Option<&str>) -> Checked {
-    let node = Node::start(program(mutant)).await?;
-    let owner = clients(&node, "owner", CONNECTIONS).await?;
+async fn racers(shape: Shape, mutant: Option<&str>) -> Checked {
+    let confab = Deployment::start(shape, program(mutant)).await?;
+    let owner = clients(&confab, "owner", CONNECTIONS).await?;
 
     let create = |title: &str| CreateConversationRequest {
         request_id: "create".to_owned(),
@@ -126,7 +126,7 @@ async fn racers(mutant: Option<&str>) -> Checked {
     for round in 0..10 {
         every_command(&owner, &id, round).await?;
     }
-    node.finish()
+    confab.finish()
 }
 
 /// Each kind of command, raced for.
@@ -181,15 +181,12 @@ async fn two_bodies(clients: &[Client], id: &str, request_id: &str) -> Checked {
 }
 
 /// Answered requests, asked again after a kill, by another connection.
-async fn kills(mutant: Option<&str>) -> Checked {
-    let mut node = Node::start(program(mutant)).await?;
-    let proxy = node.proxy().await?;
-    let token = node.tokens()?.user("dev", "alice");
-    let options = ClientOptions::new(proxy.uri()).token(token);
-    let alice = Client::connect(options).await?;
+async fn kills(shape: Shape, mutant: Option<&str>) -> Checked {
+    let mut confab = Deployment::start(shape, among_kills(mutant)).await?;
+    let alice = confab.lasting_client("dev", "alice").await?;
     let id = alice.create_group("kills", &[]).await?.conversation_id;
     let mut sent = Vec::new();
-    for round in 0..4_u64 {
+    for round in 0..4 {
         for number in 0..8_u64 {
             let request_id = format!("r{round}.{number}");
             let after_seq = if number % 2 == 0 { 0 } else { sent.len() as u64 };
@@ -197,8 +194,7 @@ async fn kills(mutant: Option<&str>) -> Checked {
             let seq = settle(&alice, command.clone()).await?;
             sent.push((command, seq));
         }
-        node.kill9();
-        node.restart().await?;
+        confab.kill_one(round).await?;
         for (command, seq) in &sent {
             let again = settle(&alice, command.clone()).await?;
             Violation::unless(again == *seq, || format!("{seq} before the kill, {again} after"))?;
@@ -214,13 +210,13 @@ async fn kills(mutant: Option<&str>) -> Checked {
         one_event(&log, &command.request_id, *seq)?;
     }
     Violation::unless(log.len() == sent.len() + 1, || "retries have made events".to_owned())?;
-    node.finish()
+    confab.finish()
 }
 
 /// More than 1,000 events later, and after a restart.
 async fn far_away(mutant: Option<&str>) -> Checked {
-    let mut node = Node::start(program(mutant)).await?;
-    let alice = clients(&node, "alice", CONNECTIONS).await?;
+    let mut confab = Deployment::start(Shape::Single, program(mutant)).await?;
+    let alice = clients(&confab, "alice", CONNECTIONS).await?;
     let id = alice[0].create_group("far", &[]).await?.conversation_id;
     let first = send(&id, "first", 1, "first");
     let first_seq = settle(&alice[0], first.clone()).await?;
@@ -242,13 +238,13 @@ async fn far_away(mutant: Option<&str>) -> Checked {
     let near_seq = settle(&alice[0], near.clone()).await?;
     Violation::unless(near_seq > first_seq + 1000, || "too few events".to_owned())?;
     far_answers(&alice[0], (&first, first_seq), (&near, near_seq)).await?;
-    node.restart().await?;
-    let alice = node.client("dev", "alice").await?;
+    confab.kill_one(0).await?;
+    let alice = confab.client("dev", "alice").await?;
     far_answers(&alice, (&first, first_seq), (&near, near_seq)).await?;
     let log = all_events(&alice, &id).await?;
     one_event(&log, "first", first_seq)?;
     one_event(&log, "near", near_seq)?;
-    node.finish()
+    confab.finish()
 }
 
 async fn far_answers(
@@ -277,17 +273,27 @@ pub(crate) fn must_hold(checked: Checked) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn racers_on_one_request_id_get_one_event() {
-    must_hold(racers(None).await);
+    must_hold(racers(Shape::Single, None).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn racers_over_two_appenders_get_one_event() {
-    must_hold(racers(Some("two-drivers")).await);
+    must_hold(racers(Shape::Single, Some("two-drivers")).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_across_kills_get_the_same_answer() {
-    must_hold(kills(None).await);
+    must_hold(kills(Shape::Single, None).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn racers_through_every_process_get_one_event() {
+    must_hold(racers(Shape::Mesh, None).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_across_kills_of_any_process_get_the_same_answer() {
+    must_hold(kills(Shape::Mesh, None).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -298,14 +304,20 @@ async fn retries_after_a_thousand_events_get_the_same_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn forgetting_request_ids_is_caught() {
     let mutant = "no-id-lookup";
-    must_be_caught(mutant, racers(Some(mutant)).await);
-    must_be_caught(mutant, kills(Some(mutant)).await);
+    must_be_caught(mutant, racers(Shape::Single, Some(mutant)).await);
+    must_be_caught(mutant, kills(Shape::Single, Some(mutant)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forgetting_request_ids_is_caught_in_a_mesh() {
+    let mutant = "no-id-lookup";
+    must_be_caught(mutant, racers(Shape::Mesh, Some(mutant)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deciding_once_only_is_caught() {
     let mutant = "two-drivers,no-second-decision";
-    must_be_caught(mutant, racers(Some(mutant)).await);
+    must_be_caught(mutant, racers(Shape::Single, Some(mutant)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

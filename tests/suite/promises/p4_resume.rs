@@ -15,15 +15,16 @@ use std::{
 use confab_client::{Client, ClientOptions, Resume, StreamOptions, Update};
 use confab_proto::participants::v1::{InboxEvent, ListInboxEventsRequest};
 use confab_tests::harness::{
-    Checked, Fault, Node, Proxy, Seed, Violation, effort, eventually, must_be_caught, within,
+    Checked, Deployment, Fault, Proxy, Seed, Shape, Violation, effort, eventually, must_be_caught,
+    within,
 };
 use rand::{Rng as _, rngs::StdRng};
 use tokio::{sync::watch, task::JoinSet};
 use tonic::Code;
 
 use super::{
+    among_kills,
     order::{Ends, Finish, Mark, Seen, complete, note},
-    program,
     raw_stream::{Brought, RawStream, Way, from_cursors, from_session},
     support::{WHOLE, all_ended, all_events},
 };
@@ -52,18 +53,18 @@ fn bad_network(mut random: StdRng) -> impl FnMut(u64) -> Fault + Send {
 }
 
 struct World {
-    node: Node,
+    confab: Deployment,
     ids: Vec<String>,
     seed: Seed,
     gaps: Arc<AtomicU64>,
 }
 
 impl World {
-    async fn new(mutant: Option<&str>) -> Checked<Self> {
+    async fn new(shape: Shape, mutant: Option<&str>) -> Checked<Self> {
         let heartbeat = HEARTBEAT.as_millis().to_string();
-        let mut node =
-            Node::start(program(None).env("CONFAB_LIMITS__HEARTBEAT_MS", &heartbeat)).await?;
-        let owner = node.client("dev", "owner").await?;
+        let options = among_kills(None).env("CONFAB_LIMITS__HEARTBEAT_MS", &heartbeat);
+        let mut confab = Deployment::start(shape, options).await?;
+        let owner = confab.client("dev", "owner").await?;
         let mut ids = Vec::new();
         for title in ["long", "one", "two"] {
             ids.push(owner.create_group(title, &["reader"]).await?.conversation_id);
@@ -81,20 +82,19 @@ impl World {
         while let Some(filled) = within(WHOLE, "the fillers", fillers.join_next()).await? {
             filled.map_err(Violation::unable)??;
         }
-        node.mutate(mutant);
-        node.restart().await?;
-        Ok(Self { node, ids, seed: Seed::of("p4"), gaps: Arc::default() })
+        confab.mutate(mutant).await?;
+        Ok(Self { confab, ids, seed: Seed::of("p4"), gaps: Arc::default() })
     }
 
     /// A client behind a network of its own.
     async fn reader(&self, number: u64) -> Checked<(Client, Proxy)> {
-        let proxy = self.node.proxy().await?;
+        let proxy = self.confab.entry().proxy().await?;
         proxy.plan(bad_network(self.seed.part(number)));
         Ok((self.client(&proxy, "reader").await?, proxy))
     }
 
     async fn client(&self, proxy: &Proxy, user: &str) -> Checked<Client> {
-        let token = self.node.tokens()?.user("dev", user);
+        let token = self.confab.tokens()?.user("dev", user);
         let options = ClientOptions::new(proxy.uri()).token(token).deadline(PROGRESS);
         Ok(Client::connect(options).await?)
     }
@@ -330,10 +330,10 @@ impl Readers {
     }
 }
 
-async fn run(cuts: u64, kills: u64, mutant: Option<&str>) -> Checked {
-    let mut world = World::new(mutant).await?;
+async fn run(shape: Shape, cuts: u64, kills: u32, mutant: Option<&str>) -> Checked {
+    let mut world = World::new(shape, mutant).await?;
     let (finished, finish) = watch::channel(None);
-    let steady = world.node.proxy().await?;
+    let steady = world.confab.entry().proxy().await?;
     let pager = world.client(&steady, "reader").await?;
     let mut readers = Readers::begin(&world, &pager, &finish).await?;
     let (stop, stopped) = watch::channel(false);
@@ -341,9 +341,8 @@ async fn run(cuts: u64, kills: u64, mutant: Option<&str>) -> Checked {
     let random = world.seed.part(20);
     let writing = tokio::spawn(write(writer, world.ids.clone(), random, stopped));
     for kill in 1..=kills {
-        readers.suffer(cuts * kill / (kills + 1)).await?;
-        world.node.kill9();
-        world.node.restart().await?;
+        readers.suffer(cuts * u64::from(kill) / u64::from(kills + 1)).await?;
+        world.confab.kill_one(kill as usize).await?;
     }
     readers.suffer(cuts).await?;
 
@@ -362,12 +361,12 @@ async fn run(cuts: u64, kills: u64, mutant: Option<&str>) -> Checked {
     let gaps = world.gaps.load(Ordering::Relaxed);
     Violation::unless(gaps > 0, || "no gap was ever announced".to_owned())?;
     println!("{faults} connections cut, {kills} kills, {gaps} gaps");
-    world.node.finish()
+    world.confab.finish()
 }
 
 /// The logs as they are in the end; tells the readers how far they have to get.
 async fn ends(world: &World, groups: u64, finished: &watch::Sender<Option<Ends>>) -> Checked<Seen> {
-    let owner = world.node.client("dev", "owner").await?;
+    let owner = world.confab.client("dev", "owner").await?;
     let mut order = Seen::new();
     for id in &world.ids {
         let log = all_events(&owner, id).await?;
@@ -381,16 +380,35 @@ async fn ends(world: &World, groups: u64, finished: &watch::Sender<Option<Ends>>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_event_comes_once_over_a_bad_network() {
-    let run = run(110 * u64::from(effort()), 3, None).await;
+    let run = run(Shape::Single, 110 * u64::from(effort()), 3, None).await;
     run.unwrap_or_else(|violation| panic!("{violation}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_event_comes_once_through_any_process() {
+    // As many kills as there are processes.
+    let run = run(Shape::Mesh, 110 * u64::from(effort()), 4, None).await;
+    run.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_without_replay_is_caught_in_a_mesh() {
+    let mutant = "realtime-no-replay";
+    must_be_caught(mutant, run(Shape::Mesh, 110, 0, Some(mutant)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_event_is_caught() {
-    must_be_caught("realtime-drop-event", run(110, 0, Some("realtime-drop-event")).await);
+    must_be_caught(
+        "realtime-drop-event",
+        run(Shape::Single, 110, 0, Some("realtime-drop-event")).await,
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_without_replay_is_caught() {
-    must_be_caught("realtime-no-replay", run(110, 0, Some("realtime-no-replay")).await);
+    must_be_caught(
+        "realtime-no-replay",
+        run(Shape::Single, 110, 0, Some("realtime-no-replay")).await,
+    );
 }

@@ -11,7 +11,9 @@ use confab_proto::{
     messages::v1::Retention,
     participants::v1::{InboxEvent, ListInboxEventsRequest, Role, inbox_event::Kind as InboxKind},
 };
-use confab_tests::harness::{Checked, Node, Seed, Violation, effort, must_be_caught, within};
+use confab_tests::harness::{
+    Checked, Deployment, Node, Seed, Shape, Violation, effort, must_be_caught, within,
+};
 use tokio::task::JoinSet;
 
 use super::{
@@ -114,12 +116,12 @@ async fn group(owner: &Client, kind: Group) -> Checked<String> {
     Ok(made.conversation_id)
 }
 
-async fn people(node: &Node, id: &str, looks: bool) -> Checked<Vec<Person>> {
+async fn people(confab: &Deployment, id: &str, looks: bool) -> Checked<Vec<Person>> {
     let seed = Seed::of("p5");
     let head = Arc::new(AtomicU64::new(2));
     let mut people = Vec::new();
     for (part, name) in (0..).zip(["owner", "admin", "reader"].iter().chain(CHURN)) {
-        let client = node.client("dev", name).await?;
+        let client = confab.client("dev", name).await?;
         let (id, head) = (id.to_owned(), Arc::clone(&head));
         people.push(Person { client, name, id, head, looks, random: seed.part(part) });
     }
@@ -127,11 +129,22 @@ async fn people(node: &Node, id: &str, looks: bool) -> Checked<Vec<Person>> {
 }
 
 async fn run(kind: Group, rounds: u64, looks: bool, mutant: Option<&str>) -> Checked {
-    let node = Node::start(program(mutant).env("CONFAB_LIMITS__RETENTION_SECONDS", "1")).await?;
-    let owner = node.client("dev", "owner").await?;
+    run_on(Shape::Single, kind, rounds, looks, mutant).await
+}
+
+async fn run_on(
+    shape: Shape,
+    kind: Group,
+    rounds: u64,
+    looks: bool,
+    mutant: Option<&str>,
+) -> Checked {
+    let options = program(mutant).env("CONFAB_LIMITS__RETENTION_SECONDS", "1");
+    let confab = Deployment::start(shape, options).await?;
+    let owner = confab.client("dev", "owner").await?;
     let id = group(&owner, kind).await?;
-    let mut people = people(&node, &id, looks).await?;
-    let reader = node.client("dev", "reader").await?;
+    let mut people = people(&confab, &id, looks).await?;
+    let reader = confab.client("dev", "reader").await?;
     let mut folders = vec![
         Folder::begin(reader.clone(), "reader", &id, None).await?,
         Folder::begin(owner.clone(), "owner", &id, Some(ALL)).await?,
@@ -148,7 +161,7 @@ async fn run(kind: Group, rounds: u64, looks: bool, mutant: Option<&str>) -> Che
         if kind == Group::Closed {
             let name = format!("late{round}");
             owner.add_participants(&id, &[&name]).await?;
-            let late = node.client("dev", &name).await?;
+            let late = confab.client("dev", &name).await?;
             folders.push(Folder::begin(late, &name, &id, Some(ALL)).await?);
         }
         people = all_ended(living, WHOLE, "the people").await?;
@@ -170,7 +183,7 @@ async fn run(kind: Group, rounds: u64, looks: bool, mutant: Option<&str>) -> Che
     for folder in folders {
         folder.stream.close().await;
     }
-    node.finish()
+    confab.finish()
 }
 
 /// Who was added finds it in the inbox and in the list, at once.
@@ -215,6 +228,19 @@ async fn folding_equals_reading() {
 async fn folding_equals_reading_for_who_joins_late_and_what_expires() {
     let run = run(Group::Closed, ROUNDS, true, None).await;
     run.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folding_equals_reading_in_a_mesh() {
+    let run = run_on(Shape::Mesh, Group::Closed, 3, true, None).await;
+    run.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_forget_what_changed_them_are_caught_in_a_mesh() {
+    let mutant = "applied-seq-forgotten";
+    let run = run_on(Shape::Mesh, Group::Open, ROUNDS, false, Some(mutant)).await;
+    must_be_caught(mutant, run);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,7 @@ use confab_proto::{
         SendTypingRequest, SetPresenceRequest, TypingState, connect_response::Frame,
     },
 };
-use confab_tests::harness::{Checked, Node, Violation, must_be_caught, within};
+use confab_tests::harness::{Checked, Deployment, Shape, Violation, must_be_caught, within};
 
 use super::{
     program,
@@ -51,9 +51,9 @@ struct Side {
 }
 
 impl Side {
-    async fn new(node: &Node, tenant: &'static str) -> Checked<Self> {
-        let alice = node.client(tenant, "alice").await?;
-        let bob = node.client(tenant, "bob").await?;
+    async fn new(confab: &Deployment, tenant: &'static str) -> Checked<Self> {
+        let alice = confab.client(tenant, "alice").await?;
+        let bob = confab.client(tenant, "bob").await?;
         let create = CreateConversationRequest {
             request_id: "the-same-group".to_owned(),
             r#type: ConversationType::Group.into(),
@@ -258,7 +258,7 @@ async fn streams_hear_nothing(side: &Side, other: &Side) -> Checked {
                     format!("the watch of {id} ends with {reason}")
                 })?;
                 refused = true;
-                if stream.cursors.get(&side.group) == Some(&3) {
+                if stream.cursors.get(&side.group).is_some_and(|seq| *seq >= 3) {
                     return Ok(());
                 }
             }
@@ -273,10 +273,10 @@ async fn streams_hear_nothing(side: &Side, other: &Side) -> Checked {
     }
 }
 
-async fn run(mutant: Option<&str>) -> Checked {
-    let node = Node::start(program(mutant)).await?;
-    let one = Side::new(&node, TENANTS[0]).await?;
-    let two = Side::new(&node, TENANTS[1]).await?;
+async fn run(shape: Shape, mutant: Option<&str>) -> Checked {
+    let confab = Deployment::start(shape, program(mutant)).await?;
+    let one = Side::new(&confab, TENANTS[0]).await?;
+    let two = Side::new(&confab, TENANTS[1]).await?;
     for (side, other) in [(&one, &two), (&two, &one)] {
         let same = side.group == other.group || side.direct == other.direct;
         Violation::unless(!same, || "two tenants have one id".to_owned())?;
@@ -293,24 +293,35 @@ async fn run(mutant: Option<&str>) -> Checked {
     for (side, other) in [(&one, &two), (&two, &one)] {
         within(Duration::from_secs(30), "a stream", streams_hear_nothing(side, other)).await??;
     }
-    node.finish()
+    confab.finish()
 }
 
-async fn checked(mutant: Option<&str>) -> Checked {
-    within(WHOLE, "the tenants", Box::pin(run(mutant))).await?
+async fn checked(shape: Shape, mutant: Option<&str>) -> Checked {
+    within(WHOLE, "the tenants", Box::pin(run(shape, mutant))).await?
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_never_meet() {
-    checked(None).await.unwrap_or_else(|violation| panic!("{violation}"));
+    checked(Shape::Single, None).await.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_never_meet_in_a_mesh() {
+    checked(Shape::Mesh, None).await.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_from_a_header_is_caught_in_a_mesh() {
+    let mutant = "tenant-from-header";
+    must_be_caught(mutant, checked(Shape::Mesh, Some(mutant)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_without_a_tenant_are_caught() {
-    must_be_caught("tenant-key-dropped", checked(Some("tenant-key-dropped")).await);
+    must_be_caught("tenant-key-dropped", checked(Shape::Single, Some("tenant-key-dropped")).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_from_a_header_is_caught() {
-    must_be_caught("tenant-from-header", checked(Some("tenant-from-header")).await);
+    must_be_caught("tenant-from-header", checked(Shape::Single, Some("tenant-from-header")).await);
 }

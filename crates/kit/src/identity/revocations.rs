@@ -6,7 +6,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use confab_log::{
@@ -50,6 +53,7 @@ struct Shared {
     max_token_seconds: i64,
     leeway_seconds: i64,
     known: RwLock<Known>,
+    waiting: AtomicBool,
 }
 
 #[derive(Default)]
@@ -75,6 +79,7 @@ impl Revocations {
             max_token_seconds: seconds(max_token_seconds),
             leeway_seconds: seconds(leeway_seconds),
             known: RwLock::default(),
+            waiting: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -108,11 +113,57 @@ impl Revocations {
         known.show();
     }
 
+    /// Everything that is known.
+    pub fn all(&self) -> Vec<Revocation> {
+        let known = self.shared.known.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all = Vec::with_capacity(known.count);
+        for (tenant, users) in &known.users {
+            for (user, of_user) in users {
+                let one = |tokens, until| Revocation {
+                    tenant: tenant.clone(),
+                    user: user.clone(),
+                    tokens,
+                    until,
+                };
+                let sessions = of_user.sessions.iter().map(|(session, until)| {
+                    one(RevokedTokens::OfSession(Arc::clone(session)), *until)
+                });
+                all.extend(sessions);
+                let through = of_user.issued_through;
+                all.extend(
+                    through.map(|(second, until)| one(RevokedTokens::IssuedThrough(second), until)),
+                );
+            }
+        }
+        all
+    }
+
+    /// Nobody passes until [`Revocations::complete`]: what is revoked is still to be
+    /// learnt from another process.
+    pub fn wait(&self) {
+        self.shared.waiting.store(true, Ordering::Release);
+    }
+
+    /// Everything that is revoked is known here by now.
+    pub fn complete(&self) {
+        self.shared.waiting.store(false, Ordering::Release);
+    }
+
+    /// Whether everything that is revoked is known.
+    pub fn is_complete(&self) -> bool {
+        !self.shared.waiting.load(Ordering::Acquire)
+    }
+
     /// Whether the token may pass.
     ///
     /// # Errors
-    /// `SESSION_REVOKED`; `INVALID_TOKEN` when the token lives longer than any may.
+    /// `SESSION_REVOKED`; `INVALID_TOKEN` when the token lives longer than any may;
+    /// `PEER_UNAVAILABLE` while what is revoked is not known.
     pub fn check(&self, caller: &Caller) -> Result<(), Error> {
+        if !self.is_complete() {
+            let message = "what is revoked is not known here yet";
+            return Err(Error::new(Reason::PeerUnavailable, message));
+        }
         if caller.expires_at.saturating_sub(caller.issued_at) > self.shared.max_token_seconds {
             return Err(Error::new(Reason::InvalidToken, "the token lives longer than it may")
                 .with("max_token_seconds", self.shared.max_token_seconds));

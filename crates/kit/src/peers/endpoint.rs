@@ -3,6 +3,7 @@
 //! between addresses.
 
 use std::{
+    convert::Infallible,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -28,12 +29,14 @@ use super::{
     connection::{Connection, Failed, Target},
     lanes::{Lanes, Place},
 };
-use crate::{channel::Channel, random};
+use crate::{channel::Channel, identity::Credential, random, role::Role};
 
 /// How long a peer may take to say who it is.
 const GREET_TIMEOUT: Duration = Duration::from_secs(2);
 /// When a peer that does not fit is asked again.
 const UNFIT_PAUSE: Duration = Duration::from_secs(5);
+/// Between two tries to hear a peer.
+const LISTEN_PAUSE: Duration = Duration::from_millis(500);
 /// A call that gave its peer less time than this says nothing about the peer.
 const MIN_SILENCE: Duration = Duration::from_secs(1);
 
@@ -54,6 +57,10 @@ pub(super) enum Standing {
 #[derive(Clone)]
 pub(super) struct Link {
     way: Way,
+    /// Which process it leads to.
+    process_id: Arc<str>,
+    /// Whether that knows everything that is revoked.
+    keeps_revocations: bool,
     /// What it is chosen by, the same for every process.
     pub(super) weight: u64,
     /// Where its rows are.
@@ -201,8 +208,11 @@ impl Endpoint {
             let pause = match self.greet().await {
                 Ok((link, ended)) => {
                     self.breaker.lock().unwrap_or_else(PoisonError::into_inner).half_open();
-                    self.ready(link);
-                    self.until_lost(ended).await;
+                    self.ready(link.clone());
+                    tokio::select! {
+                        () = self.until_lost(ended) => {}
+                        never = self.listen(&link) => match never {},
+                    }
                     self.rest()
                 }
                 Err(Refused::Unfit(why)) => {
@@ -243,6 +253,27 @@ impl Endpoint {
         tracing::info!(%peer, role, "peer is lost");
     }
 
+    /// Hears what happens there, unless it is this very process, or one that is
+    /// heard already at another address or in another role.
+    async fn listen(&self, link: &Link) -> Infallible {
+        let options = &self.shared.options;
+        let (Some(ear), Way::Over(_)) = (&options.ear, &link.way) else {
+            return std::future::pending().await;
+        };
+        loop {
+            if let Some(_claim) = ear.claim(&link.process_id) {
+                match self.lanes.take(&self.target).await {
+                    Ok((connection, _place)) => {
+                        let channel = over(connection, &options.credential);
+                        ear.listen(&channel, link.keeps_revocations).await;
+                    }
+                    Err(error) => tracing::debug!(%error, "no connection to listen on"),
+                }
+            }
+            tokio::time::sleep(random::jitter(LISTEN_PAUSE)).await;
+        }
+    }
+
     /// How long to leave it alone.
     fn rest(&self) -> Duration {
         let breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -257,12 +288,7 @@ impl Endpoint {
         let unreachable = |error: &dyn std::fmt::Display| Refused::Unreachable(error.to_string());
         let (connection, ended) =
             Connection::open(&self.target).await.map_err(|error| unreachable(&error))?;
-        let over = connection.clone();
-        let asked = tower::service_fn(move |request: Request<Body>| {
-            let over = over.clone();
-            async move { over.send(request).await.map_err(|_| BoxError::from("no answer")) }
-        });
-        let channel = Channel::over(asked).with_mesh_credential(&self.shared.options.credential);
+        let channel = over(connection.clone(), &self.shared.options.credential);
         let mut client = PeersServiceClient::new(channel);
         let answer = timeout(GREET_TIMEOUT, client.greet(GreetRequest {})).await;
         let answer = match answer {
@@ -289,7 +315,10 @@ impl Endpoint {
             _ => Way::Over(connection),
         };
         let weight = choice::hash(answer.process_id.as_bytes());
-        Ok(Link { way, weight, store_id: Arc::from(answer.store_id.as_str()) })
+        let process_id = Arc::from(answer.process_id.as_str());
+        let keeps_revocations = answer.roles.iter().any(|role| role == Role::Realtime.name());
+        let store_id = Arc::from(answer.store_id.as_str());
+        Ok(Link { way, process_id, keeps_revocations, weight, store_id })
     }
 }
 
@@ -297,6 +326,15 @@ impl Endpoint {
 enum Refused {
     Unreachable(String),
     Unfit(&'static str),
+}
+
+/// The channel over one connection.
+fn over(connection: Connection, credential: &Credential) -> Channel {
+    let asked = tower::service_fn(move |request: Request<Body>| {
+        let connection = connection.clone();
+        async move { connection.send(request).await.map_err(|_| BoxError::from("no answer")) }
+    });
+    Channel::over(asked).with_mesh_credential(credential)
 }
 
 /// In process a request is taken or never made.

@@ -127,6 +127,7 @@ fn peers(world: &World, uris: Vec<String>) -> Peers {
         credential: world.credential.clone(),
         greeting: own,
         own: None,
+        ear: None,
         resolve_every: Duration::from_secs(10),
         breaker_failures: 5,
         breaker_open: Duration::from_mins(1),

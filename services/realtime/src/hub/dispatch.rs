@@ -49,6 +49,12 @@ impl Hub {
             Signal::Revoked(revocation) => {
                 self.each_stream_of(&revocation.tenant, &revocation.user, Mailbox::revoke);
             }
+            Signal::Missed => {
+                let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
+                for mailbox in users.values().flat_map(|devices| devices.values()) {
+                    mailbox.miss();
+                }
+            }
             // Sessions are the claims' business.
             Signal::SessionEnded { .. } => {}
         }

@@ -174,6 +174,9 @@ impl Stream {
 
     /// Takes what the hub has put into the mailbox.
     pub(super) fn on_letters(&mut self, letters: Letters) -> Result<(), Error> {
+        if letters.missed {
+            self.timers.heal_soon();
+        }
         if letters.revoked {
             self.shared.revocations.check(&self.caller)?;
         }

@@ -12,6 +12,8 @@ use crate::Limits;
 /// A token that lives longer than this needs no timer.
 const FOR_EVER: i64 = 10 * 365 * 86_400;
 /// The first delay before a read is tried again; it doubles each time.
+/// When the log is asked after something may have been lost.
+const HEAL_SOON: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(50);
 const MAX_RETRY: Duration = Duration::from_secs(5);
 
@@ -98,6 +100,11 @@ impl Timers {
             self.heal = now + random::jitter(self.heal_interval);
         }
         due
+    }
+
+    /// Asks the log soon, and not all streams at once.
+    pub(super) fn heal_soon(&mut self) {
+        self.heal = self.heal.min(Instant::now() + random::jitter(HEAL_SOON));
     }
 
     /// Tries again after a while: longer each time in a row.
