@@ -65,6 +65,7 @@ pub(crate) struct AckLetter {
 }
 
 /// Everything that came since the last look.
+#[expect(clippy::struct_excessive_bools, reason = "marks that do not depend on each other")]
 #[derive(Debug, Default)]
 pub(crate) struct Letters {
     pub(crate) deliveries: VecDeque<Delivery>,

@@ -146,6 +146,11 @@ impl Deployment {
         self.links.get(&(from, to))
     }
 
+    /// Any two processes, from the one that asks to the one that answers.
+    pub fn pairs(&self) -> impl Iterator<Item = (Role, Role)> {
+        self.links.keys().copied()
+    }
+
     /// Kills a process and starts it again; which, is up to the number.
     ///
     /// # Errors

@@ -24,13 +24,14 @@ pub(super) async fn check(
 ) -> Checked {
     if method.client_streaming {
         // Its refusals are the same as the others', before any frame is read.
-        return is_refused(&people.mesh, method, &[], Reason::InvalidMeshCredential).await;
+        return is_refused(people.mesh_of(method), method, &[], Reason::InvalidMeshCredential)
+            .await;
     }
     let fixture = fixtures::of(method)?;
     let room = rooms.of(fixture.before)?;
     for scenario in Scenario::ALL {
         let request = (fixture.build)(room, scenario);
-        let nobody = people.mesh_as(scenario);
+        let nobody = people.mesh_as(method, scenario);
         let guess = nobody.header("x-confab-mesh", "a-credential-for-this-test-onlz");
         for raw in [nobody, guess] {
             is_refused(&raw, method, &request, Reason::InvalidMeshCredential).await?;
@@ -39,13 +40,14 @@ pub(super) async fn check(
             continue;
         }
         // The credential is none on the public port.
-        let public = people.public_as(scenario).header("x-confab-mesh", super::MESH_CREDENTIAL);
+        let public =
+            people.public_as(method, scenario).header("x-confab-mesh", super::MESH_CREDENTIAL);
         is_refused(&public, method, &request, Reason::UnknownMethod).await?;
     }
     let request = (fixture.build)(room, Scenario::Owner);
     if !method.is_mesh() {
         // The mesh serves its own services only; and needs a token for others.
-        let member = people.mesh_member();
+        let member = people.mesh_member(method);
         return is_refused(&member, method, &request, Reason::MissingToken).await;
     }
     // This one may move the log.
@@ -54,11 +56,11 @@ pub(super) async fn check(
     if method.server_streaming {
         // It goes on for ever, without a status in its head.
         let body = Body::new(Full::new(framed(&request)).map_err(|never| match never {}));
-        let answer = people.mesh_member().exchange(method.path, body).await?;
+        let answer = people.mesh_member(method).exchange(method.path, body).await?;
         let refused = answer.headers().get("grpc-status");
         return Violation::unless(refused.is_none(), || format!("{}: {refused:?}", method.path));
     }
-    let answer = people.mesh_member().bytes(method.path, &request).await?;
+    let answer = people.mesh_member(method).bytes(method.path, &request).await?;
     Violation::unless(answer.is_ok(), || format!("{} with the credential: {answer:?}", method.path))
 }
 

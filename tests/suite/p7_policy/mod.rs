@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use confab_kit::policy;
 use confab_proto::method::{Caller, Idempotency, METHODS, Method, Policy, Target};
-use confab_tests::harness::{Checked, Node, Violation, must_be_caught};
+use confab_tests::harness::{Checked, Deployment, Shape, Violation, must_be_caught};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::promises::program;
@@ -27,11 +27,11 @@ const MESH_CREDENTIAL: &str = "a-credential-for-this-test-only";
 /// RPCs that are checked at the same time.
 const AT_A_TIME: usize = 8;
 
-async fn check(mutant: Option<&str>) -> Checked {
+async fn check(shape: Shape, mutant: Option<&str>) -> Checked {
     fixtures::cover_the_contract()?;
     let options = program(mutant).env("CONFAB_MESH__CREDENTIAL", MESH_CREDENTIAL);
-    let node = Node::start(options).await?;
-    let people = Arc::new(People::of(&node).await?);
+    let confab = Deployment::start(shape, options).await?;
+    let people = Arc::new(People::of(&confab).await?);
     let rooms = Arc::new(Rooms::open(&people).await?);
     let turns = Arc::new(Semaphore::new(AT_A_TIME));
     let mut checks = JoinSet::new();
@@ -47,23 +47,39 @@ async fn check(mutant: Option<&str>) -> Checked {
         checked.map_err(Violation::unable)??;
     }
     rooms.are_untouched(&people).await?;
-    standard::check(&node).await?;
-    node.finish()
+    standard::check(confab.entry()).await?;
+    confab.finish()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_rpc_answers_every_caller_as_declared() {
-    check(None).await.unwrap_or_else(|violation| panic!("{violation}"));
+    check(Shape::Single, None).await.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rpc_answers_every_caller_as_declared_through_an_entry() {
+    check(Shape::Mesh, None).await.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_skips_the_relation_is_caught_in_a_mesh() {
+    must_be_caught("policy-skip-relation", check(Shape::Mesh, Some("policy-skip-relation")).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_skips_the_relation_is_caught() {
-    must_be_caught("policy-skip-relation", check(Some("policy-skip-relation")).await);
+    must_be_caught(
+        "policy-skip-relation",
+        check(Shape::Single, Some("policy-skip-relation")).await,
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_skips_the_kind_of_caller_is_caught() {
-    must_be_caught("policy-skip-caller-kind", check(Some("policy-skip-caller-kind")).await);
+    must_be_caught(
+        "policy-skip-caller-kind",
+        check(Shape::Single, Some("policy-skip-caller-kind")).await,
+    );
 }
 
 #[test]

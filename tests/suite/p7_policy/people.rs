@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 
 use confab_client::Client;
-use confab_kit::identity::Claims;
+use confab_kit::{identity::Claims, role::Role};
+use confab_proto::method::Method;
 use confab_proto::participants::v1::{
-    BanParticipantRequest, MuteParticipantRequest, ReportCategory, ReportMessageRequest, Role,
-    UpdateUserRequest, User,
+    BanParticipantRequest, MuteParticipantRequest, ReportCategory, ReportMessageRequest,
+    Role as ParticipantRole, UpdateUserRequest, User,
 };
-use confab_tests::harness::{Checked, Node, Violation};
+use confab_tests::harness::{Checked, Deployment, Violation};
 use prost_types::FieldMask;
 
 use super::{MESH_CREDENTIAL, Scenario};
@@ -22,8 +23,9 @@ const PARTICIPANTS: [&str; 6] = ["admin", "member", "muted", "former", "banned",
 
 /// Connections, tokens and clients.
 pub(super) struct People {
-    pub(super) public: Raw,
-    pub(super) mesh: Raw,
+    /// The ports of each role's process.
+    public: HashMap<Role, Raw>,
+    mesh: HashMap<Role, Raw>,
     tokens: HashMap<&'static str, String>,
     clients: HashMap<&'static str, Client>,
 }
@@ -38,8 +40,8 @@ pub(super) struct Room {
 }
 
 impl People {
-    pub(super) async fn of(node: &Node) -> Checked<Self> {
-        let signer = node.tokens()?;
+    pub(super) async fn of(confab: &Deployment) -> Checked<Self> {
+        let signer = confab.tokens()?;
         let token = |scenario: Scenario| match scenario {
             Scenario::NoToken => String::new(),
             Scenario::ExpiredToken => signer.expired(TENANT, "owner"),
@@ -51,32 +53,43 @@ impl People {
         let tokens = Scenario::ALL.map(|scenario| (scenario.name(), token(scenario)));
         let mut clients = HashMap::new();
         for user in ["owner", "admin", "member", "muted", "former", "banned"] {
-            clients.insert(user, node.client(TENANT, user).await?);
+            clients.insert(user, confab.client(TENANT, user).await?);
         }
         let user = Some(User { display_name: "Owner".to_owned(), ..User::default() });
         let update_mask = Some(FieldMask { paths: vec!["display_name".to_owned()] });
         clients["owner"].call(UpdateUserRequest { user, update_mask }).await?;
-        Ok(Self {
-            public: Raw::connect(node.uri()).await?,
-            mesh: Raw::connect(format!("http://{}", node.mesh())).await?,
-            tokens: tokens.into(),
-            clients,
-        })
+        let (mut public, mut mesh) = (HashMap::new(), HashMap::new());
+        for role in Role::ALL {
+            let node = confab.of(role);
+            public.insert(role, Raw::connect(node.uri()).await?);
+            mesh.insert(role, Raw::connect(format!("http://{}", node.mesh())).await?);
+        }
+        Ok(Self { public, mesh, tokens: tokens.into(), clients })
     }
 
-    /// The public port, as this caller.
-    pub(super) fn public_as(&self, scenario: Scenario) -> Raw {
-        self.with_token(&self.public, scenario)
+    /// A public port, as this caller: of a process that does not serve the RPC, if
+    /// there is one.
+    pub(super) fn public_as(&self, method: &Method, scenario: Scenario) -> Raw {
+        let entry = match Role::of_path(method.path) {
+            Some(Role::Realtime) => Role::Messages,
+            _ => Role::Realtime,
+        };
+        self.with_token(&self.public[&entry], scenario)
     }
 
-    /// The mesh's port, as this caller, without the credential.
-    pub(super) fn mesh_as(&self, scenario: Scenario) -> Raw {
-        self.with_token(&self.mesh, scenario)
+    /// The mesh's port of the process that serves the RPC, as nobody.
+    pub(super) fn mesh_of(&self, method: &Method) -> &Raw {
+        &self.mesh[&Role::of_path(method.path).unwrap_or(Role::Messages)]
     }
 
-    /// The mesh's port, with the credential.
-    pub(super) fn mesh_member(&self) -> Raw {
-        self.mesh.header("x-confab-mesh", MESH_CREDENTIAL)
+    /// The same as this caller, without the credential.
+    pub(super) fn mesh_as(&self, method: &Method, scenario: Scenario) -> Raw {
+        self.with_token(self.mesh_of(method), scenario)
+    }
+
+    /// The same with the credential.
+    pub(super) fn mesh_member(&self, method: &Method) -> Raw {
+        self.mesh_of(method).header("x-confab-mesh", MESH_CREDENTIAL)
     }
 
     fn with_token(&self, raw: &Raw, scenario: Scenario) -> Raw {
@@ -113,7 +126,7 @@ impl People {
             about.set_category(ReportCategory::Other);
             report = self.clients["member"].call(about).await?.report_id;
         }
-        owner.set_role(&id, "admin", Role::Admin).await?;
+        owner.set_role(&id, "admin", ParticipantRole::Admin).await?;
         let (conversation_id, user_id) = (id.clone(), "muted".to_owned());
         let mute = MuteParticipantRequest { conversation_id, user_id, ..Default::default() };
         owner.command(mute).await?;

@@ -137,7 +137,7 @@ impl Cell<'_> {
 
     /// The same request, every way that it can be made.
     async fn ways(&self, room: &Room) -> Checked<Vec<(&'static str, Answered)>> {
-        let raw = self.people.public_as(self.scenario);
+        let raw = self.people.public_as(self.method, self.scenario);
         let request = (self.fixture.build)(room, self.scenario);
         if self.method.client_streaming {
             return Ok(vec![("as a stream", opened(&raw, &request).await?)]);

@@ -1,13 +1,13 @@
 //! The promises of DESIGN §1, each with a test that tries to break it: run on
 //! the program, where it must pass, and on mutants, where it must fail.
 
-mod history;
-mod load;
+pub(crate) mod history;
+pub(crate) mod load;
 mod order;
 mod p13_history;
 mod p13_membership;
 mod p13_reads;
-mod p1_durable;
+pub(crate) mod p1_durable;
 mod p2_order;
 mod p3_idempotent;
 mod p3_lost_rights;
@@ -21,7 +21,7 @@ mod support;
 
 use confab_tests::harness::NodeOptions;
 
-pub(crate) use support::{WHOLE, all_events, once};
+pub(crate) use support::{WHOLE, all_ended, all_events, once};
 
 /// The program under test, perhaps with a promise broken on purpose.
 pub(crate) fn program(mutant: Option<&str>) -> NodeOptions {

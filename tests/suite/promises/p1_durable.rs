@@ -118,7 +118,7 @@ async fn kill_again_and_again(
 }
 
 /// The log and every other read, against the history.
-async fn check(reader: &Client, history: &History, id: &str) -> Checked {
+pub(crate) async fn check(reader: &Client, history: &History, id: &str) -> Checked {
     let log = all_events(reader, id).await?;
     history.check(id, &log)?;
 

@@ -4,6 +4,7 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use confab_log::mutant;
 use confab_proto::bus::v1::{
     ListenRequest, ListenResponse, Signal as Told, Synced,
     bus_service_server::{BusService, BusServiceServer},
@@ -67,8 +68,9 @@ impl BusService for BusServer {
         let all = !request.get_ref().revocations_only;
         // Listening begins before the look: nothing falls between the two.
         let live = self.told.subscribe();
-        let revoked = self.revocations.all().into_iter();
-        let revoked = revoked.filter_map(|one| wire::to_pb(&Signal::Revoked(Arc::new(one))));
+        let known = self.revocations.all().into_iter();
+        let revoked = known.filter_map(|one| wire::to_pb(&Signal::Revoked(Arc::new(one))));
+        let revoked = revoked.filter(|signal| !is_untold(signal));
         let words = revoked.map(Word::Signal).chain([Word::Synced(Synced {})]);
         let words = stream::iter(words.map(|word| Ok(ListenResponse { word: Some(word) })));
         let lifecycle = self.lifecycle.clone();
@@ -90,6 +92,7 @@ fn heard(
         let mut live = live?;
         loop {
             match live.recv().await {
+                Ok(signal) if is_untold(&signal) => {}
                 Ok(signal) if all || matches!(signal.what, Some(What::Revoked(_))) => {
                     let word = Some(Word::Signal((*signal).clone()));
                     return Some((Ok(ListenResponse { word }), Some(live)));
@@ -103,4 +106,9 @@ fn heard(
             }
         }
     })
+}
+
+/// Never, but in a mutant.
+fn is_untold(signal: &Told) -> bool {
+    mutant::is("revocation-not-told") && matches!(signal.what, Some(What::Revoked(_)))
 }

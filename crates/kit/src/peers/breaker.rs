@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use confab_log::mutant;
+
 /// How long a peer that has failed so often is left alone at first.
 const FIRST_REST: Duration = Duration::from_secs(1);
 /// Before a peer that has just failed is tried again.
@@ -46,7 +48,7 @@ impl Breaker {
 
     /// Whether the peer is to be left alone.
     pub(super) fn is_open(&self) -> bool {
-        self.failures >= self.limit
+        self.failures >= self.limit && !mutant::is("breaker-never-opens")
     }
 
     /// How long to wait before the next try: twice as long each time.

@@ -8,7 +8,7 @@ use confab_kit::{
     error::{Error, Reason},
     health::Health,
     identity::{Claims, Credential, DevKey},
-    layers::{LayerOptions, Port, layered},
+    layers::{Elsewhere, LayerOptions, Port, layered},
     lifecycle::Lifecycle,
     rates::Budgets,
     server::{Server, Services},
@@ -67,6 +67,7 @@ async fn wire(world: World) -> Wire {
         limits: config.limits.clone(),
         budgets: Budgets::new(&config),
         lifecycle: lifecycle.clone(),
+        elsewhere: Elsewhere::default(),
     };
     let routes = Routes::new(node.server.clone());
     let services = Services {

@@ -1,0 +1,245 @@
+//! Processes that stop and networks that break between them, under load: calls end by
+//! their deadlines, nothing acknowledged is lost, nothing happens twice, and all of it
+//! heals by itself.
+
+use std::{sync::Arc, time::Duration};
+
+use confab_client::{Client, Error};
+use confab_kit::role::Role;
+use confab_proto::{
+    conversations::v1::CreateConversationRequest, errors::v1::Reason,
+    messages::v1::SendMessageRequest,
+};
+use confab_tests::harness::{
+    Checked, Deployment, Fault, Proxy, Seed, Shape, Violation, eventually, must_be_caught, within,
+};
+use rand::{Rng as _, rngs::StdRng};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tonic::Code;
+
+use crate::promises::{WHOLE, all_ended, among_kills, history::History, load, p1_durable};
+
+const SENDERS: [&str; 3] = ["alice", "bob", "carol"];
+/// Requests of one sender that are open at a time.
+const HANDS: u64 = 2;
+
+/// People who write, through every process, until they are told to stop.
+struct Crowd {
+    owner: Client,
+    load: Arc<load::Load>,
+    workers: JoinSet<Checked>,
+}
+
+impl Crowd {
+    async fn gather(confab: &Deployment, seed: Seed) -> Checked<Self> {
+        let owner = confab.lasting_client("dev", "owner").await?;
+        let mut conversations = Vec::new();
+        for title in ["one", "two"] {
+            conversations.push(owner.create_group(title, &SENDERS).await?.conversation_id);
+        }
+        let load = Arc::new(load::Load::new(conversations));
+        let mut workers = JoinSet::new();
+        for (number, sender) in (0..).zip(SENDERS) {
+            for hand in 0..HANDS {
+                let client = confab.lasting_client("dev", sender).await?;
+                let random = seed.part(1 + number * HANDS + hand);
+                workers.spawn(load::Worker::new(&load, client, sender, hand, random).run());
+            }
+        }
+        Ok(Self { owner, load, workers })
+    }
+
+    fn history(&self) -> &History {
+        &self.load.history
+    }
+
+    /// Waits until so many more were answered; nobody ends before, but with a violation.
+    async fn answered(&mut self, more: u64) -> Checked {
+        let target = self.history().acknowledged() + more;
+        eventually(WHOLE, "answers", || {
+            let ended = self.workers.try_join_next();
+            let reached = self.load.history.acknowledged() >= target;
+            async move {
+                match ended {
+                    Some(ended) => ended.map_err(Violation::unable)?.map(|()| None),
+                    None => Ok(reached.then_some(())),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Holds the logs against all that was answered.
+    async fn check(self) -> Checked {
+        self.load.stop();
+        all_ended(self.workers, WHOLE, "the last answers").await?;
+        for id in &self.load.conversations {
+            p1_durable::check(&self.owner, &self.load.history, id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A create, which needs the log and the conversations, with this deadline: how it
+/// ended, and after how long.
+async fn create(client: &Client, patience: Duration) -> (Result<(), Error>, Duration) {
+    let request = CreateConversationRequest {
+        request_id: "in time".to_owned(),
+        r#type: 2,
+        ..CreateConversationRequest::default()
+    };
+    let mut request = tonic::Request::new(request);
+    request.set_timeout(patience);
+    let begun = Instant::now();
+    let answer = client.conversations().create_conversation(request).await;
+    (answer.map(drop).map_err(Error::from), begun.elapsed())
+}
+
+/// A process that is stopped costs each call its deadline, until it is left alone.
+async fn freeze(mutant: Option<&str>) -> Checked {
+    let confab = Deployment::start(Shape::Mesh, among_kills(mutant)).await?;
+    let seed = Seed::of("mesh");
+    let mut crowd = Crowd::gather(&confab, seed).await?;
+    crowd.answered(50).await?;
+    confab.of(Role::Messages).freeze()?;
+    let patience = Duration::from_secs(2);
+    let client = confab.of(Role::Conversations).client("dev", "late").await?;
+    let (answer, took) = within(WHOLE, "a deadline", create(&client, patience)).await?;
+    let code = answer.as_ref().err().and_then(Error::code);
+    let ended = matches!(code, Some(Code::DeadlineExceeded | Code::Unavailable));
+    Violation::unless(ended, || format!("a call of a frozen process got {answer:?}"))?;
+    Violation::unless(took < 5 * patience, || format!("the deadline came after {took:?}"))?;
+    // It is left alone: nobody waits for it any more.
+    eventually(WHOLE, "the breaker opens", || async {
+        let (answer, took) = create(&client, patience).await;
+        let reason = answer.err().and_then(|error| error.reason());
+        Ok((reason == Some(Reason::PeerUnavailable) && took < patience).then_some(()))
+    })
+    .await?;
+    confab.of(Role::Messages).thaw()?;
+    crowd.answered(50).await?;
+    confab.meet().await?;
+    crowd.check().await?;
+    confab.finish()
+}
+
+/// Cuts most connections at a random byte, and leaves some half open.
+fn bad_network(mut random: StdRng) -> impl FnMut(u64) -> Fault + Send {
+    move |_| {
+        let scale = 1_u64 << random.random_range(11..17);
+        let at = Some(scale + random.random_range(0..scale));
+        let stall = random.random_ratio(1, 20);
+        if random.random_ratio(1, 2) {
+            Fault { up: at, stall, ..Fault::default() }
+        } else {
+            Fault { down: at, stall, ..Fault::default() }
+        }
+    }
+}
+
+/// Every connection between any two processes breaks, again and again.
+async fn break_up(mutant: Option<&str>) -> Checked {
+    let confab = Deployment::start(Shape::Mesh, among_kills(mutant)).await?;
+    let seed = Seed::of("mesh");
+    let mut crowd = Crowd::gather(&confab, seed).await?;
+    crowd.answered(20).await?;
+    let mut number = 100;
+    for (from, to) in confab.pairs() {
+        let Some(link) = confab.link(from, to) else { continue };
+        link.plan(bad_network(seed.part(number)));
+        link.cut_all();
+        number += 1;
+    }
+    let faults = || -> u64 {
+        let links = confab.pairs().filter_map(|(from, to)| confab.link(from, to));
+        links.map(Proxy::faults).sum()
+    };
+    let mut last = 0_u64;
+    while last < 40 {
+        timeout(WHOLE, crowd.answered(20)).await.map_err(Violation::unable)??;
+        last = faults();
+    }
+    for (from, to) in confab.pairs() {
+        if let Some(link) = confab.link(from, to) {
+            link.heal();
+            link.cut_all();
+        }
+    }
+    confab.meet().await?;
+    crowd.answered(20).await?;
+    crowd.check().await?;
+    println!("{last} connections between processes broken");
+    confab.finish()
+}
+
+/// A send that is answered by nobody is tried again under its id.
+async fn one_send(confab: &Deployment, id: &str) -> Checked<u64> {
+    let client = confab.lasting_client("dev", "owner").await?;
+    let request = SendMessageRequest {
+        conversation_id: id.to_owned(),
+        request_id: "once".to_owned(),
+        content: Some(confab_client::text("once")),
+        ..SendMessageRequest::default()
+    };
+    Ok(client.call(request).await?.message.unwrap_or_default().seq)
+}
+
+/// The peer has carried out what it cannot answer any more.
+async fn lost_answers(mutant: Option<&str>) -> Checked {
+    let confab = Deployment::start(Shape::Mesh, among_kills(mutant)).await?;
+    let owner = confab.lasting_client("dev", "owner").await?;
+    let id = owner.create_group("lost", &[]).await?.conversation_id;
+    // Whatever comes down from the log is lost for a while, whatever goes up arrives.
+    for (from, to) in confab.pairs().filter(|(_, to)| *to == Role::Messages) {
+        let Some(link) = confab.link(from, to) else { continue };
+        // A connection is made, and greets; what comes then is cut off.
+        link.plan(|number| Fault { down: (number < 12).then_some(400), ..Fault::default() });
+        link.cut_all();
+    }
+    for _ in 0..4 {
+        let seq = within(WHOLE, "a send", one_send(&confab, &id)).await??;
+        Violation::unless(seq == 2, || format!("one request became event {seq}"))?;
+    }
+    let (events, head) = owner.events_after(&id, 0, 100).await?;
+    Violation::unless(head == 2 && events.len() == 2, || format!("sent once: {events:?}"))?;
+    confab.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_process_costs_deadlines_and_nothing_else() -> Checked {
+    within(WHOLE, "a frozen process", Box::pin(freeze(None))).await?
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_connections_between_processes_lose_nothing() -> Checked {
+    within(WHOLE, "broken connections", Box::pin(break_up(None))).await?
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_again_between_processes_happens_once() -> Checked {
+    within(WHOLE, "lost answers", Box::pin(lost_answers(None))).await?
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forgetting_request_ids_is_caught_by_lost_answers() {
+    let mutant = "no-id-lookup";
+    let run = within(WHOLE, mutant, Box::pin(lost_answers(Some(mutant)))).await;
+    must_be_caught(mutant, run.and_then(|run| run));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn losing_what_was_acknowledged_is_caught_by_broken_connections() {
+    let mutant = "ack-before-effects";
+    let run = within(WHOLE, mutant, Box::pin(break_up(Some(mutant)))).await;
+    must_be_caught(mutant, run.and_then(|run| run));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_breaker_that_never_opens_is_caught() {
+    let mutant = "breaker-never-opens";
+    let run = within(Duration::from_secs(20), mutant, Box::pin(freeze(Some(mutant)))).await;
+    must_be_caught(mutant, run.and_then(|run| run));
+}
