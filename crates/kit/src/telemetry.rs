@@ -2,7 +2,12 @@
 //! starts a mesh in it. Sends nothing anywhere: logs go to standard error,
 //! metrics are rendered for whoever scrapes.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+mod process;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -17,6 +22,8 @@ const DURATION_BUCKETS: &[f64] = &[
 
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 static INSTALLING: Mutex<()> = Mutex::new(());
+/// By name, so that setting one again replaces it.
+static GAUGES: Mutex<BTreeMap<&'static str, fn()>> = Mutex::new(BTreeMap::new());
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +73,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
 
 /// Installs metrics only; does nothing where they are installed already.
 pub fn init_metrics() -> Result<(), TelemetryError> {
+    process::note_start();
     let installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     if METRICS.get().is_some() {
         return Ok(());
@@ -83,13 +91,23 @@ pub fn init_metrics() -> Result<(), TelemetryError> {
     Ok(())
 }
 
-/// All metrics in Prometheus' text format.
+/// Has gauges set just before each [`render`], by a function that is cheap and
+/// does not wait. A second one of the same name takes the first one's place.
+pub fn before_render(name: &'static str, set_gauges: fn()) {
+    GAUGES.lock().unwrap_or_else(PoisonError::into_inner).insert(name, set_gauges);
+}
+
+/// All metrics in Prometheus' text format, those of the process among them.
 pub fn render() -> String {
     let Some(handle) = METRICS.get() else {
         return String::new();
     };
+    let gauges = GAUGES.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for set_gauges in gauges.values() {
+        set_gauges();
+    }
     handle.run_upkeep();
-    handle.render()
+    handle.render() + &process::render()
 }
 
 fn describe() {

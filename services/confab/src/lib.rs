@@ -3,6 +3,7 @@
 //! [`node`] puts a node together; each other module is a command. Nothing here
 //! decides anything about conversations.
 
+mod allocator;
 mod chat;
 mod cli;
 pub mod node;

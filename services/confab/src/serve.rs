@@ -7,11 +7,12 @@ use std::{
 
 use confab_kit::{config::Config, server::Addresses, telemetry};
 
-use crate::{Failure, cli::ServeArguments, node::Node};
+use crate::{Failure, allocator, cli::ServeArguments, node::Node};
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let config = arguments.config.load()?;
     telemetry::init(config.log.format, &config.log.filter)?;
+    telemetry::before_render("allocator", allocator::set_gauges);
     let banner = Banner::of(&config, &arguments);
     let node = Node::start(config).await?;
     node.lifecycle().listen_to_signals()?;

@@ -58,8 +58,21 @@ async fn operators_see_health_readiness_and_metrics() -> Checked {
         r#"reason="OK"} "#,
         "confab_rpc_duration_seconds",
         "confab_store_commit_seconds",
+        "\nprocess_open_fds ",
+        "\nprocess_start_time_seconds ",
     ] {
         holds(&metrics, due)?;
+    }
+    // A node in debug that has served something has taken some of each.
+    for (name, least) in [
+        ("process_cpu_seconds_total", 0.001),
+        ("process_resident_memory_bytes", 1e6),
+        ("confab_allocator_allocated_bytes", 1e5),
+        ("confab_allocator_resident_bytes", 1e6),
+    ] {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value: f64 = line.and_then(|value| value.parse().ok()).unwrap_or(-1.0);
+        Violation::unless(value >= least, || format!("{name} is {value}: {metrics}"))?;
     }
     node.finish()
 }
