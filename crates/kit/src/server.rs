@@ -4,10 +4,12 @@
 //! What protects the others from one client: connections are capped and
 //! those that never prove who they are go first; streams per connection, the
 //! headers, and what is buffered for a stream that is not read are bounded;
-//! a dead peer is found by pings.
+//! a dead peer is found by pings, and one that reads nothing by its writes.
 
 mod connection;
 mod registry;
+mod stall;
+mod stream;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -28,6 +30,7 @@ use crate::{
 };
 
 use registry::Registry;
+pub use stream::StreamReset;
 
 /// File descriptors that connections leave to the store and to us.
 const RESERVED_FILES: u64 = 512;

@@ -13,6 +13,7 @@ use std::{
 use confab_kit::{
     error::{Error as Coding, Reason},
     identity::Caller,
+    server::StreamReset,
     task,
 };
 use http::{HeaderValue, header::CONTENT_TYPE};
@@ -45,7 +46,8 @@ impl RealtimeServer {
         };
         let limits = &self.shared.limits;
         let reader = FrameReader::new(body, limits.frame_bytes);
-        let (outbox, outgoing) = outbox(limits.stream_queue_bytes);
+        let reset = parts.extensions.remove::<StreamReset>();
+        let (outbox, outgoing) = outbox(limits.stream_queue_bytes, reset);
         task::spawn(
             "realtime stream",
             session::run(Arc::clone(&self.shared), caller, reader, outbox),

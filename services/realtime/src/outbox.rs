@@ -11,6 +11,8 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use confab_kit::server::StreamReset;
+use confab_log::mutant;
 use http::HeaderMap;
 use tokio::sync::Notify;
 use tonic::Status;
@@ -39,6 +41,8 @@ struct Shared {
     bound: usize,
     room: Notify,
     closed: Notify,
+    /// Ends a stream whose reader takes nothing; `None` within this process.
+    stream: Option<StreamReset>,
 }
 
 #[derive(Debug)]
@@ -64,9 +68,21 @@ struct Pending {
 #[derive(Debug)]
 enum End {
     Open,
-    Finish(HeaderMap),
+    /// The last frame and the trailers are to be written.
+    Finish(Bytes, HeaderMap),
+    /// The last frame is on its way. The trailers wait until it has left, so that
+    /// a stream whose reader does not take it can still be reset.
+    Leaving(HeaderMap),
+    /// The last frame has left.
+    Left(HeaderMap),
     Reset(Status),
     Ended,
+}
+
+/// The last frame. Whoever writes it drops it when it is written.
+struct Last {
+    frame: Bytes,
+    shared: Arc<Shared>,
 }
 
 /// What the body writes next.
@@ -82,8 +98,8 @@ pub(crate) enum Outgoing {
     Nothing,
 }
 
-/// An empty queue of at most so many bytes.
-pub(crate) fn outbox(bound: usize) -> (Outbox, OutboxReader) {
+/// An empty queue of at most so many bytes, for the stream that this ends.
+pub(crate) fn outbox(bound: usize, stream: Option<StreamReset>) -> (Outbox, OutboxReader) {
     let state = State {
         queue: VecDeque::new(),
         counted: 0,
@@ -98,6 +114,7 @@ pub(crate) fn outbox(bound: usize) -> (Outbox, OutboxReader) {
         bound,
         room: Notify::new(),
         closed: Notify::new(),
+        stream,
     });
     (Outbox { shared: Arc::clone(&shared) }, OutboxReader { shared })
 }
@@ -117,7 +134,7 @@ impl Outbox {
     /// one large frame always passes when its reader keeps up.
     pub(crate) fn push(&self, frame: Bytes) -> Result<(), Error> {
         let mut state = self.shared.lock();
-        if state.counted > self.shared.bound {
+        if state.counted > self.shared.bound && !mutant::is("unbounded-outbox") {
             return Err(Error::SlowConsumer);
         }
         state.counted += frame.len();
@@ -155,15 +172,20 @@ impl Outbox {
         state.total = 0;
     }
 
-    /// Ends the stream with trailers when everything is written.
-    pub(crate) fn finish(&self, trailers: HeaderMap) {
-        self.end(End::Finish(trailers));
+    /// Ends the stream when everything is written, with a last frame (that may be
+    /// empty) and the trailers.
+    pub(crate) fn finish(&self, last: Bytes, trailers: HeaderMap) {
+        self.end(End::Finish(last, trailers));
     }
 
-    /// Ends the stream at once.
+    /// Ends the stream at once: what its reader has not taken is thrown away.
     pub(crate) fn reset(&self, status: Status) {
         self.clear();
-        self.end(End::Reset(status));
+        match &self.shared.stream {
+            Some(_) if mutant::is("slow-no-reset") => {}
+            Some(stream) => stream.reset(),
+            None => self.end(End::Reset(status)),
+        }
     }
 
     fn end(&self, end: End) {
@@ -214,7 +236,17 @@ impl OutboxReader {
                 state.waker = Some(context.waker().clone());
                 return Poll::Pending;
             }
-            End::Finish(trailers) => Outgoing::Trailers(trailers),
+            End::Finish(frame, trailers) => {
+                state.end = End::Leaving(trailers);
+                let shared = Arc::clone(&self.shared);
+                return Poll::Ready(Outgoing::Data(Bytes::from_owner(Last { frame, shared })));
+            }
+            End::Leaving(trailers) => {
+                state.end = End::Leaving(trailers);
+                state.waker = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            End::Left(trailers) => Outgoing::Trailers(trailers),
             End::Reset(status) => Outgoing::Reset(status),
             End::Ended => Outgoing::Nothing,
         };
@@ -256,6 +288,23 @@ fn take(state: &mut State) -> Option<Bytes> {
     }
     state.taken += 1;
     Some(pending.frame)
+}
+
+impl AsRef<[u8]> for Last {
+    fn as_ref(&self) -> &[u8] {
+        &self.frame
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.end = match std::mem::replace(&mut state.end, End::Ended) {
+            End::Leaving(trailers) => End::Left(trailers),
+            other => other,
+        };
+        wake(&mut state);
+    }
 }
 
 impl Drop for OutboxReader {

@@ -14,11 +14,13 @@ mod watching;
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use confab_kit::{
     error::{Coded as _, Error as Coding},
     identity::Caller,
     random,
 };
+use confab_log::mutant;
 use confab_proto::realtime::v1::{ConnectRequest, connect_request, connect_response::Frame};
 use futures_util::StreamExt as _;
 use http::HeaderMap;
@@ -92,7 +94,7 @@ pub(crate) async fn run(
     match ended {
         Ended::Gone => {}
         Ended::Served => {
-            outbox.finish(served());
+            outbox.finish(Bytes::new(), served());
             if timeout(shared.limits.stall_timeout, outbox.closed()).await.is_err() {
                 outbox.reset(Error::SlowConsumer.to_error().into());
             }
@@ -186,7 +188,9 @@ fn on_frame(stream: &mut Stream, request: ConnectRequest) -> Result<(), Error> {
 }
 
 fn draining() -> Error {
-    Error::Draining { retry_after: random::jitter(DRAIN_RETRY) }
+    let same_for_all = mutant::is("drain-same-retry");
+    let retry_after = if same_for_all { DRAIN_RETRY } else { random::jitter(DRAIN_RETRY) };
+    Error::Draining { retry_after }
 }
 
 /// Says why the stream ends, in its last frame and in its status, and gives
@@ -200,8 +204,9 @@ async fn say_goodbye(error: &Error, reader: &mut FrameReader, outbox: &Outbox) {
     if slow {
         outbox.clear();
     }
-    let _ = outbox.push(frame(Frame::Goodbye(convert::goodbye(&coded))));
-    outbox.finish(trailers(coded.clone()));
+    let untold = (slow && mutant::is("slow-no-goodbye")) || mutant::is("drain-no-goodbye");
+    let last = if untold { Bytes::new() } else { frame(Frame::Goodbye(convert::goodbye(&coded))) };
+    outbox.finish(last, trailers(coded.clone()));
     let patience = if slow { SLOW_GOODBYE } else { GOODBYE };
     let taken = tokio::select! {
         taken = timeout(patience, outbox.closed()) => taken.is_ok(),

@@ -12,6 +12,7 @@ mod p3_idempotent;
 mod p3_lost_rights;
 mod p4_resume;
 mod p5_fold;
+mod p6_slow_reader;
 mod p8_tenants;
 mod people;
 mod raw_stream;

@@ -2,9 +2,10 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
+use confab_log::mutant;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
@@ -13,6 +14,8 @@ use tower::ServiceExt as _;
 use super::{
     SharedRegistry, SpawnNamed as _, accept,
     registry::{Entry, Registry},
+    stall::Watched,
+    stream::{StreamExecutor, StreamReset},
 };
 use crate::{config::Limits, layers::Layered, lifecycle::Lifecycle};
 
@@ -73,12 +76,15 @@ impl Acceptor {
             request.extensions_mut().insert(proof.clone());
             answer(routes.clone(), request)
         });
-        let connection = self.builder().serve_connection(TokioIo::new(stream), service);
+        let (stream, stall) = Watched::new(TokioIo::new(stream));
+        let connection = self.builder().serve_connection(stream, service);
         let mut connection = pin!(connection);
+        let mut stalled = pin!(stall.longer_than(self.write_patience()));
         let cause = tokio::select! {
             outcome = connection.as_mut() => return log_end(outcome),
             () = entry.evicted.cancelled() => return,
             () = self.lifecycle.stopped() => return,
+            () = stalled.as_mut() => return self.registry.closed("takes nothing"),
             () = self.lifecycle.draining() => "draining",
             () = self.proves_nothing(&entry) => "nothing proven",
         };
@@ -98,8 +104,18 @@ impl Acceptor {
             outcome = connection => log_end(outcome),
             () = entry.evicted.cancelled() => {}
             () = self.lifecycle.stopped() => {}
+            () = stalled => self.registry.closed("takes nothing"),
             () = grace => {}
         }
+    }
+
+    /// A client that takes nothing for so long has its connection dropped: with
+    /// all of its window closed not even the reset of a stream can be told.
+    fn write_patience(&self) -> Duration {
+        if mutant::is("stall-unnoticed") {
+            return Duration::from_hours(1);
+        }
+        Duration::from_secs(self.limits.write_stall_seconds)
     }
 
     /// Resolves when the connection should have proven something by now.
@@ -111,8 +127,8 @@ impl Acceptor {
         }
     }
 
-    fn builder(&self) -> http2::Builder<TokioExecutor> {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+    fn builder(&self) -> http2::Builder<StreamExecutor> {
+        let mut builder = http2::Builder::new(StreamExecutor);
         builder
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
@@ -126,7 +142,11 @@ impl Acceptor {
     }
 }
 
-async fn answer(routes: Layered, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+/// Runs in the task of the request's stream.
+async fn answer(routes: Layered, mut request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    if let Some(reset) = StreamReset::of_this_stream() {
+        request.extensions_mut().insert(reset);
+    }
     routes.oneshot(request).await
 }
 
