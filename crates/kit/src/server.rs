@@ -7,6 +7,8 @@
 //! a dead peer is found by pings, and one that reads nothing by its writes.
 
 mod connection;
+mod linger;
+mod pieces;
 mod registry;
 mod stall;
 mod stream;

@@ -119,6 +119,7 @@ fn describe() {
     describe_counter!("confab_task_panics_total", "panics in background tasks");
     describe_gauge!("confab_connections", "open connections by port");
     describe_counter!("confab_connections_total", "accepted connections by port");
+    describe_counter!("confab_answers_not_taken_total", "calls whose clients took no answer");
     describe_counter!("confab_connections_closed_total", "connections closed by us, by cause");
 }
 

@@ -39,7 +39,7 @@ use crate::{
 /// How long a slow reader has for its goodbye.
 const SLOW_GOODBYE: Duration = Duration::from_secs(1);
 /// How long any other reader has.
-const GOODBYE: Duration = Duration::from_secs(5);
+const GOODBYE: Duration = Duration::from_secs(10);
 /// About when a client comes back to another node.
 const DRAIN_RETRY: Duration = Duration::from_secs(3);
 
@@ -169,9 +169,15 @@ async fn drive(
             () = outbox.room(), if !room && stream.waits_for_room() => {}
             () = &mut timer => stream.on_tick(Instant::now())?,
             () = outbox.closed() => return Err(Ended::Gone),
-            () = draining.cancelled() => return Err(Ended::By(self::draining())),
+            () = draining.cancelled() => break,
         }
     }
+    tokio::select! {
+        () = stream.finish_calls() => {}
+        never = reader.drain() => match never {},
+        () = outbox.closed() => return Err(Ended::Gone),
+    }
+    Err(Ended::By(self::draining()))
 }
 
 fn on_frame(stream: &mut Stream, request: ConnectRequest) -> Result<(), Error> {

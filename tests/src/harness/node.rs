@@ -118,8 +118,24 @@ impl Node {
     /// # Errors
     /// [`Violation::Broken`] when it does not end by itself, or not well.
     pub async fn terminate(&mut self, limit: Duration) -> Checked {
+        self.sigterm()?;
+        self.ended(limit).await
+    }
+
+    /// SIGTERM, and no more.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it cannot be sent.
+    pub fn sigterm(&self) -> Checked {
+        self.process.as_ref().map_or(Ok(()), Process::terminate)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// [`Violation::Broken`] when it does not end by itself, or not well.
+    pub async fn ended(&mut self, limit: Duration) -> Checked {
         let Some(mut process) = self.process.take() else { return Ok(()) };
-        process.terminate()?;
         let status = eventually(limit, "the end after SIGTERM", || {
             let status = process.try_wait();
             async move { status }

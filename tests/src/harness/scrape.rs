@@ -17,12 +17,23 @@ impl Node {
     /// # Errors
     /// [`Violation::Unable`] when it does not answer.
     pub async fn scrape(&self) -> Checked<Scrape> {
+        Ok(Scrape(self.get("/metrics").await?.1))
+    }
+
+    /// One request of an operator: the status line's number, and the body.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it is not answered.
+    pub async fn get(&self, path: &str) -> Checked<(u16, String)> {
         let mut stream = TcpStream::connect(self.ops()).await.map_err(Violation::unable)?;
-        let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.map_err(Violation::unable)?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.map_err(Violation::unable)?;
-        Ok(Scrape(answer))
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        Ok((status, body.to_owned()))
     }
 }
 

@@ -14,6 +14,7 @@ mod p4_resume;
 mod p5_fold;
 mod p6_slow_reader;
 mod p8_tenants;
+mod p9_drain;
 mod people;
 mod raw_stream;
 mod smoke;

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use confab_client::Client;
 use confab_kit::error::Reason;
-use confab_proto::realtime::v1::{Hello, connect_request, connect_response::Frame};
+use confab_proto::{
+    messages::v1::ListMessagesRequest,
+    realtime::v1::{Hello, connect_request, connect_response::Frame},
+};
 use confab_tests::harness::{Checked, Node, Violation, eventually, must_be_caught, within};
 use tokio::task::JoinHandle;
 
@@ -42,10 +45,11 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(mutant: Option<&str>) -> Checked<Self> {
+    /// What waits for too long when it is written: a `WRITE` or an `ANSWER`.
+    async fn new(stall: &str, mutant: Option<&str>) -> Checked<Self> {
         let options = program(mutant)
             .env("CONFAB_LIMITS__STREAM_QUEUE_BYTES", QUEUE_BYTES)
-            .env("CONFAB_LIMITS__WRITE_STALL_SECONDS", STALL_SECONDS);
+            .env(&format!("CONFAB_LIMITS__{stall}_STALL_SECONDS"), STALL_SECONDS);
         let node = Node::start(options).await?;
         let alice = node.client("acme", "alice").await?;
         let id = alice.create_group("slow", &USERS).await?.conversation_id;
@@ -187,6 +191,30 @@ async fn byte_by_byte(scene: &mut Scene) -> Checked {
     Violation::unless(ended == Taken::Reset, || format!("a reader of bytes ends with {ended:?}"))
 }
 
+/// Large answers to unary calls, of which nobody takes more than the window holds.
+async fn answers(scene: &mut Scene) -> Checked {
+    let used = "confab_allocator_allocated_bytes";
+    scene.storm().await?;
+    let bytes = scene.value(used).await?;
+    let connection = scene.connect("dave", Windows::USUAL).await?;
+    let list = ListMessagesRequest {
+        conversation_id: scene.id.clone(),
+        page_size: 200,
+        ..ListMessagesRequest::default()
+    };
+    let mut answers = Vec::new();
+    for _ in 0..STREAMS {
+        answers.push(connection.call(&list).await?);
+    }
+    let waiting = format!("{STREAMS} answers wait");
+    Violation::unless(scene.value(used).await? > bytes + 2.0 * KEPT_BYTES, || waiting)?;
+    for answer in &mut answers {
+        answer.reset().await?;
+    }
+    scene.becomes(used, |now| now < bytes + KEPT_BYTES).await?;
+    scene.say("still here").await
+}
+
 /// Clients that stop reading their sockets, with many streams each: not even
 /// resets can be told, so their connections end.
 async fn whole_sockets(scene: &mut Scene) -> Checked {
@@ -220,12 +248,16 @@ async fn whole_sockets(scene: &mut Scene) -> Checked {
 #[derive(Clone, Copy)]
 enum Way {
     Stream,
+    Answer,
     Socket,
     Goodbye,
 }
 
 async fn check(mutant: Option<&str>, ways: &[Way]) -> Checked {
-    let mut scene = Scene::new(mutant).await?;
+    // Streams that are reset for their queue must not be reset for this before.
+    let is_answer = |way: &Way| matches!(way, Way::Answer);
+    let stall = if ways.iter().any(is_answer) { "ANSWER" } else { "WRITE" };
+    let mut scene = Scene::new(stall, mutant).await?;
     for way in ways {
         match way {
             Way::Stream => {
@@ -234,6 +266,7 @@ async fn check(mutant: Option<&str>, ways: &[Way]) -> Checked {
                 byte_by_byte(&mut scene).await?;
             }
             Way::Socket => whole_sockets(&mut scene).await?,
+            Way::Answer => answers(&mut scene).await?,
             Way::Goodbye => told(&mut scene).await?,
         }
         scene.becomes("confab_streams_active", |now| now <= 1.0).await?;
@@ -246,6 +279,12 @@ async fn check(mutant: Option<&str>, ways: &[Way]) -> Checked {
 async fn a_slow_reader_hurts_only_itself() {
     let checked = check(None, &[Way::Stream, Way::Socket, Way::Goodbye]);
     let checked = within(WHOLE, "slow readers", checked).await;
+    checked.flatten().unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_nobody_takes_are_reset() {
+    let checked = within(WHOLE, "answers", check(None, &[Way::Answer])).await;
     checked.flatten().unwrap_or_else(|violation| panic!("{violation}"));
 }
 
@@ -265,6 +304,12 @@ async fn readers_that_are_never_reset_are_caught() {
 async fn resetting_the_wrong_stream_is_caught() {
     let mutant = "reset-wrong-stream";
     must_be_caught(mutant, check(Some(mutant), &[Way::Stream]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_wait_for_ever_are_caught() {
+    let mutant = "stall-unnoticed";
+    must_be_caught(mutant, check(Some(mutant), &[Way::Answer]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,13 +3,15 @@
 
 use std::{future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
 
-use confab_proto::realtime::v1::{
-    ConnectRequest, connect_request::Frame as Request, connect_response::Frame,
+use confab_proto::{
+    method::RpcRequest,
+    realtime::v1::{ConnectRequest, connect_request::Frame as Request, connect_response::Frame},
 };
 use confab_tests::harness::{Checked, Violation, within};
 use h2::{Reason, RecvStream, SendStream, client::SendRequest};
 use prost::{Message as _, bytes::Bytes};
 use tokio::{net::TcpSocket, sync::Notify, task::JoinHandle};
+use tonic::Status;
 
 use super::{PATIENCE, framed, frames::Frames, stream::CONNECT};
 
@@ -82,7 +84,23 @@ impl Connection {
 
     /// Opens a stream and says hello.
     pub(crate) async fn watch(&self, hello: Request) -> Checked<Reader> {
-        let request = http::Request::post(format!("http://confab{CONNECT}"))
+        let mut reader = self.mute().await?;
+        reader.say(hello)?;
+        Ok(reader)
+    }
+
+    /// Opens a stream and says nothing.
+    pub(crate) async fn mute(&self) -> Checked<Reader> {
+        self.open_stream(CONNECT, None).await
+    }
+
+    /// Makes a unary call; the head of its answer has come.
+    pub(crate) async fn call<R: RpcRequest>(&self, request: &R) -> Checked<Reader> {
+        self.open_stream(R::METHOD.path, Some(framed(&request.encode_to_vec()))).await
+    }
+
+    async fn open_stream(&self, path: &str, whole: Option<Bytes>) -> Checked<Reader> {
+        let request = http::Request::post(format!("http://confab{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .header("authorization", &self.authorization)
@@ -91,8 +109,9 @@ impl Connection {
         let opening = async {
             let mut requests = self.requests.clone().ready().await?;
             let (answer, mut up) = requests.send_request(request, false)?;
-            let message = ConnectRequest { frame: Some(hello) }.encode_to_vec();
-            up.send_data(framed(&message), false)?;
+            if let Some(whole) = whole {
+                up.send_data(whole, true)?;
+            }
             Ok((up, answer.await?.into_body()))
         };
         let opened = within(PATIENCE, "the head of a stream", opening).await?;
@@ -110,19 +129,20 @@ impl Drop for Connection {
 impl Reader {
     /// Reads on to the next frame; `None` after the last one.
     pub(crate) async fn next(&mut self) -> Checked<Option<Frame>> {
-        let reading = async {
-            loop {
-                if let Some(frame) = self.frames.next()? {
-                    return Ok(Some(frame));
-                }
-                match self.read().await? {
-                    Taken::Data => {}
-                    Taken::End => return Ok(None),
-                    Taken::Reset => return Err(Violation::broken("a stream was reset")),
-                }
+        within(PATIENCE, "the next frame", self.read_on()).await?
+    }
+
+    async fn read_on(&mut self) -> Checked<Option<Frame>> {
+        loop {
+            if let Some(frame) = self.frames.next()? {
+                return Ok(Some(frame));
             }
-        };
-        within(PATIENCE, "the next frame", reading).await?
+            match self.read().await? {
+                Taken::Data => {}
+                Taken::End => return Ok(None),
+                Taken::Reset => return Err(Violation::broken("a stream was reset")),
+            }
+        }
     }
 
     /// Reads until a frame is what is looked for.
@@ -136,6 +156,24 @@ impl Reader {
             }
         }
         Err(Violation::broken("a stream ended early"))
+    }
+
+    /// Says something.
+    pub(crate) fn say(&mut self, frame: Request) -> Checked {
+        let message = ConnectRequest { frame: Some(frame) }.encode_to_vec();
+        let said = self.up.send_data(framed(&message), false);
+        said.map_err(|error| Violation::broken(error.to_string()))
+    }
+
+    /// Reads to the end, whenever that is: the frames that were left, and the status.
+    pub(crate) async fn ending(mut self) -> Checked<(Vec<Frame>, Option<Status>)> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.read_on().await? {
+            frames.push(frame);
+        }
+        let trailers = within(PATIENCE, "the trailers", self.down.trailers()).await?;
+        let trailers = trailers.map_err(|error| Violation::broken(error.to_string()))?;
+        Ok((frames, trailers.as_ref().and_then(Status::from_header_map)))
     }
 
     /// Takes the data that comes next.

@@ -92,6 +92,9 @@ pub struct Limits {
     /// A connection whose client takes nothing for so long, though something
     /// is to be written all the time, is closed, in seconds.
     pub write_stall_seconds: u64,
+    /// A call whose client takes nothing of its answer for so long is reset, in
+    /// seconds.
+    pub answer_stall_seconds: u64,
     /// A stream that says no hello is closed after this, in milliseconds.
     pub hello_timeout_ms: u64,
     /// Time between two heartbeats on a stream, in milliseconds.
@@ -112,6 +115,7 @@ impl Default for Limits {
             max_connections: 20_000,
             unauthenticated_idle_seconds: 20,
             write_stall_seconds: 30,
+            answer_stall_seconds: 60,
             hello_timeout_ms: 10_000,
             heartbeat_ms: 15_000,
             stream_queue_bytes: 1024 * 1024,
@@ -129,6 +133,7 @@ impl Limits {
             ("limits.max_connections", self.max_connections > 0),
             ("limits.unauthenticated_idle_seconds", self.unauthenticated_idle_seconds > 0),
             ("limits.write_stall_seconds", self.write_stall_seconds > 0),
+            ("limits.answer_stall_seconds", self.answer_stall_seconds > 0),
             ("limits.hello_timeout_ms", self.hello_timeout_ms > 0),
             ("limits.heartbeat_ms", self.heartbeat_ms > 0),
         ];

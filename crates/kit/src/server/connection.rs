@@ -13,9 +13,11 @@ use tower::ServiceExt as _;
 
 use super::{
     SharedRegistry, SpawnNamed as _, accept,
+    linger::{EndedWell, Lingering},
+    pieces::Pieces,
     registry::{Entry, Registry},
     stall::Watched,
-    stream::{StreamExecutor, StreamReset},
+    stream::{Stream, StreamExecutor},
 };
 use crate::{config::Limits, layers::Layered, lifecycle::Lifecycle};
 
@@ -28,7 +30,7 @@ const MAX_HEADER_BYTES: u32 = 32 * 1024;
 const MAX_FRAME_BYTES: u32 = 16 * 1024;
 /// Kept for a stream whose client does not read; hyper's default is 400 KiB.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// Between the polite end of a connection that proved nothing and its end.
+/// Between the polite end of a connection on which nothing is open and its end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Accepts the connections of one port.
@@ -76,12 +78,15 @@ impl Acceptor {
             request.extensions_mut().insert(proof.clone());
             answer(routes.clone(), request)
         });
+        let (stream, ended_well) = Lingering::new(stream, self.connections.clone());
         let (stream, stall) = Watched::new(TokioIo::new(stream));
-        let connection = self.builder().serve_connection(stream, service);
+        let streams = StreamExecutor::new(patience(self.limits.answer_stall_seconds));
+        let connection = self.builder(streams.clone()).serve_connection(stream, service);
         let mut connection = pin!(connection);
-        let mut stalled = pin!(stall.longer_than(self.write_patience()));
+        // With nothing of it taken not even the reset of a stream can be told.
+        let mut stalled = pin!(stall.longer_than(patience(self.limits.write_stall_seconds)));
         let cause = tokio::select! {
-            outcome = connection.as_mut() => return log_end(outcome),
+            outcome = connection.as_mut() => return end(outcome, &ended_well),
             () = entry.evicted.cancelled() => return,
             () = self.lifecycle.stopped() => return,
             () = stalled.as_mut() => return self.registry.closed("takes nothing"),
@@ -91,31 +96,25 @@ impl Acceptor {
         if cause == "nothing proven" {
             self.registry.closed(cause);
         }
+        if cause == "draining" && mutant::is("drain-drops-calls") {
+            return;
+        }
         connection.as_mut().graceful_shutdown();
         let may_finish = cause == "draining" && entry.proof.is_proven();
         let grace = async {
             // While draining, open calls have until the hard stop.
             if may_finish {
-                std::future::pending::<()>().await;
+                streams.idle().await;
             }
             tokio::time::sleep(LAST_WORDS).await;
         };
         tokio::select! {
-            outcome = connection => log_end(outcome),
+            outcome = connection.as_mut() => end(outcome, &ended_well),
             () = entry.evicted.cancelled() => {}
             () = self.lifecycle.stopped() => {}
             () = stalled => self.registry.closed("takes nothing"),
             () = grace => {}
         }
-    }
-
-    /// A client that takes nothing for so long has its connection dropped: with
-    /// all of its window closed not even the reset of a stream can be told.
-    fn write_patience(&self) -> Duration {
-        if mutant::is("stall-unnoticed") {
-            return Duration::from_hours(1);
-        }
-        Duration::from_secs(self.limits.write_stall_seconds)
     }
 
     /// Resolves when the connection should have proven something by now.
@@ -127,8 +126,8 @@ impl Acceptor {
         }
     }
 
-    fn builder(&self) -> http2::Builder<StreamExecutor> {
-        let mut builder = http2::Builder::new(StreamExecutor);
+    fn builder(&self, streams: StreamExecutor) -> http2::Builder<StreamExecutor> {
+        let mut builder = http2::Builder::new(streams);
         builder
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
@@ -143,15 +142,26 @@ impl Acceptor {
 }
 
 /// Runs in the task of the request's stream.
-async fn answer(routes: Layered, mut request: Request<Body>) -> Result<Response<Body>, Infallible> {
-    if let Some(reset) = StreamReset::of_this_stream() {
-        request.extensions_mut().insert(reset);
-    }
-    routes.oneshot(request).await
+async fn answer(
+    routes: Layered,
+    mut request: Request<Body>,
+) -> Result<Response<Pieces>, Infallible> {
+    let Stream { reset, stall } = Stream::current();
+    request.extensions_mut().insert(reset);
+    let response = routes.oneshot(request).await?;
+    Ok(response.map(|body| Pieces::new(body, stall)))
 }
 
-fn log_end(outcome: Result<(), hyper::Error>) {
-    if let Err(error) = outcome {
-        tracing::debug!(%error, "connection broke");
+fn patience(seconds: u64) -> Duration {
+    if mutant::is("stall-unnoticed") {
+        return Duration::from_hours(1);
+    }
+    Duration::from_secs(seconds)
+}
+
+fn end(outcome: Result<(), hyper::Error>, ended_well: &EndedWell) {
+    match outcome {
+        Ok(()) => ended_well.set(),
+        Err(error) => tracing::debug!(%error, "connection broke"),
     }
 }

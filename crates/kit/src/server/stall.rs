@@ -1,5 +1,5 @@
-//! Notices a client that has stopped reading its whole connection: nothing can
-//! be written, not even the reset of a stream. Ends nothing itself.
+//! Notices a client that has stopped reading: what is to be written waits, of
+//! one stream or of the whole connection. Ends nothing itself.
 
 use std::{
     io::{self, IoSlice},
@@ -12,7 +12,7 @@ use std::{
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::{sync::Notify, time::Instant};
 
-/// Since when a connection waits to write; shared with its [`Watched`] half.
+/// Since when something waits to be written. Cheap to clone; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stall(Arc<Waiting>);
 
@@ -36,7 +36,7 @@ impl Stall {
         }
     }
 
-    fn note(&self, is_waiting: bool) {
+    pub(super) fn note(&self, is_waiting: bool) {
         let mut since = self.0.since.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_waiting {
             *since = None;

@@ -10,17 +10,35 @@
 use std::{
     future::Future,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use confab_log::mutant;
 use hyper::rt::Executor;
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 
-use crate::task;
+use super::{SpawnNamed as _, stall::Stall};
 
 tokio::task_local! {
-    /// Of the stream whose task runs.
-    static CURRENT: StreamReset;
+    /// The stream whose task runs.
+    static CURRENT: Stream;
+}
+
+/// A stream, as what answers on it knows it.
+#[derive(Clone, Default)]
+pub(super) struct Stream {
+    pub(super) reset: StreamReset,
+    /// Whether its client takes what is written.
+    pub(super) stall: Stall,
+}
+
+impl Stream {
+    /// The one whose request is being answered. Outside of a stream's task there
+    /// is none, and one is made up that nobody ends.
+    pub(super) fn current() -> Self {
+        CURRENT.try_with(Self::clone).unwrap_or_default()
+    }
 }
 
 /// Ends the HTTP/2 stream that a request came on, whatever its client does.
@@ -35,29 +53,48 @@ impl StreamReset {
     pub fn reset(&self) {
         self.0.notify_one();
     }
-
-    /// That of the stream whose request is being answered.
-    pub(super) fn of_this_stream() -> Option<Self> {
-        CURRENT.try_with(Self::clone).ok()
-    }
 }
 
 /// Runs the tasks of a connection's streams for hyper.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct StreamExecutor;
+#[derive(Clone, Debug)]
+pub(super) struct StreamExecutor {
+    open: TaskTracker,
+    patience: Duration,
+}
+
+impl StreamExecutor {
+    /// A stream whose client takes nothing for so long is reset.
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { open: TaskTracker::new(), patience }
+    }
+
+    /// Resolves when no stream is open.
+    pub(super) async fn idle(&self) {
+        self.open.close();
+        self.open.wait().await;
+    }
+}
 
 impl<F> Executor<F> for StreamExecutor
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    fn execute(&self, stream: F) {
-        let asked = StreamReset::default();
-        let reset = if mutant::is("reset-wrong-stream") { wrong(&asked) } else { asked.clone() };
-        task::spawn("stream", async move {
+    fn execute(&self, serving: F) {
+        let mut stream = Stream::default();
+        let (asked, stall) = (stream.reset.clone(), stream.stall.clone());
+        if mutant::is("reset-wrong-stream") {
+            stream.reset = wrong(&asked);
+        }
+        let patience = self.patience;
+        self.open.spawn_named("stream", async move {
             tokio::select! {
                 biased;
                 () = asked.0.notified() => tracing::debug!("stream reset"),
-                () = CURRENT.scope(reset, stream) => {}
+                () = CURRENT.scope(stream, serving) => {}
+                () = stall.longer_than(patience) => {
+                    metrics::counter!("confab_answers_not_taken_total").increment(1);
+                    tracing::debug!("stream reset: its client takes nothing");
+                }
             }
         });
     }

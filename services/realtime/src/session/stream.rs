@@ -4,18 +4,19 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use confab_kit::{channel::Channel, identity::Caller};
-use confab_log::ConversationId;
+use confab_log::{ConversationId, mutant};
 use confab_proto::{
     messages::v1::LogHead,
     participants::v1::{InboxEvent, ListMembershipsResponse},
     realtime::v1::{Call, Heartbeat, Welcome, connect_response::Frame},
 };
-use futures_util::{future::BoxFuture, stream::FuturesUnordered};
-use tokio::time::Instant;
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use tokio::time::{Instant, timeout};
 
 use super::{
     heads::HeadSlots, keeper::Keeper, open::Opened, timers::Retry, timers::Timers,
@@ -33,6 +34,9 @@ use crate::{
     store::{Saved, StoreError},
     watch::Read,
 };
+
+/// How long the calls that are open have when the process drains.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
 /// What ran beside the stream and has ended.
 pub(super) enum Done {
@@ -183,6 +187,25 @@ impl Stream {
     pub(super) fn answer_call(&mut self, answer: Bytes) {
         self.last_sent = Instant::now();
         self.outbox.push_answer(answer);
+    }
+
+    /// Answers the calls that are open, as long as their answers are taken: the
+    /// process is to end, and what has begun should not be left in doubt.
+    pub(super) async fn finish_calls(&mut self) {
+        if mutant::is("drain-drops-calls") {
+            return;
+        }
+        let answering = async {
+            while let Some(answer) = self.calls.next().await {
+                while !self.outbox.has_room() {
+                    self.outbox.room().await;
+                }
+                self.answer_call(answer);
+            }
+        };
+        if timeout(LAST_ANSWERS, answering).await.is_err() {
+            tracing::debug!(calls = self.calls.len(), "calls left unanswered");
+        }
     }
 
     /// Takes the answer of what ran beside the stream.
