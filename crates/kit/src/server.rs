@@ -119,7 +119,10 @@ impl Server {
         let ops_end = CancellationToken::new();
         let serving = serve_ops(self.ops, services.health.clone(), ops_end.clone());
         ops.spawn_named("ops", serving);
-        lifecycle.draining().await;
+        tokio::select! {
+            () = lifecycle.draining() => {}
+            () = services.health.follow_readiness() => {}
+        }
         services.health.set_not_ready().await;
         connections.close();
         connections.wait().await;

@@ -119,15 +119,24 @@ impl Coded for Error {
     }
 }
 
+/// Tells the operator. That the store has stopped it has said itself.
+pub(crate) fn tell(error: &StoreError, what: &'static str) {
+    if matches!(error, StoreError::Failed { .. }) {
+        tracing::debug!(%error, what, "the store has stopped");
+    } else {
+        tracing::warn!(%error, "{what}");
+    }
+}
+
 fn store_error(error: &StoreError) -> Coding {
     match error {
         StoreError::Unavailable { .. } | StoreError::Failed { .. } => {
-            tracing::warn!(%error, "session store failed");
+            tell(error, "session store failed");
             Coding::new(Reason::StoreUnavailable, "the session store cannot be reached")
                 .retry_after(Duration::from_secs(1))
         }
         StoreError::OutcomeUnknown { .. } => {
-            tracing::warn!(%error, "session store failed");
+            tell(error, "session store failed");
             Coding::new(Reason::OutcomeUnknown, "the session may or may not be stored")
                 .retry_after(Duration::from_secs(1))
         }

@@ -1,7 +1,7 @@
 //! One conversation's task: asks the appender what to do, does it, and tells
 //! it how that went. It decides nothing.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt::Display, sync::Arc, time::Duration};
 
 use confab_kit::{bus::Signal, clock, random};
 use confab_log::{
@@ -122,10 +122,23 @@ impl<S: LogStore> Driver<S> {
     /// An I/O that takes too long has failed; whether it took effect is unclear,
     /// as it is with any failure.
     async fn bounded(&self, io: Io) -> Done {
-        tokio::time::timeout(IO_TIMEOUT, self.perform(io)).await.unwrap_or_else(|_| {
-            tracing::warn!(conversation = %self.key.conversation, "log store timed out");
-            Done::Failed
-        })
+        let done = tokio::time::timeout(IO_TIMEOUT, self.perform(io)).await;
+        let done = done.unwrap_or_else(|_| self.failed("in time", &"no answer"));
+        if done != Done::Failed && self.logs.inner.trouble.ends() {
+            tracing::info!("log store works again");
+        }
+        done
+    }
+
+    /// Every command that cannot be carried out fails here: the first is told.
+    fn failed(&self, what: &'static str, error: &dyn Display) -> Done {
+        let conversation = &self.key.conversation;
+        if self.logs.inner.trouble.begins() {
+            tracing::warn!(%conversation, what, %error, "log store failed");
+        } else {
+            tracing::debug!(%conversation, what, %error, "log store still fails");
+        }
+        Done::Failed
     }
 
     async fn perform(&self, io: Io) -> Done {
@@ -139,10 +152,7 @@ impl<S: LogStore> Driver<S> {
                 self.logs.store().raise(&self.key, through).await.map(|()| Done::Raised)
             }
         };
-        outcome.unwrap_or_else(|error| {
-            tracing::warn!(conversation = %self.key.conversation, %error, "log store failed");
-            Done::Failed
-        })
+        outcome.unwrap_or_else(|error| self.failed("log", &error))
     }
 
     async fn look(&self) -> StoreResult<Done> {
@@ -191,12 +201,8 @@ impl<S: LogStore> Driver<S> {
                 rows.extend(others);
                 Done::Loaded(rows)
             }
-            (own, others) => {
-                let own = own.err().map(|error| error.to_string());
-                let others = others.err().map(|error| error.to_string());
-                tracing::warn!(conversation = %self.key.conversation, ?own, ?others, "rows not loaded");
-                Done::Failed
-            }
+            (Err(error), _) => self.failed("load", &error),
+            (_, Err(error)) => self.failed("load", &error),
         }
     }
 
@@ -210,13 +216,11 @@ impl<S: LogStore> Driver<S> {
             self.logs.store().apply(&self.key, event, effects),
             projections.apply(&self.key, event, effects)
         );
-        if let (Ok(()), Ok(())) = (&own, &others) {
-            return Done::Applied;
+        match (own, others) {
+            (Ok(()), Ok(())) => Done::Applied,
+            (Err(error), _) => self.failed("effects", &error),
+            (_, Err(error)) => self.failed("effects", &error),
         }
-        let own = own.err().map(|error| error.to_string());
-        let others = others.err().map(|error| error.to_string());
-        tracing::warn!(conversation = %self.key.conversation, seq = event.seq, ?own, ?others, "effects not applied");
-        Done::Failed
     }
 
     /// Notes that every effect is applied, so that the next load is short.
@@ -225,7 +229,7 @@ impl<S: LogStore> Driver<S> {
             return;
         };
         if let Err(error) = self.logs.store().raise(&self.key, through).await {
-            tracing::warn!(conversation = %self.key.conversation, %error, "applied_through not raised");
+            self.failed("applied_through", &error);
         }
     }
 
