@@ -1,7 +1,9 @@
 //! What the messages service does: commands go to the log, reads look at its
 //! head first and show nothing that the reader may not see. No Protobuf here.
 
+mod flights;
 mod heads;
+mod pages;
 mod reads;
 
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use confab_kit::{admission::Admitted, bus::Bus, page_token::Sealer};
 use confab_log::{Command, ConversationId, Event, Request, RequestId, RowKey, Seq, UserId};
 
 pub(crate) use heads::{Head, HeadQuery};
+pub(crate) use pages::Pages;
 pub(crate) use reads::Messages;
 
 use crate::{
@@ -55,6 +58,7 @@ pub(crate) struct Page {
 /// The domain of the messages service.
 pub(crate) struct Domain<S> {
     pub(crate) logs: Logs<S>,
+    pub(crate) pages: Pages,
     pub(crate) digest_key: [u8; 32],
     pub(crate) sealer: Sealer,
     pub(crate) bus: Bus,

@@ -23,7 +23,7 @@ use confab_proto::messages::v1::{
 };
 
 use convert::Limits;
-use domain::Domain;
+use domain::{Domain, Pages};
 use handler::MessagesHandler;
 use log_handler::LogHandler;
 use logs::{Logs, Projections};
@@ -61,8 +61,9 @@ impl<S: LogStore> Service<S> {
     pub fn new(options: Options<S>) -> Self {
         let Options { store, projections, admission, bus, sealer, digest_key, limits, appender } =
             options;
+        let pages = Pages::new(Arc::clone(&store));
         let logs = Logs::new(store, projections.clone(), bus.clone(), appender);
-        let domain = Arc::new(Domain { logs, digest_key, sealer, bus, projections });
+        let domain = Arc::new(Domain { logs, pages, digest_key, sealer, bus, projections });
         Self { domain, admission, limits }
     }
 

@@ -13,7 +13,7 @@ use confab_kit::{
 };
 use confab_log::{Event, EventBody, Refusal, Row, RowKey, Seq, UserId, mutant};
 
-use super::{Domain, Mark, Page};
+use super::{Domain, Mark, Page, pages};
 use crate::{
     convert::receipt_to_pb,
     error::Error,
@@ -169,9 +169,8 @@ impl<S: LogStore> Domain<S> {
         mut sight: Sight,
     ) -> Result<(Vec<Event>, Sight), Error> {
         for _ in 0..MAX_LOOKS {
-            let to = span.to.min(sight.visible);
-            let store = self.logs.store();
-            let mut rows = store.read(key, span.from, to, span.direction, span.limit).await?;
+            // It begins after the look, and so holds all that the look has seen.
+            let mut rows = self.pages.read(span.page(key, sight.visible)).await?;
             if rows.iter().all(|row| applied_seq(row) <= sight.as_of) {
                 for row in &mut rows {
                     blank_unseen(row, sight);
@@ -200,6 +199,9 @@ impl<S: LogStore> Domain<S> {
             .map(|row| RowKey::Reactions(row.seq, user.clone()))
             .collect();
         let mut own = std::collections::BTreeMap::new();
+        if keys.is_empty() {
+            return Ok(rows.into_iter().map(|row| (row, Vec::new())).collect());
+        }
         for (name, row) in self.logs.store().load(key, &keys).await? {
             if let (RowKey::Reactions(seq, _), Some(Row::Reactions(row))) = (name, row) {
                 own.insert(seq, row.emoji);
@@ -366,6 +368,14 @@ impl Span {
                 Self { from: beside.saturating_add(1), to: Seq::MAX, direction, limit }
             }
         }
+    }
+}
+
+impl Span {
+    /// Its rows up to here, as everybody who reads them at this moment asks for them.
+    fn page(self, key: &LogKey, visible: Seq) -> pages::Page {
+        let Self { from, to, direction, limit } = self;
+        pages::Page { key: key.clone(), from, to: to.min(visible), direction, limit }
     }
 }
 
