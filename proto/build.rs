@@ -61,6 +61,7 @@ fn method_table(pool: &DescriptorPool) -> BoxResult<String> {
     for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         let policy = policy_of(&method);
+        check_minimum(&path, policy.as_ref())?;
         let index = table.matches("Method {").count();
         writeln!(
             table,
@@ -135,6 +136,17 @@ fn conversation_target(policy: &DynamicMessage) -> Option<DynamicMessage> {
     policy
         .has_field_by_name("conversation")
         .then(|| field(policy, "conversation").as_message().cloned())?
+}
+
+/// A conversation without a least relation is a policy that was not thought to
+/// its end; the number 0 would be read as "anyone".
+fn check_minimum(path: &str, policy: Option<&DynamicMessage>) -> BoxResult<()> {
+    match policy.and_then(conversation_target) {
+        Some(target) if field(&target, "minimum").as_enum_number().unwrap_or(0) == 0 => {
+            Err(format!("{path}: names a conversation but no least relation to it").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn field(message: &DynamicMessage, name: &str) -> Value {

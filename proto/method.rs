@@ -78,7 +78,8 @@ pub enum Relation {
 }
 
 impl Relation {
-    /// From the number in `confab.policy.v1.Relation`; an unknown one is nothing.
+    /// From the number in `confab.policy.v1.Relation`; an unknown one is nothing,
+    /// and so is `RELATION_ANYONE`.
     pub const fn from_number(number: i32) -> Self {
         match number {
             1 => Self::FormerMember,

@@ -110,6 +110,7 @@ fn send(id: &str, name: &str) -> SendMessageRequest {
         request_id: name.to_owned(),
         after_seq: 0,
         content: Some(Content { text: name.to_owned(), ..Default::default() }),
+        ..SendMessageRequest::default()
     }
 }
 
@@ -146,7 +147,7 @@ async fn nothing_is_acknowledged(raw: &Raw, id: &str, part: &str) -> Checked<Vec
 }
 
 /// One request of an operator: the status line's number, and the body.
-async fn get(address: SocketAddr, path: &str) -> Checked<(u16, String)> {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Checked<(u16, String)> {
     let asked = async {
         let mut tcp = TcpStream::connect(address).await?;
         let request =
@@ -218,6 +219,9 @@ async fn survives(fault: &Fault, mode: &str) -> Checked {
     fault.begin(mode)?;
     let mut open = nothing_is_acknowledged(&raw, &id, "during").await?;
     readiness_is(&node, (503, "unhealthy")).await?;
+    let told = |line: &String| line.contains("store stopped") && line.contains("(os error");
+    let log = node.log().lines();
+    Violation::unless(log.iter().any(told), || format!("no cause in the log: {log:?}"))?;
     // A store that has lost a write cannot be believed any more, nor read.
     fault.end()?;
     open.extend(nothing_is_acknowledged(&raw, &id, "after").await?);
@@ -292,10 +296,10 @@ async fn check_second_process() -> Checked {
     let id = alice.create_group("mine", &[]).await?.conversation_id;
     let folder = node.data_dir();
     let any = "127.0.0.1:0";
-    let listen = ["--listen", any, "--mesh-listen", any, "--ops-listen", any];
-    for arguments in [&["serve"][..], &["verify"]] {
+    let serve = ["serve", "--listen", any, "--mesh-listen", any, "--ops-listen", any];
+    for arguments in [&serve[..], &["verify"]] {
         let mut second = Command::new(PROGRAM);
-        second.args(arguments).args(listen).arg("--data-dir").arg(&folder).kill_on_drop(true);
+        second.args(arguments).arg("--data-dir").arg(&folder).kill_on_drop(true);
         let output = within(PATIENCE, "the second process", second.output()).await?;
         let output = output.map_err(Violation::unable)?;
         let said = String::from_utf8_lossy(&output.stderr);

@@ -7,6 +7,7 @@ mod disk;
 mod docs;
 mod features;
 mod first_conversation;
+mod identity;
 mod model;
 mod p7_policy;
 mod promises;

@@ -48,6 +48,7 @@ fn promises_hold_in_every_world_with_crashes() {
     holds(&scenarios::in_and_out());
     holds(&scenarios::retry_below_the_tail());
     holds(&scenarios::direct_again());
+    holds(&scenarios::a_thread_and_its_root());
 }
 
 #[test]
@@ -58,6 +59,7 @@ fn promises_hold_in_every_world_with_races_and_time_outs() {
     holds(&scenarios::pinned());
     holds(&scenarios::copies());
     holds(&scenarios::stale_versions());
+    holds(&scenarios::expiry());
 }
 
 #[test]

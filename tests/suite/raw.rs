@@ -6,7 +6,7 @@ mod frames;
 mod http2;
 mod stream;
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use confab_proto::method::Method;
 use confab_tests::harness::{Checked, Violation, within};
@@ -22,7 +22,7 @@ use tower::{Service as _, ServiceExt as _};
 
 pub(crate) use answer::{Answer, Refused, reason_name};
 pub(crate) use http2::{Connection, Reader, Taken, Windows};
-pub(crate) use stream::{Ending, Stream, call, hello, watching};
+pub(crate) use stream::{CONNECT, Ending, Stream, call, hello, watching};
 
 /// Longest that one answer may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,7 +37,16 @@ pub(crate) struct Raw {
 impl Raw {
     /// Connects to a port, as nobody.
     pub(crate) async fn connect(uri: String) -> Checked<Self> {
+        Self::connect_to(Endpoint::from_shared(uri).map_err(Violation::unable)?).await
+    }
+
+    /// The same from another address of this machine.
+    pub(crate) async fn connect_from(uri: String, from: IpAddr) -> Checked<Self> {
         let endpoint = Endpoint::from_shared(uri).map_err(Violation::unable)?;
+        Self::connect_to(endpoint.local_address(Some(from))).await
+    }
+
+    async fn connect_to(endpoint: Endpoint) -> Checked<Self> {
         let endpoint = endpoint.initial_stream_window_size(1 << 20);
         let channel = endpoint.connect().await.map_err(Violation::unable)?;
         let mut headers = HeaderMap::new();

@@ -90,7 +90,11 @@ impl fmt::Display for Refusal {
         let name = self.reason.as_str_name().trim_start_matches("REASON_");
         write!(f, "{} ({name})", self.message)?;
         for violation in &self.violations {
-            write!(f, "; {}: {}", violation.field, violation.description)?;
+            let text = format!("{}: {}", violation.field, violation.description);
+            // The only one is the message already.
+            if text != self.message {
+                write!(f, "; {text}")?;
+            }
         }
         Ok(())
     }
@@ -242,21 +246,23 @@ fn refusal(code: Code, message: &str, details: &ErrorDetails) -> Refusal {
 }
 
 fn whole_story(status: &Status) -> String {
-    match std::error::Error::source(status) {
-        Some(source) => format!("{}: {}", status.message(), causes(source)),
-        None => status.message().to_owned(),
-    }
+    with_causes(status.message(), std::error::Error::source(status))
 }
 
 /// An error and its causes in one line: hyper's own text says next to nothing.
 fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
+    with_causes(&error.to_string(), error.source())
+}
+
+/// tonic and hyper tell their causes in part themselves, and tonic puts one in
+/// between that says nothing.
+fn with_causes(text: &str, mut source: Option<&(dyn std::error::Error + 'static)>) -> String {
+    let mut text = text.to_owned();
     while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
+        let told = cause.to_string();
+        if !text.contains(&told) && told != "transport error" {
             text.push_str(": ");
-            text.push_str(&cause_text);
+            text.push_str(&told);
         }
         source = cause.source();
     }

@@ -80,6 +80,7 @@ rpcs! {
     conversations::GetConversationRequest => conversations::GetConversationResponse;
     conversations::ListConversationsRequest => conversations::ListConversationsResponse;
     conversations::CompareHeadsRequest => conversations::CompareHeadsResponse;
+    conversations::ListPublicChannelsRequest => conversations::ListPublicChannelsResponse;
     messages::GetMessageRequest => messages::GetMessageResponse;
     messages::ListMessagesRequest => messages::ListMessagesResponse;
     messages::ListReactionsRequest => messages::ListReactionsResponse;
@@ -87,9 +88,24 @@ rpcs! {
     messages::MarkDeliveredRequest => messages::MarkDeliveredResponse;
     messages::ListReceiptsRequest => messages::ListReceiptsResponse;
     messages::ListEventsRequest => messages::ListEventsResponse;
+    messages::ListPinnedMessagesRequest => messages::ListPinnedMessagesResponse;
+    messages::GetContentRulesRequest => messages::GetContentRulesResponse;
+    messages::UpdateContentRulesRequest => messages::UpdateContentRulesResponse;
     participants::ListParticipantsRequest => participants::ListParticipantsResponse;
     participants::ListBansRequest => participants::ListBansResponse;
     participants::ListInboxEventsRequest => participants::ListInboxEventsResponse;
+    participants::UpdateConversationSettingsRequest => participants::UpdateConversationSettingsResponse;
+    participants::GetUserRequest => participants::GetUserResponse;
+    participants::BatchGetUsersRequest => participants::BatchGetUsersResponse;
+    participants::ListUsersRequest => participants::ListUsersResponse;
+    participants::UpdateUserRequest => participants::UpdateUserResponse;
+    participants::BlockUserRequest => participants::BlockUserResponse;
+    participants::UnblockUserRequest => participants::UnblockUserResponse;
+    participants::ListBlockedUsersRequest => participants::ListBlockedUsersResponse;
+    participants::ReportMessageRequest => participants::ReportMessageResponse;
+    participants::ListReportsRequest => participants::ListReportsResponse;
+    participants::ResolveReportRequest => participants::ResolveReportResponse;
+    participants::ListModerationActionsRequest => participants::ListModerationActionsResponse;
     conversations::CreateConversationRequest => conversations::CreateConversationResponse;
 }
 
@@ -104,6 +120,9 @@ commands! {
     messages::DeleteMessageRequest => messages::DeleteMessageResponse;
     messages::AddReactionRequest => messages::AddReactionResponse;
     messages::RemoveReactionRequest => messages::RemoveReactionResponse;
+    messages::PinMessageRequest => messages::PinMessageResponse;
+    messages::UnpinMessageRequest => messages::UnpinMessageResponse;
+    participants::JoinConversationRequest => participants::JoinConversationResponse;
     participants::AddParticipantsRequest => participants::AddParticipantsResponse;
     participants::RemoveParticipantRequest => participants::RemoveParticipantResponse;
     participants::LeaveConversationRequest => participants::LeaveConversationResponse;
@@ -126,6 +145,9 @@ appended!(
     messages::DeleteMessageResponse,
     messages::AddReactionResponse,
     messages::RemoveReactionResponse,
+    messages::PinMessageResponse,
+    messages::UnpinMessageResponse,
+    participants::JoinConversationResponse,
     participants::AddParticipantsResponse,
     participants::RemoveParticipantResponse,
     participants::LeaveConversationResponse,

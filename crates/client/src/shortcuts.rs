@@ -6,10 +6,11 @@ use confab_proto::{
     conversations::v1::{Conversation, ConversationType, CreateConversationRequest},
     messages::v1::{
         AddReactionRequest, Content, DeleteMessageRequest, EditMessageRequest, MarkReadRequest,
-        Message, Receipt, RemoveReactionRequest, SendMessageRequest,
+        Message, PinMessageRequest, Receipt, RemoveReactionRequest, SendMessageRequest,
     },
     participants::v1::{
-        AddParticipantsRequest, LeaveConversationRequest, RemoveParticipantRequest, Role,
+        AddParticipantsRequest, BlockUserRequest, JoinConversationRequest,
+        LeaveConversationRequest, RemoveParticipantRequest, Role, UnblockUserRequest,
         UpdateParticipantRoleRequest,
     },
 };
@@ -186,6 +187,78 @@ impl Client {
             ..RemoveReactionRequest::default()
         };
         Ok(self.command(request).await?.seq)
+    }
+
+    /// Answers a message. Answers with the message.
+    ///
+    /// # Errors
+    /// As [`Client::command`].
+    pub async fn reply(
+        &self,
+        conversation_id: impl Into<String>,
+        reply_to_seq: u64,
+        content: impl IntoContent,
+    ) -> Result<Message, Error> {
+        let request = SendMessageRequest { reply_to_seq, ..send_request(conversation_id, content) };
+        self.command(request).await?.message.ok_or_else(|| missing("message"))
+    }
+
+    /// Writes into the thread of a message. Answers with the new message.
+    ///
+    /// # Errors
+    /// As [`Client::command`].
+    pub async fn send_in_thread(
+        &self,
+        conversation_id: impl Into<String>,
+        thread_seq: u64,
+        content: impl IntoContent,
+    ) -> Result<Message, Error> {
+        let request = SendMessageRequest { thread_seq, ..send_request(conversation_id, content) };
+        self.command(request).await?.message.ok_or_else(|| missing("message"))
+    }
+
+    /// Pins a message for everyone. Answers with the seq of the event.
+    ///
+    /// # Errors
+    /// As [`Client::command`].
+    pub async fn pin(
+        &self,
+        conversation_id: impl Into<String>,
+        message_seq: u64,
+    ) -> Result<u64, Error> {
+        let conversation_id = conversation_id.into();
+        let request =
+            PinMessageRequest { conversation_id, message_seq, ..PinMessageRequest::default() };
+        Ok(self.command(request).await?.seq)
+    }
+
+    /// Joins a public channel. Answers with the seq of the event.
+    ///
+    /// # Errors
+    /// As [`Client::command`].
+    pub async fn join(&self, conversation_id: impl Into<String>) -> Result<u64, Error> {
+        let conversation_id = conversation_id.into();
+        let request =
+            JoinConversationRequest { conversation_id, ..JoinConversationRequest::default() };
+        Ok(self.command(request).await?.seq)
+    }
+
+    /// Blocks a user, or lifts the block.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn set_blocked(
+        &self,
+        user_id: impl Into<String>,
+        blocked: bool,
+    ) -> Result<(), Error> {
+        let user_id = user_id.into();
+        if blocked {
+            self.call(BlockUserRequest { user_id }).await?;
+        } else {
+            self.call(UnblockUserRequest { user_id }).await?;
+        }
+        Ok(())
     }
 
     /// Moves the caller's read cursor. Answers with the cursors and what is unread.

@@ -34,7 +34,7 @@ pub struct Admitted<T> {
 }
 
 /// What the caller may see of the conversation, as of one look at its head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// Every event up to this one is folded.
     pub as_of: u64,
@@ -44,6 +44,9 @@ pub struct View {
     pub visible: u64,
     /// The join of the caller's last time as a participant.
     pub join_seq: u64,
+    /// The parts of the log that the caller may see, first and last event of each,
+    /// where it is not all of it up to `visible`.
+    pub spans: Vec<(u64, u64)>,
 }
 
 impl Admission {
@@ -115,6 +118,7 @@ impl Admission {
             tenant_id: caller.tenant.to_string(),
             conversation_id: conversation.to_string(),
             user_id: caller.user.to_string(),
+            application: !caller.is_user(),
         };
         let answer = self.log.clone().observe(question).await;
         let seen = answer.map_err(|status| Error::from_status(&status))?.into_inner();
@@ -128,6 +132,7 @@ impl Admission {
             },
             visible: seen.visible_seq,
             join_seq: seen.join_seq,
+            spans: seen.spans.iter().map(|span| (span.from_seq, span.to_seq)).collect(),
         })
     }
 }
@@ -154,14 +159,19 @@ impl<T> Admitted<T> {
     }
 
     /// What the caller may see; `None` where the policy needs no look.
-    pub fn view(&self) -> Option<View> {
-        self.view
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_ref()
     }
 
     /// The same admission of the request's domain form.
     pub fn try_map<U, E>(self, convert: impl FnOnce(T) -> Result<U, E>) -> Result<Admitted<U>, E> {
         let message = convert(self.message)?;
         Ok(Admitted { caller: self.caller, message, view: self.view })
+    }
+
+    /// The same, where nothing can be wrong with the request.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Admitted<U> {
+        Admitted { caller: self.caller, message: convert(self.message), view: self.view }
     }
 
     /// Its parts.

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use confab_log::mutant;
 use prost_types::Timestamp;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -9,15 +10,21 @@ const MICROS_PER_SECOND: i64 = 1_000_000;
 const VALID_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 pub fn now_micros() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    // Breaks no promise: order does not depend on it.
+    let wrong_by = if mutant::is("clock-a-day-ahead") { 86_400 * MICROS_PER_SECOND } else { 0 };
+    since_epoch() + wrong_by
 }
 
 /// Seconds since 1970-01-01T00:00:00Z, as tokens count them.
 pub fn now_seconds() -> i64 {
-    now_micros() / MICROS_PER_SECOND
+    since_epoch() / MICROS_PER_SECOND
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+fn since_epoch() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The Protobuf form of microseconds since 1970-01-01T00:00:00Z.

@@ -2,6 +2,8 @@
 //! Unknown keys are errors, secrets can be files and are never shown. Opens
 //! nothing but those files.
 
+mod explain;
+mod rates;
 mod secret;
 mod secrets;
 mod sections;
@@ -18,8 +20,10 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use crate::address::AddressRange;
+pub use rates::{Rate, Rates};
 pub use secret::Secret;
-pub use secrets::Identity;
+pub use secrets::{Identity, fingerprint};
 pub use sections::{Auth, AuthKey, Limits, Log, Mesh};
 
 /// Environment variables `CONFAB_*` that are not configuration: the tests'
@@ -60,6 +64,8 @@ pub struct Config {
     pub auth: Auth,
     /// Sizes, times and numbers.
     pub limits: Limits,
+    /// How much each user may ask for.
+    pub rates: Rates,
     /// The mesh of Confab processes.
     pub mesh: Mesh,
 }
@@ -80,6 +86,7 @@ impl Default for Config {
             log: Log::default(),
             auth: Auth::default(),
             limits: Limits::default(),
+            rates: Rates::default(),
             mesh: Mesh::default(),
         }
     }
@@ -89,8 +96,8 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A key is unknown or a value is of the wrong kind.
-    #[error("configuration: {0}")]
-    Malformed(#[source] Box<figment::Error>),
+    #[error("configuration: {}", explain::explain(.0))]
+    Malformed(Box<figment::Error>),
     /// The file that was named is not there.
     #[error("configuration file {0} does not exist")]
     NoFile(PathBuf),
@@ -115,6 +122,9 @@ pub enum ConfigError {
     /// A key for tokens cannot be used.
     #[error("configuration: auth.keys: {0}")]
     Key(#[from] crate::identity::KeyError),
+    /// The issuer's keys cannot be fetched from there.
+    #[error("configuration: auth.jwks_url: {0}")]
+    JwksUrl(#[from] crate::identity::UrlError),
     /// The dev key cannot be used.
     #[error(transparent)]
     DevKey(#[from] crate::identity::DevKeyError),
@@ -144,9 +154,10 @@ impl Config {
         Ok(config)
     }
 
-    /// Without configured keys Confab makes its own, and serves this machine only.
+    /// With no keys configured, nor where to fetch some, Confab makes its own
+    /// and serves this machine only.
     pub fn is_dev_mode(&self) -> bool {
-        self.auth.keys.is_empty()
+        self.auth.keys.is_empty() && self.auth.jwks_url.is_none()
     }
 
     /// How long draining may take.
@@ -170,12 +181,21 @@ impl Config {
                 return Err(invalid(
                     key,
                     "must be a loopback address in dev mode, because anyone who reaches it could \
-                     use the dev key's tokens; configure auth.keys to serve others",
+                     use the dev key's tokens; configure auth.jwks_url or auth.keys to serve \
+                     others",
                 ));
             }
         }
         if !self.is_dev_mode() && self.auth.issuer.is_none() {
-            return Err(invalid("auth.issuer", "must be set when auth.keys are"));
+            return Err(invalid("auth.issuer", "must be set when auth.keys or auth.jwks_url are"));
+        }
+        self.auth.check()?;
+        if self.is_dev_mode() && self.auth.issuer.is_some() {
+            return Err(invalid(
+                "auth.issuer",
+                "is set, but none of its keys: without them it would be dev mode, whose tokens \
+                 come from nobody else; set auth.keys or auth.jwks_url, or leave it out",
+            ));
         }
         self.limits.check()?;
         sections::exclusive(
@@ -193,9 +213,6 @@ impl Config {
             self.mesh.credential.is_some(),
             self.mesh.credential_file.is_some(),
         )?;
-        for key in &self.auth.keys {
-            sections::exclusive("auth.keys.pem", key.pem.is_some(), key.pem_file.is_some())?;
-        }
         Ok(())
     }
 }

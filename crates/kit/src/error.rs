@@ -82,7 +82,11 @@ impl Error {
     pub fn invalid(violations: Vec<Violation>) -> Self {
         let message = match violations.as_slice() {
             [one] => format!("{}: {}", one.field, one.description),
-            many => format!("{} fields are wrong", many.len()),
+            many => {
+                let names: Vec<&str> =
+                    many.iter().take(5).map(|violation| violation.field.as_str()).collect();
+                format!("{} fields are wrong: {}", many.len(), names.join(", "))
+            }
         };
         let mut error = Self::new(Reason::InvalidArgument, message);
         error.0.violations = capped(violations);

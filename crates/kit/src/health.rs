@@ -2,11 +2,15 @@
 //! port, `/healthz`, `/readyz` and `/metrics` over HTTP on the operations
 //! port. Liveness depends on nothing; readiness asks each dependency.
 
+mod grpc;
 mod http_port;
 mod probe;
 mod reflection;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use confab_proto::method::METHODS;
 use tonic::service::Routes;
@@ -31,13 +35,14 @@ pub struct Health {
     probes: Arc<probe::Probes>,
     reporter: HealthReporter,
     lifecycle: Lifecycle,
+    jwks: Arc<OnceLock<String>>,
 }
 
 impl Health {
     /// Not ready until [`Health::set_ready`], and not any more once draining begins.
     pub async fn new(lifecycle: Lifecycle) -> Self {
         let reporter = HealthReporter::new();
-        let health = Self { probes: Arc::default(), reporter, lifecycle };
+        let health = Self { probes: Arc::default(), reporter, lifecycle, jwks: Arc::default() };
         health.report(NotServing).await;
         health
     }
@@ -90,12 +95,24 @@ impl Health {
         self.probes.report().await
     }
 
+    /// Shows a JSON Web Key Set at `/.well-known/jwks.json`: in dev mode only,
+    /// where whoever verifies tokens beside Confab fetches it. Later sets are
+    /// ignored.
+    pub fn show_jwks(&self, jwks: String) {
+        let _shown_before = self.jwks.set(jwks);
+    }
+
+    pub(crate) fn jwks(&self) -> Option<&str> {
+        self.jwks.get().map(String::as_str)
+    }
+
     /// The routes with the standard services beside them: health for each
     /// service and over all, reflection v1 and v1alpha of the public contract.
     pub fn add_standard_services(&self, routes: Routes) -> Result<Routes, ReflectionError> {
         let health =
             tonic_health::server::HealthService::from_health_reporter(self.reporter.clone());
-        reflection::add_services(routes.add_service(HealthServer::new(health)))
+        let health = HealthServer::new(grpc::GrpcHealth(health));
+        reflection::add_services(routes.add_service(health))
     }
 
     async fn report(&self, status: ServingStatus) {

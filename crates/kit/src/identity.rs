@@ -1,8 +1,17 @@
 //! Who calls: what a verified token says, how tokens are verified, the key
 //! that signs them in dev mode, and the mesh's shared credential. Tokens are
 //! never shown in `Debug` output and never logged.
+//!
+//! Begin with `verifier`. Its keys are in a `key_ring`; `jwks` keeps those fresh
+//! that the issuer publishes (`fetch` brings the document, `jwk_set` reads it).
 
 mod dev_key;
+mod fetch;
+mod jwk_set;
+mod jwks;
+mod key;
+mod key_ring;
+mod token_cache;
 mod verifier;
 
 use std::{fmt, sync::Arc};
@@ -13,7 +22,10 @@ use serde::{Deserialize, Serialize};
 use crate::{clock, random};
 
 pub use dev_key::{DevKey, DevKeyError};
-pub use verifier::{Algorithm, KeyError, PublicKey, Verifier, VerifierOptions};
+pub use fetch::UrlError;
+pub use jwks::{Jwks, JwksOptions};
+pub use key::{Algorithm, KeyError, PublicKey};
+pub use verifier::{Verifier, VerifierOptions};
 
 /// The audience of tokens when nothing else is configured.
 pub const DEFAULT_AUDIENCE: &str = "confab";
@@ -84,6 +96,11 @@ impl Caller {
             expires_at: i64::MAX,
             token: Arc::from(""),
         })
+    }
+
+    /// Whether it is a person, with a person's rights only.
+    pub fn is_user(&self) -> bool {
+        self.kind == CallerKind::User
     }
 
     /// Whether the token names the scope.

@@ -10,11 +10,14 @@
 //!    own and a panic's too, leaves in the one shape.
 //! 3. [`policy`] with [`auth`]: before anything of the body is read, so that
 //!    who may not call costs nothing.
-//! 4. [`limits`]: around the body that the handler reads.
-//! 5. [`deadline`]: innermost, so that what is cut off is the handler and
+//! 4. [`budget`]: as soon as it is known who calls, and still before anything
+//!    of the body is read: a refusal costs next to nothing.
+//! 5. [`limits`]: around the body that the handler reads.
+//! 6. [`deadline`]: innermost, so that what is cut off is the handler and
 //!    nothing that has to shape, count or log the refusal.
 
 mod auth;
+mod budget;
 mod deadline;
 mod errors;
 mod limits;
@@ -34,13 +37,14 @@ use http::{HeaderMap, Request, Response, StatusCode, header::CONTENT_TYPE};
 use tonic::{Status, body::Body, service::Routes};
 use tower::{Service, ServiceExt as _};
 
-pub(crate) use auth::ConnectionProof;
+pub(crate) use auth::{ConnectionProof, PeerAddress};
 
 use crate::{
     config::Limits,
     error::{Error, Reason},
     identity::{Credential, Verifier},
     lifecycle::Lifecycle,
+    rates::Budgets,
 };
 
 /// Which of a server's ports a call came through.
@@ -61,6 +65,8 @@ pub struct LayerOptions {
     pub credential: Credential,
     /// Sizes and times.
     pub limits: Limits,
+    /// How much each caller may ask for.
+    pub budgets: Budgets,
     /// Ends the standard streams when the process drains.
     pub lifecycle: Lifecycle,
 }
@@ -96,11 +102,13 @@ impl Layered {
         if !is_grpc(request.headers()) {
             return Ok(not_grpc());
         }
-        policy::admit(rpc, self.port, &self.options, &mut request)?;
+        policy::admit(rpc, self.port, &self.options, &mut request).await?;
+        let slot = budget::charge(rpc, self.port, &self.options, &mut request).await?;
         let request = limits::bounded(rpc, &self.options.limits, request);
         let deadline = deadline::of(rpc, &self.options.limits, request.headers());
         let routes = self.routes.oneshot(request);
-        deadline::bounded(rpc, deadline, &self.options.lifecycle, routes).await
+        let answer = deadline::bounded(rpc, deadline, &self.options.lifecycle, routes).await?;
+        Ok(budget::holding(slot, answer))
     }
 }
 

@@ -6,6 +6,7 @@
 //! [`admission`] proves that they may, the handler answers with [`error`]s of
 //! one shape. Services reach each other over a [`channel`].
 
+mod address;
 pub mod admission;
 pub mod bus;
 pub mod channel;
@@ -20,6 +21,7 @@ pub mod lifecycle;
 pub mod page_token;
 pub mod policy;
 pub mod random;
+pub mod rates;
 mod secret_file;
 pub mod server;
 pub mod task;

@@ -130,7 +130,10 @@ fn target_problem(method: &Method, policy: &Policy) -> Option<Problem> {
         Target::Missing if public => None,
         Target::Missing => Some(Problem::NoTarget),
         _ if public || mesh != (policy.target == Target::Mesh) => Some(Problem::WrongTarget),
-        Target::Conversation { minimum: Relation::Stranger, .. } => Some(Problem::NoRelation),
+        // Only the log can tell whom a conversation is open to.
+        Target::Conversation { minimum: Relation::Stranger, decided_by_log: false, .. } => {
+            Some(Problem::NoRelation)
+        }
         Target::Conversation { .. } if method.client_streaming => Some(Problem::StreamTarget),
         _ => None,
     }

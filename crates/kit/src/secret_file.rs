@@ -23,6 +23,8 @@ pub(crate) fn load_or_create(path: &Path, make: impl FnOnce() -> String) -> io::
     let removed = fs::remove_file(&aside);
     linked?;
     removed?;
+    // Whoever uses the secret may store at once what rests on it.
+    fs::File::open(folder)?.sync_all()?;
     fs::read_to_string(path)
 }
 

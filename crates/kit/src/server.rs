@@ -1,11 +1,12 @@
 //! Three listeners (public, mesh, operations), their connections, and how all
 //! of it ends. Knows HTTP/2, no RPC.
 //!
-//! What protects the others from one client: connections are capped and
-//! those that never prove who they are go first; streams per connection, the
+//! What protects the others from one client: connections are capped, in all
+//! and for each address, and those that never prove who they are go first; streams per connection, the
 //! headers, and what is buffered for a stream that is not read are bounded;
 //! a dead peer is found by pings, and one that reads nothing by its writes.
 
+mod arrivals;
 mod connection;
 mod linger;
 mod pieces;
@@ -65,7 +66,7 @@ pub struct Services {
 
 /// Why a server cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {key} = {address}: {source}")]
+#[error("cannot listen on {address} ({key}): {source}")]
 pub struct BindError {
     key: &'static str,
     address: SocketAddr,
@@ -80,6 +81,7 @@ pub struct Server {
     ops: TcpListener,
     addresses: Addresses,
     limits: Limits,
+    arrivals: arrivals::Arrivals,
 }
 
 impl Server {
@@ -91,7 +93,8 @@ impl Server {
         let addresses = Addresses { public: public_address, mesh: mesh_address, ops: ops_address };
         let mut limits = config.limits.clone();
         limits.max_connections = limits.max_connections.min(connections_that_fit());
-        Ok(Self { public, mesh, ops, addresses, limits })
+        let arrivals = arrivals::Arrivals::new(config);
+        Ok(Self { public, mesh, ops, addresses, limits, arrivals })
     }
 
     /// Where it listens.
@@ -104,17 +107,14 @@ impl Server {
     /// calls; what is still open at the hard stop is dropped.
     pub async fn serve(self, services: Services, lifecycle: Lifecycle) {
         let connections = TaskTracker::new();
-        let ports = [("public", self.public, services.public), ("mesh", self.mesh, services.mesh)];
-        for (port, listener, routes) in ports {
-            let acceptor = connection::Acceptor::new(
-                port,
-                routes,
-                self.limits.clone(),
-                lifecycle.clone(),
-                connections.clone(),
-            );
-            connections.spawn_named("acceptor", acceptor.run(listener));
-        }
+        let acceptor = |port, routes| {
+            let (limits, lifecycle) = (self.limits.clone(), lifecycle.clone());
+            connection::Acceptor::new(port, routes, limits, lifecycle, connections.clone())
+        };
+        let public = acceptor("public", services.public).limiting(self.arrivals);
+        connections.spawn_named("acceptor", public.run(self.public));
+        let mesh = acceptor("mesh", services.mesh);
+        connections.spawn_named("acceptor", mesh.run(self.mesh));
         let ops = TaskTracker::new();
         let ops_end = CancellationToken::new();
         let serving = serve_ops(self.ops, services.health.clone(), ops_end.clone());
@@ -168,15 +168,15 @@ fn connections_that_fit() -> usize {
     usize::try_from(fit).unwrap_or(usize::MAX)
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // Without it small frames wait for each other.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "connection without nodelay");
                 }
-                return stream;
+                return (stream, peer);
             }
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
@@ -189,8 +189,8 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 /// Serves operators to the end of the drain.
 async fn serve_ops(listener: TcpListener, health: Health, end: CancellationToken) {
     loop {
-        let stream = tokio::select! {
-            stream = accept(&listener) => stream,
+        let (stream, _) = tokio::select! {
+            accepted = accept(&listener) => accepted,
             () = end.cancelled() => return,
         };
         let serving = serve_operator(stream, health.clone());

@@ -6,6 +6,7 @@ mod process;
 
 use std::{
     collections::BTreeMap,
+    io::IsTerminal as _,
     sync::{Mutex, OnceLock, PoisonError},
 };
 
@@ -54,9 +55,14 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let registry = tracing_subscriber::registry().with(filter);
     // Fails where a subscriber is installed already: that one stays.
     let _installed_before = match format {
-        LogFormat::Human => {
-            registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
-        }
+        LogFormat::Human => registry
+            .with(
+                fmt::layer()
+                    .with_ansi(std::io::stderr().is_terminal())
+                    .with_writer(std::io::stderr)
+                    .with_target(false),
+            )
+            .try_init(),
         LogFormat::Json => registry
             .with(
                 fmt::layer()
@@ -115,6 +121,14 @@ fn describe() {
     describe_histogram!("confab_rpc_duration_seconds", "calls from first byte to last");
     describe_gauge!("confab_rpc_in_flight", "calls that are open");
     describe_counter!("confab_auth_outcomes_total", "proofs of identity by outcome");
+    describe_histogram!("confab_auth_seconds", "proofs of identity, by whether remembered");
+    describe_counter!("confab_jwks_fetches_total", "fetches of the issuer's keys by outcome");
+    describe_gauge!("confab_jwks_keys", "keys of the issuer that are believed");
+    describe_gauge!("confab_jwks_ignored_keys", "keys of the issuer that cannot be used");
+    describe_gauge!("confab_jwks_fetched_timestamp_seconds", "when they were fetched last");
+    describe_counter!("confab_rate_limited_total", "calls refused for their caller's budget");
+    describe_counter!("confab_streams_refused_total", "streams refused: the user has too many");
+    describe_counter!("confab_budgets_forgotten_total", "budgets given anew to bound memory");
     describe_counter!("confab_handler_panics_total", "panics in handlers");
     describe_counter!("confab_task_panics_total", "panics in background tasks");
     describe_gauge!("confab_connections", "open connections by port");

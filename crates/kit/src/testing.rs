@@ -23,11 +23,12 @@ use tonic::{Request, Response, Status, service::Routes};
 
 use crate::{
     channel::Channel,
-    config::Limits,
+    config::{Config, Limits},
     error::{Error, Reason},
     identity::{Caller, Claims, Credential, DevKey},
     layers::{LayerOptions, Layered, Port, layered},
     lifecycle::Lifecycle,
+    rates::Budgets,
 };
 
 /// Behaves as the conversation id that it is asked for says.
@@ -114,6 +115,13 @@ impl pb::conversations_service_server::ConversationsService for Tiny {
         Err(Status::unimplemented(""))
     }
 
+    async fn list_public_channels(
+        &self,
+        _: Request<pb::ListPublicChannelsRequest>,
+    ) -> Result<Response<pb::ListPublicChannelsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn list_conversations(
         &self,
         _: Request<pb::ListConversationsRequest>,
@@ -138,6 +146,13 @@ impl pb::conversation_rows_service_server::ConversationRowsService for Tiny {
         Ok(Response::new(pb::LoadRowResponse::default()))
     }
 
+    async fn list_retained(
+        &self,
+        _: Request<pb::ListRetainedRequest>,
+    ) -> Result<Response<pb::ListRetainedResponse>, Status> {
+        Ok(Response::new(pb::ListRetainedResponse::default()))
+    }
+
     async fn apply_row(
         &self,
         _: Request<pb::ApplyRowRequest>,
@@ -157,7 +172,13 @@ impl confab_proto::messages::v1::log_service_server::LogService for Tiny {
         _: Request<ObserveRequest>,
     ) -> Result<Response<ObserveResponse>, Status> {
         let (as_of_seq, relation) = *self.seen.lock().expect("lock");
-        let answer = ObserveResponse { as_of_seq, relation, visible_seq: as_of_seq, join_seq: 1 };
+        let answer = ObserveResponse {
+            as_of_seq,
+            relation,
+            visible_seq: as_of_seq,
+            join_seq: 1,
+            ..ObserveResponse::default()
+        };
         Ok(Response::new(answer))
     }
 
@@ -191,6 +212,7 @@ pub(crate) struct World {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) tiny: Tiny,
     pub(crate) limits: Limits,
+    pub(crate) budgets: Budgets,
 }
 
 impl World {
@@ -202,6 +224,7 @@ impl World {
             lifecycle: Lifecycle::new(Duration::from_secs(30)),
             tiny: Tiny::default(),
             limits: Limits { request_bytes: 1000, frame_bytes: 1000, ..Limits::default() },
+            budgets: Budgets::new(&Config::default()),
         }
     }
 
@@ -217,6 +240,7 @@ impl World {
             verifier: self.key.verifier().expect("a verifier"),
             credential: self.credential.clone(),
             limits: self.limits.clone(),
+            budgets: self.budgets.clone(),
             lifecycle: self.lifecycle.clone(),
         };
         layered(port, options, routes)

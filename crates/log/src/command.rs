@@ -4,9 +4,12 @@
 use minicbor::{Decode, Encode};
 
 use crate::{
-    Content, Digest, RequestId, RowKey, Seq, UserId,
+    Content, Digest, Refusal, RequestId, RowKey, Seq, UserId,
     event::{Creation, Description, LeaveCause, Role, Sentence},
 };
+
+/// Rows that one expiry erases, at most.
+pub const MAX_EXPIRED_ROWS: u64 = 256;
 
 /// A command with its sender and the names that make it idempotent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,8 +22,35 @@ pub struct Request {
     pub digest: Digest,
     /// The highest seq that the sender knew at the first try; outside the digest.
     pub after_seq: Option<Seq>,
+    /// In whose right it is asked; outside the digest.
+    pub authority: Authority,
+    /// What speaks against the command outside of the conversation; outside the
+    /// digest. It counts only where the command would be carried out now, so a
+    /// retry of what was done before is answered all the same.
+    pub veto: Option<Refusal>,
     /// What is asked.
     pub command: Command,
+}
+
+impl Request {
+    /// A participant's command, whose sender knows of no event.
+    pub fn new(actor: UserId, request_id: RequestId, digest: Digest, command: Command) -> Self {
+        let authority = Authority::Participant;
+        Self { actor, request_id, digest, after_seq: None, authority, veto: None, command }
+    }
+}
+
+/// In whose right a command is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Authority {
+    /// The actor's own, as a participant.
+    #[default]
+    Participant,
+    /// A team's own backend: an owner's rights in every conversation of its tenant.
+    /// To write it must be a participant all the same.
+    Application,
+    /// Confab's own.
+    System,
 }
 
 /// What is asked.
@@ -57,7 +87,21 @@ pub enum Command {
     Restore,
     /// Writes a message.
     #[n(10)]
-    Send(#[n(0)] Content),
+    Send {
+        /// What it says.
+        #[n(0)]
+        content: Content,
+        /// The message that it answers.
+        #[n(1)]
+        reply_to: Option<Seq>,
+        /// The message whose thread it is in.
+        #[n(2)]
+        thread: Option<Seq>,
+        /// The content rules that flagged it.
+        #[n(3)]
+        #[cbor(skip_if = "Vec::is_empty")]
+        flags: Vec<String>,
+    },
     /// Replaces a message's content.
     #[n(11)]
     Edit {
@@ -67,6 +111,10 @@ pub enum Command {
         /// The new content.
         #[n(1)]
         content: Content,
+        /// The content rules that flagged it.
+        #[n(2)]
+        #[cbor(skip_if = "Vec::is_empty")]
+        flags: Vec<String>,
     },
     /// Deletes a message.
     #[n(12)]
@@ -94,6 +142,30 @@ pub enum Command {
         /// Which.
         #[n(1)]
         emoji: String,
+    },
+    /// Pins a message.
+    #[n(15)]
+    Pin {
+        /// Which message.
+        #[n(0)]
+        target: Seq,
+    },
+    /// Unpins a message.
+    #[n(16)]
+    Unpin {
+        /// Which message.
+        #[n(0)]
+        target: Seq,
+    },
+    /// Erases the messages of old rows, at most [`MAX_EXPIRED_ROWS`].
+    #[n(17)]
+    Expire {
+        /// The first row: the one after the last that has expired.
+        #[n(0)]
+        from: Seq,
+        /// The last row.
+        #[n(1)]
+        to: Seq,
     },
     /// Adds members.
     #[n(20)]
@@ -152,9 +224,36 @@ pub enum Command {
         #[n(0)]
         user: UserId,
     },
+    /// Lets the actor into a public channel.
+    #[n(28)]
+    Join,
+    /// Blocks the other side of a direct conversation.
+    #[n(29)]
+    Block {
+        /// Who.
+        #[n(0)]
+        user: UserId,
+    },
+    /// Lifts the actor's block.
+    #[n(30)]
+    Unblock {
+        /// Who.
+        #[n(0)]
+        user: UserId,
+    },
 }
 
 impl Command {
+    /// A message that answers none, in no thread.
+    pub fn send(content: Content) -> Self {
+        Self::Send { content, reply_to: None, thread: None, flags: Vec::new() }
+    }
+
+    /// New content for a message.
+    pub fn edit(target: Seq, content: Content) -> Self {
+        Self::Edit { target, content, flags: Vec::new() }
+    }
+
     /// The digest of the command's validated fields, before any transform, under
     /// a key that all nodes share: so that what is stored says nothing about
     /// content that was erased.
@@ -175,8 +274,17 @@ impl Command {
             Self::Create(creation) => {
                 keys.extend(creation.participants.iter().map(|p| RowKey::Member(p.user.clone())));
             }
-            Self::Edit { target, .. } | Self::DeleteMessage { target } => {
-                keys.push(RowKey::Message(*target));
+            Self::Send { reply_to, thread, .. } => {
+                keys.extend(reply_to.iter().chain(thread).copied().map(RowKey::Message));
+            }
+            Self::Edit { target, .. }
+            | Self::DeleteMessage { target }
+            | Self::Pin { target }
+            | Self::Unpin { target } => keys.push(RowKey::Message(*target)),
+            // A wider one is refused, whatever the rows are.
+            Self::Expire { from, to } => {
+                let last = (*to).min(from.saturating_add(MAX_EXPIRED_ROWS - 1));
+                keys.extend((*from..=last).map(RowKey::Message));
             }
             Self::AddReaction { target, .. } | Self::RemoveReaction { target, .. } => {
                 keys.push(RowKey::Message(*target));
@@ -190,6 +298,8 @@ impl Command {
             | Self::TransferOwnership { user }
             | Self::Unmute { user }
             | Self::Unban { user }
+            | Self::Block { user }
+            | Self::Unblock { user }
             | Self::Mute(Sentence { user, .. })
             | Self::Ban(Sentence { user, .. }) => keys.push(RowKey::Member(user.clone())),
             Self::Update { .. }
@@ -197,7 +307,7 @@ impl Command {
             | Self::Unarchive
             | Self::Delete { .. }
             | Self::Restore
-            | Self::Send(_) => {}
+            | Self::Join => {}
         }
         keys
     }

@@ -69,6 +69,10 @@ pub enum EventBody {
         /// The content after this edit; `None` once blanked.
         #[n(1)]
         content: Option<Content>,
+        /// The content rules that flagged it.
+        #[n(2)]
+        #[cbor(skip_if = "Vec::is_empty")]
+        flags: Vec<String>,
     },
     /// The message at `target` is gone.
     #[n(12)]
@@ -96,6 +100,30 @@ pub enum EventBody {
         /// Which.
         #[n(1)]
         emoji: String,
+    },
+    /// The message at `target` is pinned.
+    #[n(15)]
+    MessagePinned {
+        /// Which message.
+        #[n(0)]
+        target: Seq,
+    },
+    /// The message at `target` is pinned no longer.
+    #[n(16)]
+    MessageUnpinned {
+        /// Which message.
+        #[n(0)]
+        target: Seq,
+    },
+    /// The messages of these rows are gone: the conversation's retention.
+    #[n(17)]
+    MessagesExpired {
+        /// The first row.
+        #[n(0)]
+        from: Seq,
+        /// The last row.
+        #[n(1)]
+        to: Seq,
     },
     /// Users became participants.
     #[n(20)]
@@ -136,6 +164,20 @@ pub enum EventBody {
         #[n(0)]
         user: UserId,
     },
+    /// The actor has blocked the other side of a direct conversation.
+    #[n(27)]
+    ParticipantBlocked {
+        /// Who is blocked.
+        #[n(0)]
+        user: UserId,
+    },
+    /// The actor's block is lifted.
+    #[n(28)]
+    ParticipantUnblocked {
+        /// Who was blocked.
+        #[n(0)]
+        user: UserId,
+    },
 }
 
 /// What a message says.
@@ -147,15 +189,60 @@ pub struct Content {
     /// The team's own data.
     #[n(1)]
     pub attributes: BTreeMap<String, String>,
+    /// The text as HTML, sanitised.
+    #[n(2)]
+    pub html: Option<String>,
+    /// What parts of the text are, in order, without overlaps.
+    #[n(3)]
+    #[cbor(skip_if = "Vec::is_empty")]
+    pub entities: Vec<Entity>,
+}
+
+impl Content {
+    /// Who is mentioned; a user as often as they are.
+    pub fn mentions(&self) -> impl Iterator<Item = &UserId> {
+        self.entities.iter().filter_map(|entity| match &entity.kind {
+            EntityKind::Mention(user) => Some(user),
+            _ => None,
+        })
+    }
+}
+
+/// A part of a text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct Entity {
+    /// Its first byte.
+    #[n(0)]
+    pub start: u32,
+    /// The byte after its last one.
+    #[n(1)]
+    pub end: u32,
+    /// What it is.
+    #[n(2)]
+    pub kind: EntityKind,
+}
+
+/// What a part of a text is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum EntityKind {
+    /// A user is spoken to.
+    #[n(0)]
+    Mention(#[n(0)] UserId),
+    /// A link, with its address.
+    #[n(1)]
+    Link(#[n(0)] String),
+    /// A hashtag, in lower case, without the `#`.
+    #[n(2)]
+    Hashtag(#[n(0)] String),
 }
 
 /// How a conversation begins.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Creation {
-    /// Direct or group.
+    /// Its kind.
     #[n(0)]
     pub kind: Kind,
-    /// The first participants, the creator among them.
+    /// The first participants; the creator among them, unless an application.
     #[n(1)]
     pub participants: Vec<Assignment>,
     /// The descriptive fields.
@@ -172,6 +259,9 @@ pub enum Kind {
     /// Participants with roles.
     #[n(2)]
     Group,
+    /// Admins write, members read and react; no bound on their number.
+    #[n(3)]
+    Channel,
 }
 
 impl Kind {
@@ -196,6 +286,45 @@ pub struct Description {
     /// The team's own data, replaced as a whole.
     #[n(3)]
     pub metadata: Option<BTreeMap<String, String>>,
+    /// Whether anyone of the tenant may join.
+    #[n(4)]
+    pub public: Option<bool>,
+    /// What joiners see of what was before.
+    #[n(5)]
+    pub history: Option<History>,
+    /// How long messages are kept.
+    #[n(6)]
+    pub retention: Option<Retention>,
+}
+
+/// What somebody who joins sees of what was before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum History {
+    /// Everything.
+    #[n(1)]
+    #[default]
+    Full,
+    /// Only what happened while they were a participant.
+    #[n(2)]
+    FromJoin,
+}
+
+/// How long messages are kept; whatever comes first counts, 0 is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct Retention {
+    /// Seconds.
+    #[n(0)]
+    pub max_age: u64,
+    /// The newest so many.
+    #[n(1)]
+    pub max_messages: u64,
+}
+
+impl Retention {
+    /// Whether it keeps everything.
+    pub fn is_unlimited(&self) -> bool {
+        self.max_age == 0 && self.max_messages == 0
+    }
 }
 
 /// A user and the role they get.

@@ -1,5 +1,6 @@
-//! Each user's own log: joined, left, read on. It is fed by the effects of
-//! conversations' events, which may arrive twice, or long after their time.
+//! Each user's own log: joined, left, read on, arranged. Joins and leaves are
+//! effects of conversations' events, which may arrive twice, or long after their
+//! time.
 //!
 //! The guard is here: an inbox keeps, for each conversation and for ever, also
 //! after the user left, the seq of the last effect it took. An effect at or
@@ -8,7 +9,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::{Seq, UserId, event::Role, mutant};
+use crate::{Micros, Seq, UserId, event::Role, mutant};
 
 /// One event's effect on one user's inbox.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +47,33 @@ pub struct Entry {
     /// How far the user has read.
     #[n(4)]
     pub read_seq: Seq,
+    /// How the user has arranged the conversation.
+    #[n(5)]
+    #[cbor(skip_if = "Settings::is_plain")]
+    pub settings: Settings,
+}
+
+/// How a user has arranged a conversation, for themselves alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct Settings {
+    /// Not to be notified of it.
+    #[n(0)]
+    pub muted: bool,
+    /// When the mute ends by itself.
+    #[n(1)]
+    pub mute_until: Option<Micros>,
+    /// Put away.
+    #[n(2)]
+    pub archived: bool,
+    /// Marked as favourite.
+    #[n(3)]
+    pub favourite: bool,
+}
+
+impl Settings {
+    fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Takes an effect, or does nothing and says `false` because it was taken

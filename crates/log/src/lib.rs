@@ -14,7 +14,8 @@
 //! 5. [`state`]: the part of a conversation that a node holds in memory.
 //! 6. [`appender`]: the protocol that puts decided events at the end of the log,
 //!    one event per command, whatever other nodes and a failing store do.
-//! 7. [`inbox`]: each user's own log, fed by the effects of conversations' events.
+//! 7. [`inbox`]: each user's own log, fed by the effects of conversations' events;
+//!    [`moderation`]: the record of what moderators did, fed the same way.
 //!
 //! # The invariants
 //!
@@ -34,6 +35,7 @@ pub mod event;
 pub mod fold;
 pub mod ids;
 pub mod inbox;
+pub mod moderation;
 pub mod mutant;
 pub mod row;
 pub mod state;
@@ -42,7 +44,7 @@ pub use appender::Appender;
 pub use command::{Command, Request};
 pub use decide::{Decision, Refusal, decide};
 pub use event::{Content, Event, EventBody};
-pub use fold::{Effects, fold};
+pub use fold::{Effects, Index, fold};
 pub use ids::{ConversationId, Digest, RequestId, TenantId, UserId};
 pub use row::{Row, RowKey};
 pub use state::State;

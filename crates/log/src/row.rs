@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 
 use crate::{
     Content, Digest, Micros, RequestId, Seq, UserId,
-    event::{Kind, Role},
+    event::{History, Kind, Retention, Role},
 };
 
 /// Names a row of one conversation.
@@ -51,7 +51,7 @@ impl Row {
 /// The conversation itself. Owned by the conversations service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct ConversationRow {
-    /// Direct or group.
+    /// Its kind.
     #[n(0)]
     pub kind: Kind,
     /// What people read in a list.
@@ -96,6 +96,74 @@ pub struct ConversationRow {
     /// The event that changed the row last.
     #[n(14)]
     pub applied_seq: Seq,
+    /// What joiners see of what was before.
+    #[n(15)]
+    #[cbor(skip_if = "is_default")]
+    pub history: History,
+    /// Whether anyone of the tenant may join.
+    #[n(16)]
+    #[cbor(skip_if = "is_default")]
+    pub public: bool,
+    /// The owner of a group or a channel.
+    #[n(17)]
+    pub owner: Option<UserId>,
+    /// The pinned messages, in the order they were pinned.
+    #[n(18)]
+    #[cbor(skip_if = "Vec::is_empty")]
+    pub pins: Vec<Seq>,
+    /// Who has blocked the other side of a direct conversation.
+    #[n(19)]
+    #[cbor(skip_if = "Vec::is_empty")]
+    pub blocked_by: Vec<UserId>,
+    /// How long messages are kept.
+    #[n(20)]
+    #[cbor(skip_if = "is_default")]
+    pub retention: Retention,
+    /// Messages up to this one have expired.
+    #[n(21)]
+    #[cbor(skip_if = "is_default")]
+    pub expired_through: Seq,
+}
+
+impl ConversationRow {
+    /// As event `seq` creates it, with nothing that describes it and nobody in it.
+    pub fn new(
+        kind: Kind,
+        creator: UserId,
+        create_request_id: RequestId,
+        create_digest: Digest,
+        time: Micros,
+        seq: Seq,
+    ) -> Self {
+        Self {
+            kind,
+            title: String::new(),
+            description: String::new(),
+            avatar_url: String::new(),
+            metadata: BTreeMap::new(),
+            creator,
+            create_request_id,
+            create_digest,
+            participant_count: 0,
+            create_time: time,
+            update_time: time,
+            archive_time: None,
+            delete_time: None,
+            version_seq: seq,
+            applied_seq: seq,
+            history: History::Full,
+            public: false,
+            owner: None,
+            pins: Vec::new(),
+            blocked_by: Vec::new(),
+            retention: Retention::default(),
+            expired_through: 0,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A user's part in a conversation. Owned by the participants service.
@@ -180,6 +248,16 @@ impl MemberRow {
     pub fn visible_through(&self, head: Seq) -> Option<Seq> {
         self.intervals.last().map(|interval| interval.leave.unwrap_or(head).min(head))
     }
+
+    /// Whether the user may see this event, which is not above what
+    /// [`Self::visible_through`] says.
+    pub fn sees(&self, history: History, seq: Seq) -> bool {
+        history == History::Full
+            || self
+                .intervals
+                .iter()
+                .any(|times| times.join <= seq && times.leave.is_none_or(|leave| seq <= leave))
+    }
 }
 
 /// A message as it is now. Lives inside its message-created event's row.
@@ -206,6 +284,49 @@ pub struct MessageRow {
     /// The event that changed the row last.
     #[n(6)]
     pub applied_seq: Seq,
+    /// The message that it answers.
+    #[n(7)]
+    pub reply_to: Option<Seq>,
+    /// The message whose thread it is in.
+    #[n(8)]
+    pub thread: Option<Seq>,
+    /// The thread that began with it.
+    #[n(9)]
+    pub replies: Option<Replies>,
+    /// The content rules that flagged it when it was sent.
+    #[n(10)]
+    #[cbor(skip_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+}
+
+impl MessageRow {
+    /// As event `seq` creates it: it answers nothing and is in no thread.
+    pub fn new(sender: UserId, content: Content, seq: Seq) -> Self {
+        Self {
+            content: Some(content),
+            edit_time: None,
+            delete_time: None,
+            reactions: Vec::new(),
+            edits: Vec::new(),
+            sender,
+            applied_seq: seq,
+            reply_to: None,
+            thread: None,
+            replies: None,
+            flags: Vec::new(),
+        }
+    }
+}
+
+/// The thread that began with a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct Replies {
+    /// Messages in it without the first one, deleted ones too.
+    #[n(0)]
+    pub count: u32,
+    /// The newest of them.
+    #[n(1)]
+    pub last: Seq,
 }
 
 /// How many people reacted with one emoji.

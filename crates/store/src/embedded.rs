@@ -13,6 +13,7 @@ mod committer;
 mod folder;
 mod journal;
 mod keyspace;
+mod ownership;
 mod shared;
 mod snapshot;
 mod transaction;
@@ -59,22 +60,43 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens the data folder, creating it (mode 0700) if it is missing.
+    /// Opens the data folder, creating it (mode 0700) if it is missing. An empty
+    /// folder is made a data folder; `lost+found` may be in it.
     ///
     /// Blocks while the journal is replayed (at most some seconds): call it at
     /// start-up, not from a request.
     ///
     /// # Errors
     /// [`OpenError::InUse`] names the folder and the process that has it open;
-    /// [`OpenError::UnknownFormat`] when another version of the program wrote it.
+    /// [`OpenError::UnknownFormat`] when another version of the program wrote it;
+    /// [`OpenError::Foreign`] when there is anything in it that is not ours, and
+    /// nothing in it is touched.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let folder = Folder::open(path)?;
-        let shared = Arc::new(Shared::open(folder, &options)?);
-        let committer = Committer::start(shared.clone(), &options)?;
+        Self::over(Shared::open(Folder::open(path)?, &options)?, &options)
+    }
+
+    /// Opens a data folder to read from it. It makes no folder, no database and
+    /// no keyspace: one that is missing reads as empty. What changes is what
+    /// every opening changes: `LOCK` names this process, and the database takes
+    /// its journal in, drops the torn end that a crash left, and removes files
+    /// of its own that nothing refers to any more.
+    ///
+    /// Blocks as [`Engine::open`] does.
+    ///
+    /// # Errors
+    /// [`OpenError::NotADataFolder`] when it is none, else as [`Engine::open`].
+    pub fn open_existing(path: &Path, options: Options) -> Result<Self, OpenError> {
+        Self::over(Shared::open_existing(Folder::open_existing(path)?, &options)?, &options)
+    }
+
+    fn over(shared: Shared, options: &Options) -> Result<Self, OpenError> {
+        let shared = Arc::new(shared);
+        let committer = Committer::start(shared.clone(), options)?;
         Ok(Self { committer: Arc::new(committer), shared })
     }
 
-    /// The keyspace of this name, created if it is missing.
+    /// The keyspace of this name, created if it is missing, unless the engine
+    /// only reads.
     ///
     /// A name is at most 255 bytes, not empty, and stays for ever. Creating
     /// costs several fsyncs and opening a lock: do it once, at start-up.
@@ -99,6 +121,7 @@ impl Engine {
     /// # Errors
     /// * [`StoreError::OutcomeUnknown`]: the group's commit failed; the engine stops.
     /// * [`StoreError::Failed`]: the engine has stopped; nothing was written.
+    /// * [`StoreError::Unavailable`]: the engine only reads.
     /// * [`StoreError::Panicked`]: `work` panicked; nothing was written.
     /// * What a read inside `work` failed with, whatever `work` returned;
     ///   nothing was written.
@@ -111,7 +134,11 @@ impl Engine {
         F: FnOnce(&mut Transaction<'_>) -> R + Send + 'static,
     {
         let committer = self.committer.clone();
-        async move { committer.transact(work).await }
+        let writes = self.shared.writes();
+        async move {
+            writes?;
+            committer.transact(work).await
+        }
     }
 
     /// A consistent view over all keyspaces, of everything committed so far.

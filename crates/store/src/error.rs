@@ -72,13 +72,25 @@ impl StoreError {
 
     /// What a failed *read* of the embedded engine means.
     pub(crate) fn from_read(error: &fjall::Error) -> Self {
-        let reason = error.to_string();
+        let reason = Self::reason_of(error);
         match error {
             fjall::Error::Poisoned => Self::Failed { reason: reason.into() },
             fjall::Error::Io(_) | fjall::Error::Storage(fjall::LsmError::Io(_)) => {
                 Self::unavailable(reason)
             }
             _ => Self::corrupt(reason),
+        }
+    }
+
+    /// What the engine said, for people; its own text for what an operator meets
+    /// most often is a dump of the error's fields.
+    pub(crate) fn reason_of(error: &fjall::Error) -> String {
+        match error {
+            fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
+                error.to_string()
+            }
+            fjall::Error::Poisoned => "an earlier write of the database failed".to_owned(),
+            other => other.to_string(),
         }
     }
 }
@@ -111,6 +123,26 @@ pub enum OpenError {
         found: String,
         /// What this version understands.
         supported: u32,
+    },
+
+    /// The folder holds what is not Confab's. Nothing in it was touched.
+    #[error(
+        "{} is not empty and is not a data folder of confab: it holds {found:?} and no FORMAT; \
+         name a folder that is new or empty",
+        path.display()
+    )]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// One of the names in it.
+        found: String,
+    },
+
+    /// There is no data folder at this path, and none was to be made.
+    #[error("{} is not a data folder of confab: it has no FORMAT", path.display())]
+    NotADataFolder {
+        /// Where it was looked for.
+        path: PathBuf,
     },
 
     /// The operating system refused a file operation.

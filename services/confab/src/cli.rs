@@ -1,8 +1,14 @@
 //! The command line: names, defaults and help, no behaviour.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{OsStringValueParser, TypedValueParser as _},
+};
 use confab_kit::config::{Config, ConfigError};
 use serde::Serialize;
 
@@ -23,24 +29,57 @@ pub(crate) enum Command {
     /// Print a token, signed with the dev key of a data folder.
     Token(TokenArguments),
     /// Print the effective configuration.
-    Config(ConfigArguments),
+    Config(NodeArguments),
     /// Prove that a data folder is sound: every log dense, every row its fold.
+    ///
+    /// The folder must not be served meanwhile. No row and no key is changed;
+    /// as every opening does, this one takes the journal in, drops the torn end
+    /// that a crash left, and tidies the database's files. To look at a folder
+    /// without touching it, verify a copy.
     Verify(ConfigArguments),
-    /// Print every RPC with its policy.
+    /// Print every RPC with its policy: who may call it, and what it costs.
+    ///
+    /// CALLERS: any one is enough. SCOPE: what the token's `scope` claim must
+    /// name. RATE CLASS: the budget that a call is charged to. THE CALLER MUST
+    /// BE: what they are to the conversation that the field names. For commands
+    /// that is decided when the log decides, at the position where the command
+    /// lands; for reads at the call, before anything is read.
     Policies,
 }
 
-/// Where the configuration comes from, and the flags that override it.
+/// Where the configuration comes from, and the folder that it is about.
 #[derive(Clone, Debug, Default, Args, Serialize)]
 pub(crate) struct ConfigArguments {
     /// TOML file with the configuration.
-    #[arg(long, env = "CONFAB_CONFIG")]
+    #[arg(
+        long, env = "CONFAB_CONFIG",
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
     #[serde(skip)]
     pub(crate) config: Option<PathBuf>,
     /// Folder of the embedded store and the generated keys.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data_dir: Option<PathBuf>,
+}
+
+impl ConfigArguments {
+    pub(crate) fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(self.file(), self)
+    }
+
+    /// A variable that is set to nothing is as good as none.
+    fn file(&self) -> Option<&Path> {
+        self.config.as_deref().filter(|file| !file.as_os_str().is_empty())
+    }
+}
+
+/// What a node's configuration comes from.
+#[derive(Clone, Debug, Default, Args, Serialize)]
+pub(crate) struct NodeArguments {
+    #[command(flatten)]
+    #[serde(flatten)]
+    source: ConfigArguments,
     /// Address for clients; port 0 takes a free one.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,19 +94,24 @@ pub(crate) struct ConfigArguments {
     pub(crate) ops_listen: Option<SocketAddr>,
 }
 
-impl ConfigArguments {
+impl NodeArguments {
     pub(crate) fn load(&self) -> Result<Config, ConfigError> {
-        Config::load(self.config.as_deref(), self)
+        Config::load(self.source.file(), self)
     }
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
     #[command(flatten)]
-    pub(crate) config: ConfigArguments,
+    pub(crate) config: NodeArguments,
     /// Write the bound addresses to this file, as JSON, once ready.
     #[arg(long)]
     pub(crate) addresses: Option<PathBuf>,
+    /// Go on although a key that the data folder was used with is lost or
+    /// another one. Retries of older requests are then refused, and page tokens
+    /// that clients hold are void.
+    #[arg(long)]
+    pub(crate) replace_lost_keys: bool,
 }
 
 #[derive(Debug, Args)]
@@ -93,9 +137,9 @@ pub(crate) struct TokenArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ChatArguments {
-    /// Who you are.
-    #[arg(long)]
-    pub(crate) user: String,
+    /// Who you are; with a token, it says so.
+    #[arg(long, required_unless_present = "token")]
+    pub(crate) user: Option<String>,
     /// Whom to talk with, in the direct conversation of you two.
     #[arg(long, required_unless_present = "conversation", conflicts_with = "conversation")]
     pub(crate) with: Option<String>,
@@ -105,7 +149,8 @@ pub(crate) struct ChatArguments {
     /// Where Confab is.
     #[arg(long, env = "CONFAB_SERVER", default_value = "http://127.0.0.1:7400")]
     pub(crate) server: String,
-    /// A token; without one it is signed with the dev key of the data folder.
+    /// A token; without one, it is signed with the dev key of the server's data
+    /// folder.
     #[arg(long, env = "CONFAB_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
     /// The tenant, when the token is made here.

@@ -6,7 +6,9 @@
 mod allocator;
 mod chat;
 mod cli;
+mod keys;
 pub mod node;
+mod output;
 mod policies;
 mod serve;
 mod token;
@@ -26,12 +28,7 @@ pub fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("confab: {failure}");
-            let mut source = failure.source();
-            while let Some(cause) = source {
-                eprintln!("  because {cause}");
-                source = cause.source();
-            }
+            output::complain(&failure);
             ExitCode::FAILURE
         }
     }
@@ -43,14 +40,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Chat(arguments) => block_on(chat::run(arguments)),
         Command::Verify(arguments) => block_on(verify::run(arguments)),
         Command::Token(arguments) => token::run(&arguments),
-        Command::Config(arguments) => {
-            print!("{}", arguments.load()?.to_toml()?);
-            Ok(())
-        }
-        Command::Policies => {
-            policies::print();
-            Ok(())
-        }
+        Command::Config(arguments) => output::print(&arguments.load()?.to_toml()?),
+        Command::Policies => policies::print(),
     }
 }
 

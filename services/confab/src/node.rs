@@ -2,18 +2,19 @@
 //! meet here and nowhere else; between them are in-process channels that carry
 //! the same requests, credentials and deadlines as the network would.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
 use confab_kit::{
     admission::Admission,
     bus::Bus,
     channel::Channel,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Identity},
     health::{Health, Importance, ReflectionError},
     layers::{LayerOptions, Port, layered},
     lifecycle::Lifecycle,
     page_token::Sealer,
     policy::{self, PolicyError},
+    rates::Budgets,
     server::{Addresses, BindError, Server, Services},
     task, telemetry,
 };
@@ -29,6 +30,9 @@ use confab_store::{
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+pub use crate::keys::KeysError;
+use crate::keys::{self, Keys};
+
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -38,6 +42,9 @@ pub enum StartError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A key is not the one that the data folder was used with.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The data folder cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -66,11 +73,14 @@ pub struct Node {
 /// What every service of a node is given.
 struct Common {
     config: Config,
+    keys: Keys,
     engine: Engine,
     bus: Bus,
     sealer: Sealer,
     admission: Admission,
     public: Channel,
+    /// The public services as another service reaches them on a user's behalf.
+    reads: Channel,
     mesh: Channel,
     lifecycle: Lifecycle,
 }
@@ -81,6 +91,7 @@ impl Node {
         policy::validate(METHODS)?;
         telemetry::init_metrics()?;
         let engine = Engine::open(&config.data_dir, EngineOptions::default())?;
+        let keys = keys::load(&config, &engine).await?;
         let identity = config.identity()?;
         let credential = config.mesh_credential()?;
         let listening = Server::bind(&config).await?;
@@ -91,11 +102,13 @@ impl Node {
         let (mesh, mesh_slot) = Channel::in_process();
         let mesh = mesh.with_mesh_credential(&credential);
         let common = Common {
-            sealer: Sealer::new(config.page_token_key()?),
+            sealer: Sealer::new(keys.page_token),
             admission: Admission::new(LogServiceClient::new(mesh.clone())),
             bus: Bus::default(),
             lifecycle: lifecycle.clone(),
+            reads: public.with_mesh_credential(&credential),
             config,
+            keys,
             engine,
             public,
             mesh,
@@ -106,12 +119,15 @@ impl Node {
             let engine = engine.clone();
             async move { engine.probe().await.map_err(|error| error.to_string()) }
         });
+        let fetched = common.config.auth.jwks_url.is_some();
+        watch_keys(&identity, fetched, &health, &lifecycle);
 
-        let (public_routes, mesh_routes, sweep) = routes(&common)?;
+        let (public_routes, mesh_routes, chores) = routes(&common)?;
         let options = LayerOptions {
             verifier: identity.verifier,
             credential,
             limits: common.config.limits.clone(),
+            budgets: Budgets::new(&common.config),
             lifecycle: lifecycle.clone(),
         };
         let public_routes = health.add_standard_services(public_routes)?;
@@ -119,8 +135,8 @@ impl Node {
         let mesh = layered(Port::Mesh, options, mesh_routes);
         public_slot.serve(public.clone());
         mesh_slot.serve(mesh.clone());
-        // Not before: it finishes effects through the mesh.
-        task::spawn("sweeper", sweep);
+        // Not before: they finish effects, and expire messages, through the mesh.
+        task::spawn("chores", chores);
 
         health.set_ready().await;
         let services = Services { public, mesh, health };
@@ -145,7 +161,30 @@ impl Node {
     }
 }
 
-/// What the public port and the mesh serve, and the sweeper that wants to run.
+/// Fetches the issuer's keys to the end, if they are to be fetched: nothing
+/// can be served before they were. In dev mode shows the key that is used.
+fn watch_keys(identity: &Identity, fetched: bool, health: &Health, lifecycle: &Lifecycle) {
+    if let Some(dev_key) = &identity.dev_key {
+        health.show_jwks(dev_key.jwks());
+    }
+    if !fetched {
+        return;
+    }
+    let verifier = identity.verifier.clone();
+    health.add_probe("jwks", Importance::Required, move || {
+        let problem = "the issuer's keys were not fetched yet";
+        ready(if verifier.is_ready() { Ok(()) } else { Err(problem.to_owned()) })
+    });
+    let (verifier, lifecycle) = (identity.verifier.clone(), lifecycle.clone());
+    task::spawn("issuer's keys", async move {
+        tokio::select! {
+            () = verifier.keep_keys_fresh() => {}
+            () = lifecycle.stopped() => {}
+        }
+    });
+}
+
+/// What the public port and the mesh serve, and what is to be done beside it.
 fn routes(
     common: &Common,
 ) -> Result<(Routes, Routes, impl Future<Output = ()> + Send + use<>), StartError> {
@@ -154,15 +193,23 @@ fn routes(
     let participants = participants(common)?;
     let realtime = realtime(common)?;
     let stopped = token_of(&common.lifecycle);
+    let every = Duration::from_secs(common.config.limits.retention_seconds);
+    let expire = messages.expire_until(common.mesh.clone(), every, stopped.clone());
     let sweep = messages.logs().sweep_until(stopped);
     let public = Routes::new(messages.public())
+        .add_service(messages.rules())
         .add_service(conversations.public())
         .add_service(participants.public())
+        .add_service(participants.users())
+        .add_service(participants.moderation())
         .add_service(realtime.public());
     let mesh = Routes::new(messages.mesh())
         .add_service(conversations.mesh())
         .add_service(participants.mesh());
-    Ok((public, mesh, sweep))
+    let chores = async move {
+        tokio::join!(sweep, expire);
+    };
+    Ok((public, mesh, chores))
 }
 
 fn messages(
@@ -179,7 +226,7 @@ fn messages(
         admission: common.admission.clone(),
         bus: common.bus.clone(),
         sealer: common.sealer.clone(),
-        digest_key: common.config.digest_key()?,
+        digest_key: common.keys.digest,
         limits: confab_messages::convert::Limits { text_bytes: common.config.limits.text_bytes },
         appender: appender::Options::default(),
     }))
@@ -203,6 +250,7 @@ fn participants(
     Ok(confab_participants::Service::new(confab_participants::Options {
         store: confab_participants::EmbeddedStore::open(&common.engine)?,
         log: LogServiceClient::new(common.mesh.clone()),
+        public: common.public.clone(),
         admission: common.admission.clone(),
         sealer: common.sealer.clone(),
         bus: common.bus.clone(),
@@ -215,6 +263,7 @@ fn realtime(common: &Common) -> Result<confab_realtime::Service, StartError> {
         log: LogServiceClient::new(common.mesh.clone()),
         members: MemberRowsServiceClient::new(common.mesh.clone()),
         public: common.public.clone(),
+        reads: common.reads.clone(),
         bus: common.bus.clone(),
         sessions: Arc::new(confab_realtime::store::embedded::EmbeddedSessions::open(
             &common.engine,

@@ -6,78 +6,89 @@ use std::{
 };
 
 use confab_kit::{config::Config, server::Addresses, telemetry};
+use confab_store::embedded::{Engine, Options};
 
-use crate::{Failure, allocator, cli::ServeArguments, node::Node};
+use crate::{Failure, allocator, cli::ServeArguments, keys, node::Node, output};
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let config = arguments.config.load()?;
     telemetry::init(config.log.format, &config.log.filter)?;
     telemetry::before_render("allocator", allocator::set_gauges);
-    let banner = Banner::of(&config, &arguments);
+    if arguments.replace_lost_keys {
+        // Opened here and closed again: the node finds a folder without a past.
+        keys::forget(&Engine::open(&config.data_dir, Options::default())?).await?;
+    }
+    let banner = Banner::of(&config);
     let node = Node::start(config).await?;
     node.lifecycle().listen_to_signals()?;
     let addresses = node.addresses();
-    banner.print(addresses);
     if let Some(file) = &arguments.addresses {
-        write_addresses(file, addresses)?;
+        write_addresses(file, addresses)
+            .map_err(|error| format!("cannot write --addresses {}: {error}", file.display()))?;
     }
+    // Nobody may be reading; the node serves all the same.
+    let _unread = output::print(&banner.text(addresses));
     node.ended().await;
+    let _unread = output::print("stopped\n");
     Ok(())
 }
 
 /// Written aside and renamed: whoever sees the file sees all of it.
-fn write_addresses(file: &Path, addresses: Addresses) -> Result<(), Failure> {
+fn write_addresses(file: &Path, addresses: Addresses) -> std::io::Result<()> {
     let aside = file.with_extension("tmp");
     fs::write(&aside, serde_json::to_string(&addresses)?)?;
-    fs::rename(&aside, file)?;
-    Ok(())
+    fs::rename(&aside, file)
 }
 
 struct Banner {
     data: PathBuf,
     dev_mode: bool,
-    default_folder: bool,
 }
 
 impl Banner {
-    fn of(config: &Config, arguments: &ServeArguments) -> Self {
-        Self {
-            data: config.data_dir.clone(),
-            dev_mode: config.is_dev_mode(),
-            default_folder: arguments.config.data_dir.is_none(),
-        }
+    fn of(config: &Config) -> Self {
+        Self { data: config.data_dir.clone(), dev_mode: config.is_dev_mode() }
     }
 
-    fn print(&self, addresses: Addresses) {
-        let mut out = std::io::stdout().lock();
-        // Nobody may be reading; the node serves all the same.
-        let _unread = self.write(&mut out, addresses);
-    }
-
-    fn write(&self, out: &mut impl std::io::Write, at: Addresses) -> std::io::Result<()> {
-        writeln!(out, "confab {}", env!("CARGO_PKG_VERSION"))?;
-        writeln!(out, "  clients     http://{}", at.public)?;
-        writeln!(out, "  mesh        http://{}", at.mesh)?;
-        writeln!(out, "  operations  http://{}/readyz, /healthz, /metrics", at.ops)?;
-        writeln!(out, "  data        {}", self.data.display())?;
+    fn text(&self, at: Addresses) -> String {
+        let mut text = format!(
+            "confab {}\n  clients     http://{}\n  mesh        http://{}\n  \
+             operations  http://{}/readyz, /healthz, /metrics\n  data        {}\n",
+            env!("CARGO_PKG_VERSION"),
+            at.public,
+            at.mesh,
+            at.ops,
+            self.data.display()
+        );
         if self.dev_mode {
-            writeln!(
-                out,
-                "  dev mode: loopback only, anyone with the data folder can sign tokens"
-            )?;
-            writeln!(out, "try, in other terminals:")?;
-            let program = program();
-            let folder = if self.default_folder {
-                String::new()
-            } else {
-                format!(" --data-dir {}", self.data.display())
-            };
-            let server = format!("--server http://{}", at.public);
-            writeln!(out, "  {program} chat --user alice --with bob {server}{folder}")?;
-            writeln!(out, "  {program} chat --user bob --with alice {server}{folder}")?;
-            writeln!(out, "  {program} token --user alice{folder}")?;
+            text.push_str(
+                "  dev mode: loopback only, anyone with the data folder can sign tokens\n",
+            );
+            text.push_str(&self.commands(at));
         }
-        out.flush()
+        text
+    }
+
+    /// What to try, with all that differs from what the commands take by themselves.
+    fn commands(&self, at: Addresses) -> String {
+        let usual = Config::default();
+        let folder = if self.data == usual.data_dir {
+            String::new()
+        } else {
+            format!(" --data-dir {}", self.data.display())
+        };
+        let server = if at.public == usual.listen {
+            String::new()
+        } else {
+            format!(" --server http://{}", at.public)
+        };
+        let program = program();
+        format!(
+            "try, in other terminals:\n  \
+             {program} chat --user alice --with bob{server}{folder}\n  \
+             {program} chat --user bob --with alice{server}{folder}\n  \
+             {program} token --user alice{folder}\n"
+        )
     }
 }
 

@@ -1,19 +1,18 @@
 //! `confab verify`: proves P2 and P5 over a data folder that nobody serves. It
 //! reads every log from its first event, folds it from nothing, and compares
 //! the rows and inboxes that the services keep with what the fold says. It
-//! changes nothing.
+//! changes no row and no key, and never makes a data folder of one that is none;
+//! what opening a folder does to its files says `Engine::open_existing`.
 
 mod inboxes;
 mod log;
-
-use std::path::PathBuf;
 
 use confab_conversations::EmbeddedStore as Conversations;
 use confab_messages::store::{LogKey, embedded::EmbeddedLogStore};
 use confab_participants::EmbeddedStore as Members;
 use confab_store::embedded::{Engine, Options};
 
-use crate::{Failure, cli::ConfigArguments};
+use crate::{Failure, cli::ConfigArguments, keys, output};
 use inboxes::Inboxes;
 
 /// Findings that are printed; the rest is counted.
@@ -42,30 +41,36 @@ impl Report {
     }
 }
 
-pub(crate) async fn run(arguments: ConfigArguments) -> Result<(), Failure> {
-    let folder: PathBuf = arguments.load()?.data_dir;
-    if !folder.is_dir() {
-        return Err(format!("{} is not a folder", folder.display()).into());
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for finding in self.findings.iter().take(SHOWN) {
+            writeln!(f, "WRONG {finding}")?;
+        }
+        writeln!(
+            f,
+            "{} conversations, {} events, {} messages; {} events with effects that the next start \
+             finishes; {} findings",
+            self.logs,
+            self.events,
+            self.messages,
+            self.open,
+            self.findings.len()
+        )
     }
-    let engine = Engine::open(&folder, Options::default())?;
+}
+
+pub(crate) async fn run(arguments: ConfigArguments) -> Result<(), Failure> {
+    let config = arguments.load()?;
+    let engine = Engine::open_existing(&config.data_dir, Options::default())?;
     let stores = Stores {
         logs: EmbeddedLogStore::open(&engine)?,
         conversations: Conversations::open(&engine)?,
         members: Members::open(&engine)?,
     };
-    let report = verify(&stores).await?;
-    for finding in report.findings.iter().take(SHOWN) {
-        println!("WRONG {finding}");
-    }
-    println!(
-        "{} conversations, {} events, {} messages; {} events with effects that the next start \
-         finishes; {} findings",
-        report.logs,
-        report.events,
-        report.messages,
-        report.open,
-        report.findings.len()
-    );
+    let mut report = verify(&stores).await?;
+    let keys = keys::check(&config, &engine)?;
+    report.findings.extend(keys.iter().map(ToString::to_string));
+    output::print(&report.to_string())?;
     if report.findings.is_empty() { Ok(()) } else { Err("the data folder is not sound".into()) }
 }
 

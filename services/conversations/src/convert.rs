@@ -11,11 +11,11 @@ use confab_kit::{
 };
 use confab_log::{
     ConversationId, RequestId, Seq, UserId,
-    event::{Description, Kind},
+    event::{Description, History, Kind, Retention},
 };
-use confab_proto::conversations::v1 as pb;
+use confab_proto::{conversations::v1 as pb, messages::v1 as log_pb};
 
-use crate::domain::{Change, Command, Compare, Create, Filter, Get, List};
+use crate::domain::{Change, Command, Compare, Create, Filter, Get, List, ListPublic, Part};
 
 /// Users that a creation names, at most.
 const MAX_NAMED: usize = 100;
@@ -31,6 +31,8 @@ const MAX_KEYS: usize = 32;
 const MAX_KEY_BYTES: usize = 64;
 /// Bytes of a metadata value, at most.
 const MAX_VALUE_BYTES: usize = 1024;
+/// Seconds that messages are kept, at least.
+const MIN_AGE: u64 = 3600;
 /// Cursors of one comparison, at most.
 const MAX_CURSORS: usize = 1000;
 
@@ -40,24 +42,18 @@ impl TryFrom<pb::CreateConversationRequest> for Create {
     fn try_from(request: pb::CreateConversationRequest) -> Result<Self, Error> {
         let mut check = Violations::default();
         let request_id = check.parse("request_id", RequestId::parse(&request.request_id));
-        let kind = match request.r#type() {
-            pb::ConversationType::Direct => Some(Kind::Direct),
-            pb::ConversationType::Group => Some(Kind::Group),
-            pb::ConversationType::Unspecified => None,
-        };
-        check.check(kind.is_some(), "type", "must be direct or group");
+        let kind = rows::kind_from_pb(request.r#type());
+        check.check(kind.is_some(), "type", "must be direct, group or channel");
         let named = named_users(&mut check, &request.participant_ids);
         if kind == Some(Kind::Direct) {
-            let lacks = |empty: bool| (empty, "must be empty in a direct conversation");
-            for (field, (empty, rule)) in [
-                ("title", lacks(request.title.is_empty())),
-                ("description", lacks(request.description.is_empty())),
-                ("avatar_url", lacks(request.avatar_url.is_empty())),
-                ("metadata", lacks(request.metadata.is_empty())),
-            ] {
-                check.check(empty, field, rule);
-            }
+            check_direct(&mut check, &request);
         }
+        let is_channel = kind == Some(Kind::Channel);
+        check.check(!request.public || is_channel, "public", "must be false but for a channel");
+        let owner = Some(request.owner_id.as_str()).filter(|id| !id.is_empty());
+        let owner = owner.and_then(|id| check.parse("owner_id", UserId::parse(id)));
+        let history = history(&mut check, "history_visibility", request.history_visibility);
+        let retention = retention(&mut check, "retention", request.retention);
         check_text(&mut check, "title", &request.title, MAX_TITLE);
         check_text(&mut check, "description", &request.description, MAX_DESCRIPTION);
         check_text(&mut check, "avatar_url", &request.avatar_url, MAX_AVATAR_URL);
@@ -67,10 +63,13 @@ impl TryFrom<pb::CreateConversationRequest> for Create {
             description: Some(request.description),
             avatar_url: Some(request.avatar_url),
             metadata: Some(request.metadata),
+            public: Some(request.public),
+            history,
+            retention: Some(retention),
         };
         check.finish()?;
         let (request_id, kind) = request_id.zip(kind).ok_or_else(incomplete)?;
-        Ok(Self { request_id, kind, named, description })
+        Ok(Self { request_id, kind, owner, named, description })
     }
 }
 
@@ -145,20 +144,37 @@ impl TryFrom<pb::ListConversationsRequest> for List {
     fn try_from(request: pb::ListConversationsRequest) -> Result<Self, Error> {
         let mut check = Violations::default();
         let limit = validate::page_size(&mut check, request.page_size, 50, 100);
-        let kind = match pb::ConversationType::try_from(request.r#type) {
-            Ok(pb::ConversationType::Unspecified) => None,
-            Ok(pb::ConversationType::Direct) => Some(Kind::Direct),
-            Ok(pb::ConversationType::Group) => Some(Kind::Group),
+        let kind = pb::ConversationType::try_from(request.r#type).ok();
+        check.check(kind.is_some(), "type", "must be a type of conversation");
+        let kind = kind.and_then(rows::kind_from_pb);
+        let part = match pb::ListView::try_from(request.view) {
+            Ok(pb::ListView::Unspecified) => Part::Current,
+            Ok(pb::ListView::Archive) => Part::Archive,
+            Ok(pb::ListView::Favourites) => Part::Favourites,
+            Ok(pb::ListView::All) => Part::Everything,
             Err(_) => {
-                check.add("type", "must be a type of conversation");
-                None
+                check.add("view", "must be a part of the list");
+                Part::Current
             }
         };
         check_text(&mut check, "title_query", &request.title_query, MAX_TITLE);
         check.finish()?;
         let title = request.title_query.to_lowercase();
-        let filter = Filter { kind, title, archived: request.include_archived };
+        let filter = Filter { kind, title, archived: request.include_archived, part };
         Ok(Self { filter, limit, page_token: request.page_token })
+    }
+}
+
+impl TryFrom<pb::ListPublicChannelsRequest> for ListPublic {
+    type Error = Error;
+
+    fn try_from(request: pb::ListPublicChannelsRequest) -> Result<Self, Error> {
+        let mut check = Violations::default();
+        let limit = validate::page_size(&mut check, request.page_size, 50, 100);
+        check_text(&mut check, "title_query", &request.title_query, MAX_TITLE);
+        check.finish()?;
+        let title = request.title_query.to_lowercase();
+        Ok(Self { title, limit, page_token: request.page_token })
     }
 }
 
@@ -246,13 +262,64 @@ fn masked(
                 check_metadata(check, "update.metadata", &update.metadata);
                 changes.metadata = Some(update.metadata.clone());
             }
+            "history_visibility" => {
+                changes.history =
+                    history(check, "update.history_visibility", update.history_visibility)
+                        .or(Some(History::Full));
+            }
+            "public" => changes.public = Some(update.public),
+            "retention" => {
+                changes.retention = Some(retention(check, "update.retention", update.retention));
+            }
             _ => {
-                let rule = "must name only title, description, avatar_url, metadata";
+                let rule = "must name only title, description, avatar_url, metadata, \
+                            history_visibility, public, retention";
                 check.add("update_mask", rule);
             }
         }
     }
     changes
+}
+
+/// A direct conversation has no description of its own.
+fn check_direct(check: &mut Violations, request: &pb::CreateConversationRequest) {
+    for (field, empty) in [
+        ("title", request.title.is_empty()),
+        ("description", request.description.is_empty()),
+        ("avatar_url", request.avatar_url.is_empty()),
+        ("metadata", request.metadata.is_empty()),
+        ("history_visibility", request.history_visibility == 0),
+        ("retention", request.retention.is_none()),
+        ("owner_id", request.owner_id.is_empty()),
+    ] {
+        check.check(empty, field, "must be empty in a direct conversation");
+    }
+}
+
+/// `None` for what is not said.
+fn history(check: &mut Violations, field: &str, number: i32) -> Option<History> {
+    match pb::HistoryVisibility::try_from(number) {
+        Ok(pb::HistoryVisibility::Full) => Some(History::Full),
+        Ok(pb::HistoryVisibility::FromJoin) => Some(History::FromJoin),
+        Ok(pb::HistoryVisibility::Unspecified) => None,
+        Err(_) => {
+            check.add(field, "must be a visibility of history");
+            None
+        }
+    }
+}
+
+fn retention(
+    check: &mut Violations,
+    field: &str,
+    retention: Option<log_pb::Retention>,
+) -> Retention {
+    let Some(log_pb::Retention { max_age_seconds: max_age, max_messages }) = retention else {
+        return Retention::default();
+    };
+    let fits = max_age == 0 || max_age >= MIN_AGE;
+    check.check(fits, format!("{field}.max_age_seconds"), "must be 0 or at least 3,600");
+    Retention { max_age, max_messages }
 }
 
 fn check_text(check: &mut Violations, field: &str, text: &str, max: usize) {

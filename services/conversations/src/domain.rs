@@ -8,6 +8,7 @@ use confab_kit::{admission::Admitted, error::Error as KitError, identity::Caller
 use confab_log::{
     ConversationId, Micros, RequestId, Seq, UserId,
     event::{Assignment, Creation, Description, Kind, Role},
+    inbox::Settings,
     row::ConversationRow,
 };
 
@@ -16,8 +17,10 @@ use confab_log::{
 pub(crate) struct Create {
     /// The creator's name for the command.
     pub(crate) request_id: RequestId,
-    /// Direct or group.
+    /// Its kind.
     pub(crate) kind: Kind,
+    /// Who owns it, where an application says so.
+    pub(crate) owner: Option<UserId>,
     /// The participants that the request names; the creator may be among them.
     pub(crate) named: BTreeSet<UserId>,
     /// The descriptive fields.
@@ -33,26 +36,54 @@ pub(crate) struct Plan {
     pub(crate) creation: Creation,
 }
 
+impl Plan {
+    /// The two people of a direct conversation.
+    pub(crate) fn pair(&self) -> Option<(&UserId, &UserId)> {
+        match &self.creation.participants[..] {
+            [one, other] if self.creation.kind.is_direct() => Some((&one.user, &other.user)),
+            _ => None,
+        }
+    }
+}
+
 /// Completes a creation by its caller. The participants are in the order of
 /// their ids, so that both sides of a direct conversation ask for the same.
 pub(crate) fn plan(admitted: &Admitted<Create>) -> Result<Plan, KitError> {
     let (caller, create): (&Caller, &Create) = (admitted.caller(), admitted.message());
-    let others: Vec<&UserId> = create.named.iter().filter(|user| **user != caller.user).collect();
-    let conversation = match (create.kind, others.as_slice()) {
-        (Kind::Direct, [other]) => ConversationId::direct(&caller.tenant, &caller.user, other),
-        (Kind::Direct, _) => {
-            return Err(KitError::violation("participant_ids", "must name exactly one other user"));
+    let owner = match &create.owner {
+        Some(owner) if caller.is_user() && *owner != caller.user => {
+            return Err(KitError::violation("owner_id", "must be the caller or empty"));
         }
-        (Kind::Group, _) => ConversationId::group(&caller.tenant, &caller.user, &create.request_id),
+        owner => owner.as_ref().unwrap_or(&caller.user),
     };
-    let everyone: BTreeSet<&UserId> = others.into_iter().chain([&caller.user]).collect();
+    // An application opens a direct conversation for two others.
+    let takes_part = create.kind != Kind::Direct || caller.is_user();
+    let everyone: BTreeSet<&UserId> =
+        create.named.iter().chain(takes_part.then_some(owner)).collect();
+    let conversation = match create.kind {
+        Kind::Direct => direct(caller, &everyone)?,
+        Kind::Group | Kind::Channel => {
+            ConversationId::group(&caller.tenant, &caller.user, &create.request_id)
+        }
+    };
     let assign = |user: &UserId| {
-        let owns = create.kind == Kind::Direct || *user == caller.user;
+        let owns = create.kind == Kind::Direct || user == owner;
         Assignment { user: user.clone(), role: if owns { Role::Owner } else { Role::Member } }
     };
     let participants = everyone.into_iter().map(assign).collect();
     let description = create.description.clone();
     Ok(Plan { conversation, creation: Creation { kind: create.kind, participants, description } })
+}
+
+fn direct(caller: &Caller, everyone: &BTreeSet<&UserId>) -> Result<ConversationId, KitError> {
+    let mut both = everyone.iter();
+    match (both.next(), both.next(), both.next()) {
+        (Some(one), Some(other), None) => Ok(ConversationId::direct(&caller.tenant, one, other)),
+        _ if caller.is_user() => {
+            Err(KitError::violation("participant_ids", "must name exactly one other user"))
+        }
+        _ => Err(KitError::violation("participant_ids", "must name exactly two users")),
+    }
 }
 
 /// A command for the log.
@@ -109,6 +140,43 @@ pub(crate) struct List {
     pub(crate) page_token: String,
 }
 
+/// A page of the tenant's public channels.
+#[derive(Debug)]
+pub(crate) struct ListPublic {
+    /// Only titles that contain this, in lower case; empty for every title.
+    pub(crate) title: String,
+    /// Rows of a page.
+    pub(crate) limit: usize,
+    /// Where the page starts; empty for the first.
+    pub(crate) page_token: String,
+}
+
+/// Which part of a user's conversations a list shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Those that are not put away.
+    #[default]
+    Current,
+    /// Those that are.
+    Archive,
+    /// The favourites.
+    Favourites,
+    /// All.
+    Everything,
+}
+
+impl Part {
+    /// Whether a conversation with these settings is in it.
+    pub(crate) fn holds(self, settings: &Settings) -> bool {
+        match self {
+            Self::Current => !settings.archived,
+            Self::Archive => settings.archived,
+            Self::Favourites => settings.favourite,
+            Self::Everything => true,
+        }
+    }
+}
+
 /// What a list shows.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
@@ -116,8 +184,10 @@ pub(crate) struct Filter {
     pub(crate) kind: Option<Kind>,
     /// Only titles that contain this, in lower case; empty for every title.
     pub(crate) title: String,
-    /// Archived ones too.
+    /// Those too that are archived for everyone.
     pub(crate) archived: bool,
+    /// By the user's own settings.
+    pub(crate) part: Part,
 }
 
 impl Filter {
@@ -168,6 +238,8 @@ pub(crate) struct Membership {
     pub(crate) join_seq: Seq,
     /// The leave that ended it; 0 while it lasts.
     pub(crate) leave_seq: Seq,
+    /// How the user has arranged it.
+    pub(crate) settings: Settings,
 }
 
 impl Membership {
@@ -200,4 +272,9 @@ pub fn judge(stored: Option<&ConversationRow>, new: &ConversationRow) -> Applied
         }
         Some(_) => Applied::Changed,
     }
+}
+
+/// Whether anyone of the tenant may join, and so may know of it.
+pub fn is_open(row: &ConversationRow) -> bool {
+    row.public && row.kind == Kind::Channel && row.delete_time.is_none()
 }

@@ -1,9 +1,9 @@
 //! Conversations: what there is, what describes it, and each user's list.
 //!
 //! It owns the conversation rows, which the log's effects write. It calls the
-//! log (`Append`, `Observe`, `Heads`) and participants (`ListMemberships`). It
-//! never decides what a command may do, and keeps no order of activity: lists
-//! are sorted from the logs' heads when they are asked for.
+//! log (`Append`, `Observe`, `Heads`) and participants (`ListMemberships`,
+//! `FindBlocks`, `EnforceBlocks`). It never decides what a command may do, and
+//! stores no order of activity: lists are sorted from the logs' heads.
 
 mod convert;
 pub mod domain;
@@ -59,6 +59,7 @@ impl<S: ConversationStore> Service<S> {
             peers: peers::Peers::new(options.log, options.members),
             admission: options.admission,
             sealer: options.sealer,
+            orders: handler::Orders::default(),
         };
         Self { public: Arc::new(public), mesh: Arc::new(Mesh { store }) }
     }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use confab_kit::{channel::Channel, error::Reason, identity::Caller};
-use confab_log::ConversationId;
+use confab_kit::{channel::Channel, clock, error::Reason, identity::Caller};
+use confab_log::{ConversationId, Micros, UserId};
 use confab_proto::{
     messages::v1::{
         AppendRequest, HeadQuery, HeadsRequest, LogHead, ObserveRequest,
@@ -12,19 +12,23 @@ use confab_proto::{
     },
     method::Relation,
     participants::v1::{
-        ListMembershipsRequest, member_rows_service_client::MemberRowsServiceClient,
+        EnforceBlocksRequest, FindBlocksRequest, ListMembershipsRequest,
+        member_rows_service_client::MemberRowsServiceClient,
     },
 };
 use metrics::counter;
 use tonic::Status;
 
 use crate::{
+    convert::rows::settings_from_pb,
     domain::Membership,
     error::{Error, unanswered, unresolved},
 };
 
 /// How many heads one call asks for: each may carry a message.
 const HEADS_PER_CALL: usize = 64;
+/// How many positions one call asks for.
+const POSITIONS_PER_CALL: usize = 1000;
 /// How large an answer may be, in bytes: above what 64 messages or the
 /// memberships of the busiest user come to.
 const MAX_ANSWER: usize = 64 << 20;
@@ -73,6 +77,7 @@ impl Peers {
             tenant_id: caller.tenant.as_str().to_owned(),
             conversation_id: conversation.as_str().to_owned(),
             user_id: caller.user.as_str().to_owned(),
+            application: !caller.is_user(),
         };
         let seen = self.log.clone().observe(request).await.map_err(read_error)?.into_inner();
         Ok(Relation::from_number(seen.relation) >= Relation::Member)
@@ -92,35 +97,95 @@ impl Peers {
                 active: membership.active,
                 join_seq: membership.join_seq,
                 leave_seq: membership.leave_seq,
+                settings: settings_from_pb(membership.settings),
             };
             Ok((id, membership))
         });
         list.collect()
     }
 
-    /// The ends of logs as the caller sees them, each as what `keep` makes of
-    /// it: a user may have thousands, and their messages are not kept in vain.
-    pub(crate) async fn heads<T>(
+    /// The ends of logs as the caller sees them.
+    pub(crate) async fn heads(
         &self,
         caller: &Caller,
         queries: &[HeadQuery],
-        keep: impl Fn(ConversationId, LogHead) -> T,
-    ) -> Result<Vec<T>, Error> {
-        let mut kept = Vec::with_capacity(queries.len());
+    ) -> Result<Vec<(ConversationId, LogHead)>, Error> {
+        let mut heads = Vec::with_capacity(queries.len());
         for chunk in queries.chunks(HEADS_PER_CALL) {
-            let request = HeadsRequest {
-                tenant_id: caller.tenant.as_str().to_owned(),
-                user_id: caller.user.as_str().to_owned(),
-                queries: chunk.to_vec(),
-            };
-            let answer = self.log.clone().heads(request).await.map_err(read_error)?;
-            for head in answer.into_inner().heads {
-                let id = ConversationId::parse(&head.conversation_id)
-                    .map_err(|_| Error::Contract("a head of a malformed conversation"))?;
-                kept.push(keep(id, head));
-            }
+            heads.extend(self.some_heads(caller, chunk, false).await?);
         }
-        Ok(kept)
+        Ok(heads)
+    }
+
+    /// When logs moved last.
+    pub(crate) async fn activity(
+        &self,
+        caller: &Caller,
+        queries: &[HeadQuery],
+    ) -> Result<Vec<(ConversationId, Micros)>, Error> {
+        let mut activity = Vec::with_capacity(queries.len());
+        for chunk in queries.chunks(POSITIONS_PER_CALL) {
+            let heads = self.some_heads(caller, chunk, true).await?;
+            activity.extend(heads.into_iter().map(|(id, head)| {
+                (id, head.activity_time.as_ref().and_then(clock::micros).unwrap_or(0))
+            }));
+        }
+        Ok(activity)
+    }
+
+    async fn some_heads(
+        &self,
+        caller: &Caller,
+        queries: &[HeadQuery],
+        positions_only: bool,
+    ) -> Result<Vec<(ConversationId, LogHead)>, Error> {
+        let request = HeadsRequest {
+            tenant_id: caller.tenant.as_str().to_owned(),
+            user_id: caller.user.as_str().to_owned(),
+            queries: queries.to_vec(),
+            positions_only,
+        };
+        let answer = self.log.clone().heads(request).await.map_err(read_error)?;
+        let heads = answer.into_inner().heads.into_iter().map(|head| {
+            let id = ConversationId::parse(&head.conversation_id)
+                .map_err(|_| Error::Contract("a head of a malformed conversation"))?;
+            Ok((id, head))
+        });
+        heads.collect()
+    }
+
+    /// Who of two people has blocked the other.
+    pub(crate) async fn block_between(
+        &self,
+        caller: &Caller,
+        one: &UserId,
+        other: &UserId,
+    ) -> Result<Option<String>, Error> {
+        let request = FindBlocksRequest {
+            tenant_id: caller.tenant.as_str().to_owned(),
+            user_id: one.as_str().to_owned(),
+            other_ids: vec![other.as_str().to_owned()],
+        };
+        let answer = self.members.clone().find_blocks(request).await.map_err(read_error)?;
+        let answer = answer.into_inner();
+        let by_one = answer.blocked_ids.into_iter().next().map(|_| one.as_str().to_owned());
+        Ok(answer.blocked_by_ids.into_iter().next().or(by_one))
+    }
+
+    /// Lets a block count that has come while the conversation was made.
+    pub(crate) async fn enforce_blocks(
+        &self,
+        caller: &Caller,
+        one: &UserId,
+        other: &UserId,
+    ) -> Result<(), Error> {
+        let request = EnforceBlocksRequest {
+            tenant_id: caller.tenant.as_str().to_owned(),
+            user_id: one.as_str().to_owned(),
+            other_id: other.as_str().to_owned(),
+        };
+        self.members.clone().enforce_blocks(request).await.map_err(|status| unresolved(&status))?;
+        Ok(())
     }
 }
 

@@ -13,6 +13,9 @@ use crate::domain::Applied;
 
 pub use embedded::EmbeddedStore;
 
+/// A row and whose it is.
+pub type Found = (TenantId, ConversationId, ConversationRow);
+
 /// The conversations' rows.
 pub trait ConversationStore: Send + Sync + 'static {
     /// One row.
@@ -37,4 +40,21 @@ pub trait ConversationStore: Send + Sync + 'static {
         conversation: &ConversationId,
         row: ConversationRow,
     ) -> impl Future<Output = Result<Applied, StoreError>> + Send;
+
+    /// At most `limit` rows of the tenant that [`is_open`](crate::domain::is_open),
+    /// in the order of their ids, above `after`.
+    fn public(
+        &self,
+        tenant: &TenantId,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(ConversationId, ConversationRow)>, StoreError>> + Send;
+
+    /// At most `limit` rows of all tenants whose messages are kept for a limited
+    /// time, in an order of the store's, after `after`.
+    fn retained(
+        &self,
+        after: Option<(&TenantId, &ConversationId)>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Found>, StoreError>> + Send;
 }

@@ -2,16 +2,19 @@
 //! and all its faults are told at once.
 
 mod append;
+mod content;
 pub(crate) mod event;
 pub(crate) mod row;
+pub(crate) mod rules;
 
 use confab_kit::{
     error::Error as KitError,
     validate::{self, Violations},
 };
-use confab_log::{Command, Content, ConversationId, Seq, UserId};
+use confab_log::{Command, ConversationId, Seq, UserId};
 use confab_proto::messages::v1 as pb;
 
+use self::content::content;
 use crate::{
     domain::{Mark, Page, Send},
     store::Cursors,
@@ -30,9 +33,6 @@ impl Default for Limits {
     }
 }
 
-const MAX_ATTRIBUTES: usize = 32;
-const MAX_ATTRIBUTE_KEY: usize = 64;
-const MAX_ATTRIBUTE_VALUE: usize = 1024;
 const MAX_EMOJI: usize = 32;
 
 /// The fields that every command has.
@@ -70,21 +70,44 @@ fn command(
 
 pub(crate) fn send(request: pb::SendMessageRequest, limits: Limits) -> Result<Send, KitError> {
     let mut v = Violations::default();
+    let named = |seq: Seq| Some(seq).filter(|seq| *seq > 0);
+    let (reply_to, thread) = (named(request.reply_to_seq), named(request.thread_seq));
     let content = content(&mut v, request.content, limits);
-    command(v, &fields!(request), content.map(Command::Send))
+    let send =
+        content.map(|content| Command::Send { content, reply_to, thread, flags: Vec::new() });
+    command(v, &fields!(request), send)
 }
 
 pub(crate) fn edit(request: pb::EditMessageRequest, limits: Limits) -> Result<Send, KitError> {
     let mut v = Violations::default();
     let target = message_seq(&mut v, request.message_seq);
     let content = content(&mut v, request.content, limits);
-    command(v, &fields!(request), content.map(|content| Command::Edit { target, content }))
+    command(v, &fields!(request), content.map(|content| Command::edit(target, content)))
 }
 
 pub(crate) fn delete(request: &pb::DeleteMessageRequest) -> Result<Send, KitError> {
     let mut v = Violations::default();
     let target = message_seq(&mut v, request.message_seq);
     command(v, &fields!(request), Some(Command::DeleteMessage { target }))
+}
+
+pub(crate) fn pin(request: &pb::PinMessageRequest) -> Result<Send, KitError> {
+    let mut v = Violations::default();
+    let target = message_seq(&mut v, request.message_seq);
+    command(v, &fields!(request), Some(Command::Pin { target }))
+}
+
+pub(crate) fn unpin(request: &pb::UnpinMessageRequest) -> Result<Send, KitError> {
+    let mut v = Violations::default();
+    let target = message_seq(&mut v, request.message_seq);
+    command(v, &fields!(request), Some(Command::Unpin { target }))
+}
+
+pub(crate) fn conversation(conversation_id: &str) -> Result<ConversationId, KitError> {
+    let mut v = Violations::default();
+    let conversation = validate::conversation_id(&mut v, conversation_id);
+    v.finish()?;
+    conversation.ok_or_else(|| KitError::violation("request", "is incomplete"))
 }
 
 pub(crate) fn add_reaction(request: &pb::AddReactionRequest) -> Result<Send, KitError> {
@@ -151,24 +174,6 @@ pub(crate) fn receipt_to_pb(user: &UserId, cursors: Cursors) -> pb::Receipt {
 fn message_seq(v: &mut Violations, seq: Seq) -> Seq {
     v.check(seq > 0, "message_seq", "must be above 0");
     seq
-}
-
-fn content(v: &mut Violations, content: Option<pb::Content>, limits: Limits) -> Option<Content> {
-    let Some(pb::Content { text, attributes }) = content else {
-        v.add("content", "must be there");
-        return None;
-    };
-    let empty = text.trim().is_empty() && attributes.is_empty();
-    v.check(!empty, "content", "must have a text or an attribute");
-    let fits = text.len() <= limits.text_bytes;
-    v.check(fits, "content.text", format!("must have at most {} bytes", limits.text_bytes));
-    v.check(!text.contains('\0'), "content.text", "must not contain NUL");
-    v.check(attributes.len() <= MAX_ATTRIBUTES, "content.attributes", "must have at most 32 keys");
-    let keys = attributes.keys().all(|key| (1..=MAX_ATTRIBUTE_KEY).contains(&key.len()));
-    v.check(keys, "content.attributes", "must have keys of 1 to 64 bytes");
-    let values = attributes.values().all(|value| value.len() <= MAX_ATTRIBUTE_VALUE);
-    v.check(values, "content.attributes", "must have values of at most 1024 bytes");
-    Some(Content { text, attributes })
 }
 
 fn emoji(v: &mut Violations, emoji: &str) -> String {

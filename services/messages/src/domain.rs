@@ -3,22 +3,39 @@
 
 mod flights;
 mod heads;
+mod lists;
 mod pages;
 mod reads;
+mod sight;
 
-use std::sync::Arc;
-
-use confab_kit::{admission::Admitted, bus::Bus, page_token::Sealer};
-use confab_log::{Command, ConversationId, Event, Request, RequestId, RowKey, Seq, UserId};
+use confab_kit::{
+    admission::Admitted,
+    bus::Bus,
+    clock,
+    identity::{Caller, CallerKind},
+    page_token::Sealer,
+};
+use confab_log::{
+    Command, ConversationId, Event, Refusal, Request, RequestId, Row, RowKey, Seq, TenantId,
+    UserId,
+    command::Authority,
+    event::{History, Role},
+    row::MemberRow,
+};
+use tokio::time::Instant;
 
 pub(crate) use heads::{Head, HeadQuery};
 pub(crate) use pages::Pages;
-pub(crate) use reads::Messages;
+pub(crate) use reads::{Listing, Messages};
+pub(crate) use sight::Sight;
 
 use crate::{
+    convert::rules::Replace,
     error::Error,
     logs::{Committed, Logs},
-    store::{LogKey, LogStore},
+    rules::RulesCache,
+    store::{LogKey, LogStore, Replaced, RuleStore, StoredRules},
+    transform::transform,
 };
 
 /// A command of the mesh, validated.
@@ -28,6 +45,8 @@ pub(crate) struct Append {
     pub(crate) actor: UserId,
     pub(crate) request_id: RequestId,
     pub(crate) after_seq: Option<Seq>,
+    pub(crate) authority: Authority,
+    pub(crate) veto: Option<Refusal>,
     pub(crate) command: Command,
 }
 
@@ -63,29 +82,72 @@ pub(crate) struct Domain<S> {
     pub(crate) sealer: Sealer,
     pub(crate) bus: Bus,
     pub(crate) projections: crate::logs::Projections,
+    pub(crate) rules: RulesCache,
 }
 
 impl<S: LogStore> Domain<S> {
     /// Carries out another service's command and says where its event stands.
     pub(crate) async fn append(&self, append: Append) -> Result<Committed, Error> {
-        let Append { key, actor, request_id, after_seq, command } = append;
-        let digest = command.digest(&self.digest_key);
-        let request = Request { actor, request_id, digest, after_seq, command };
-        self.logs.append(&key, request).await
+        let digest = append.command.digest(&self.digest_key);
+        let Append { key, actor, request_id, after_seq, authority, veto, command } = append;
+        let request = Request { actor, request_id, digest, after_seq, authority, veto, command };
+        self.decide(&key, request).await
     }
 
+    async fn decide(&self, key: &LogKey, request: Request) -> Result<Committed, Error> {
+        let committed = self.logs.append(key, request).await?;
+        if committed.event.is_none() {
+            metrics::counter!("confab_duplicate_requests_total").increment(1);
+        }
+        Ok(committed)
+    }
+
+    /// What a user is to a conversation, as of a look at its head.
+    pub(crate) async fn standing(&self, key: &LogKey, user: &UserId) -> Result<Standing, Error> {
+        let keys = vec![RowKey::Conversation, RowKey::Member(user.clone())];
+        let observed = self.logs.observe(key, keys).await?;
+        Ok(Standing::of_rows(observed.as_of, observed.rows))
+    }
+
+    /// What a caller may see, as of a look at the head.
+    pub(crate) async fn look(&self, key: &LogKey, caller: &Caller) -> Result<Sight, Error> {
+        if caller.is_user() {
+            return Ok(self.standing(key, &caller.user).await?.sight());
+        }
+        Ok(Sight::whole(self.logs.observe(key, Vec::new()).await?.as_of))
+    }
+}
+
+impl<S: LogStore + RuleStore> Domain<S> {
     /// Carries out a user's command; what the user may do is decided by the log.
     pub(crate) async fn command(&self, send: Admitted<Send>) -> Result<(LogKey, Committed), Error> {
         let (caller, send, _) = send.into_parts();
-        let key = LogKey { tenant: caller.tenant, conversation: send.conversation };
-        let append = Append {
-            key: key.clone(),
-            actor: caller.user,
-            request_id: send.request_id,
-            after_seq: send.after_seq,
-            command: send.command,
-        };
-        Ok((key, self.append(append).await?))
+        let Send { conversation, request_id, after_seq, command } = send;
+        let key = LogKey { tenant: caller.tenant.clone(), conversation };
+        // Of what the client sent: a retry is the same, whatever the rules are by then.
+        let digest = command.digest(&self.digest_key);
+        let (command, veto) = self.transformed(&key.tenant, command).await?;
+        let authority = authority_of(&caller);
+        let actor = caller.user;
+        let request = Request { actor, request_id, digest, after_seq, authority, veto, command };
+        let committed = self.decide(&key, request).await?;
+        Ok((key, committed))
+    }
+
+    /// The stage "transform": content rules, HTML, parts of the text.
+    async fn transformed(
+        &self,
+        tenant: &TenantId,
+        command: Command,
+    ) -> Result<(Command, Option<Refusal>), Error> {
+        if !matches!(command, Command::Send { .. } | Command::Edit { .. }) {
+            return Ok((command, None));
+        }
+        let begun = Instant::now();
+        let rules = self.rules.get(self.logs.store(), tenant).await?;
+        let transformed = transform(command, &rules);
+        metrics::histogram!("confab_transform_seconds").record(begun.elapsed());
+        Ok(transformed)
     }
 
     /// Sends a message and returns its row: as it is now, when an older try had
@@ -100,12 +162,38 @@ impl<S: LogStore> Domain<S> {
         Ok((key, event))
     }
 
-    /// What a user is to a conversation, as of a look at its head.
-    pub(crate) async fn standing(&self, key: &LogKey, user: &UserId) -> Result<Standing, Error> {
-        let keys = vec![RowKey::Member(user.clone())];
-        let observed = self.logs.observe(key, keys).await?;
-        let member = observed.member().filter(|_| observed.as_of > 0).cloned();
-        Ok(Standing { as_of: observed.as_of, member: member.map(Arc::new) })
+    /// The tenant's content rules.
+    pub(crate) async fn content_rules(
+        &self,
+        admitted: Admitted<()>,
+    ) -> Result<Option<StoredRules>, Error> {
+        let (caller, (), _) = admitted.into_parts();
+        Ok(self.logs.store().rules(&caller.tenant).await?)
+    }
+
+    /// Replaces the tenant's content rules.
+    pub(crate) async fn replace_rules(
+        &self,
+        admitted: Admitted<Replace>,
+    ) -> Result<StoredRules, Error> {
+        let (caller, Replace { version, rules }, _) = admitted.into_parts();
+        let store = self.logs.store();
+        let now = clock::now_micros();
+        match store.replace_rules(&caller.tenant, version, rules, now).await? {
+            Replaced::Stored(stored) => {
+                self.rules.remember(&caller.tenant, Some(&stored), Instant::now());
+                Ok(stored)
+            }
+            Replaced::Stale(version) => Err(Refusal::EtagMismatch { version }.into()),
+        }
+    }
+}
+
+/// In whose right a caller's commands are decided.
+fn authority_of(caller: &Caller) -> Authority {
+    match caller.kind {
+        CallerKind::Application => Authority::Application,
+        _ => Authority::Participant,
     }
 }
 
@@ -113,12 +201,31 @@ impl<S: LogStore> Domain<S> {
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
     pub(crate) as_of: Seq,
-    pub(crate) member: Option<Arc<confab_log::row::MemberRow>>,
+    pub(crate) member: Option<MemberRow>,
+    history: History,
 }
 
 impl Standing {
-    /// The newest event that the user may see; 0 for a stranger.
-    pub(crate) fn visible(&self) -> Seq {
-        self.member.as_ref().and_then(|row| row.visible_through(self.as_of)).unwrap_or(0)
+    /// From the conversation's and the member's rows.
+    fn of_rows(as_of: Seq, rows: Vec<(RowKey, Option<Row>)>) -> Self {
+        let (mut member, mut history) = (None, History::Full);
+        for (_, row) in rows {
+            match row {
+                Some(Row::Member(row)) => member = Some(row),
+                Some(Row::Conversation(row)) => history = row.history,
+                _ => {}
+            }
+        }
+        Self { as_of, member: member.filter(|_| as_of > 0), history }
+    }
+
+    /// What the user may see.
+    pub(crate) fn sight(&self) -> Sight {
+        Sight::of_member(self.as_of, self.member.as_ref(), self.history)
+    }
+
+    /// With what rights the user is a participant; `None` for who is none.
+    pub(crate) fn role(&self) -> Option<Role> {
+        self.member.as_ref().filter(|row| row.is_active()).map(|row| row.role)
     }
 }

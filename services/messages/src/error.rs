@@ -75,8 +75,16 @@ impl From<Error> for KitError {
 }
 
 fn refused(refusal: &Refusal) -> KitError {
-    if *refusal == Refusal::UntilPassed {
-        return KitError::violation("until", "must lie in the future");
+    match refusal {
+        Refusal::UntilPassed { now } => {
+            let now = clock::timestamp(*now);
+            let problem = format!("must lie in the future; the conversation's time is {now}");
+            return KitError::violation("until", problem);
+        }
+        Refusal::OnlyChannels => {
+            return KitError::violation("update.public", "only a channel can be public");
+        }
+        _ => {}
     }
     let error = KitError::new(reason_of(refusal), refusal.to_string());
     let until = |error: KitError, until: Option<Micros>| match until {
@@ -88,9 +96,10 @@ fn refused(refusal: &Refusal) -> KitError {
         Refusal::Muted { until: end } => until(error, *end),
         Refusal::Banned { user, until: end } => until(error.with("user", user), *end),
         Refusal::EtagMismatch { version } => error.with("etag", version),
-        Refusal::ParticipantNotFound { user } | Refusal::AlreadyAParticipant { user } => {
-            error.with("user", user)
-        }
+        Refusal::ParticipantNotFound { user }
+        | Refusal::AlreadyAParticipant { user }
+        | Refusal::Blocked { user } => error.with("user", user),
+        Refusal::ContentRefused { rule } => error.with("rule", rule),
         _ => error,
     }
 }
@@ -107,7 +116,7 @@ fn reason_of(refusal: &Refusal) -> Reason {
         Refusal::Archived => Reason::ConversationArchived,
         Refusal::Deleted => Reason::ConversationDeleted,
         Refusal::EtagMismatch { .. } => Reason::EtagMismatch,
-        Refusal::UntilPassed => Reason::InvalidArgument,
+        Refusal::UntilPassed { .. } | Refusal::OnlyChannels => Reason::InvalidArgument,
         Refusal::NoChange => Reason::NoChange,
         Refusal::DirectConversation => Reason::DirectConversation,
         Refusal::TooManyParticipants => Reason::TooManyParticipants,
@@ -122,5 +131,10 @@ fn reason_of(refusal: &Refusal) -> Reason {
         Refusal::ReactionNotFound => Reason::ReactionNotFound,
         Refusal::TooManyReactions => Reason::TooManyReactions,
         Refusal::TooManyEdits => Reason::TooManyEdits,
+        Refusal::NotAThreadRoot => Reason::NotAThreadRoot,
+        Refusal::TooManyPins => Reason::TooManyPins,
+        Refusal::NotPublic => Reason::ConversationNotPublic,
+        Refusal::Blocked { .. } => Reason::Blocked,
+        Refusal::ContentRefused { .. } => Reason::ContentRefused,
     }
 }

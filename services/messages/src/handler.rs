@@ -11,9 +11,9 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     convert::{self, Limits, event},
-    domain::{Domain, Messages, Send},
+    domain::{Domain, Listing, Messages, Send},
     error::Error,
-    store::{Direction, LogStore},
+    store::{Direction, LogStore, RuleStore},
 };
 
 /// The public face of the messages service.
@@ -30,7 +30,7 @@ fn refuse(error: Error) -> Status {
     error.to_error().into()
 }
 
-impl<S: LogStore> MessagesHandler<S> {
+impl<S: LogStore + RuleStore> MessagesHandler<S> {
     /// A command whose answer is the seq of its event.
     async fn seq_of(&self, admitted: confab_kit::admission::Admitted<Send>) -> Result<u64, Status> {
         let (_, committed) = self.domain.command(admitted).await.map_err(refuse)?;
@@ -39,7 +39,7 @@ impl<S: LogStore> MessagesHandler<S> {
 }
 
 #[tonic::async_trait]
-impl<S: LogStore> MessagesService for MessagesHandler<S> {
+impl<S: LogStore + RuleStore> MessagesService for MessagesHandler<S> {
     async fn send_message(
         &self,
         request: Request<pb::SendMessageRequest>,
@@ -75,7 +75,9 @@ impl<S: LogStore> MessagesService for MessagesHandler<S> {
                 return Err(KitError::violation("order", "must be a known order").into());
             }
         };
-        let from_seq = admitted.message().from_seq;
+        let request = admitted.message();
+        let thread = Some(request.thread_seq).filter(|seq| *seq > 0);
+        let listing = Listing { direction, from: request.from_seq, thread };
         let page = admitted.try_map(|request| {
             convert::page(
                 &request.conversation_id,
@@ -84,7 +86,7 @@ impl<S: LogStore> MessagesService for MessagesHandler<S> {
                 request.page_token,
             )
         })?;
-        let mut found = self.domain.list(page, direction, from_seq).await.map_err(refuse)?;
+        let mut found = self.domain.list(page, listing).await.map_err(refuse)?;
         let next_page_token = std::mem::take(&mut found.next_page_token);
         let as_of_seq = found.as_of;
         let messages = messages(&found);
@@ -131,6 +133,34 @@ impl<S: LogStore> MessagesService for MessagesHandler<S> {
             .await?
             .try_map(|request| convert::remove_reaction(&request))?;
         Ok(Response::new(pb::RemoveReactionResponse { seq: self.seq_of(remove).await? }))
+    }
+
+    async fn pin_message(
+        &self,
+        request: Request<pb::PinMessageRequest>,
+    ) -> Answer<pb::PinMessageResponse> {
+        let pin = self.admission.admit(request).await?.try_map(|request| convert::pin(&request))?;
+        Ok(Response::new(pb::PinMessageResponse { seq: self.seq_of(pin).await? }))
+    }
+
+    async fn unpin_message(
+        &self,
+        request: Request<pb::UnpinMessageRequest>,
+    ) -> Answer<pb::UnpinMessageResponse> {
+        let unpin =
+            self.admission.admit(request).await?.try_map(|request| convert::unpin(&request))?;
+        Ok(Response::new(pb::UnpinMessageResponse { seq: self.seq_of(unpin).await? }))
+    }
+
+    async fn list_pinned_messages(
+        &self,
+        request: Request<pb::ListPinnedMessagesRequest>,
+    ) -> Answer<pb::ListPinnedMessagesResponse> {
+        let admitted = self.admission.admit(request).await?;
+        let list = admitted.try_map(|request| convert::conversation(&request.conversation_id))?;
+        let found = self.domain.pinned(list).await.map_err(refuse)?;
+        let (messages, as_of_seq) = (messages(&found), found.as_of);
+        Ok(Response::new(pb::ListPinnedMessagesResponse { messages, as_of_seq }))
     }
 
     async fn list_reactions(

@@ -1,7 +1,7 @@
 //! The messages service: what people say, and the log that orders it.
 //!
-//! It owns the log, message and reaction rows, and cursors. It alone runs
-//! `fold` and `decide`. It calls the conversations and participants services to
+//! It owns the log, message and reaction rows, cursors, the index of threads and
+//! mentions, and tenants' content rules. It alone runs `fold` and `decide`. It calls the conversations and participants services to
 //! load and write the rows that they own ([`logs::Projections`]); they call its
 //! mesh-internal `LogService` to submit commands. It never looks into another
 //! service's store and never decides anything outside `confab-log`.
@@ -12,14 +12,19 @@ pub mod error;
 pub mod handler;
 pub mod log_handler;
 pub mod logs;
+mod retention;
+mod rules;
+pub mod rules_handler;
 pub mod store;
+mod transform;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use confab_kit::{admission::Admission, bus::Bus, page_token::Sealer};
+use confab_kit::{admission::Admission, bus::Bus, channel::Channel, page_token::Sealer};
 use confab_log::appender;
 use confab_proto::messages::v1::{
-    log_service_server::LogServiceServer, messages_service_server::MessagesServiceServer,
+    content_rules_service_server::ContentRulesServiceServer, log_service_server::LogServiceServer,
+    messages_service_server::MessagesServiceServer,
 };
 
 use convert::Limits;
@@ -27,7 +32,10 @@ use domain::{Domain, Pages};
 use handler::MessagesHandler;
 use log_handler::LogHandler;
 use logs::{Logs, Projections};
-use store::LogStore;
+use rules::RulesCache;
+use rules_handler::RulesHandler;
+use store::{LogStore, RuleStore};
+use tokio_util::sync::CancellationToken;
 
 /// What the service is made of.
 pub struct Options<S> {
@@ -56,14 +64,16 @@ pub struct Service<S> {
     limits: Limits,
 }
 
-impl<S: LogStore> Service<S> {
+impl<S: LogStore + RuleStore> Service<S> {
     /// Nothing runs until it is called.
     pub fn new(options: Options<S>) -> Self {
         let Options { store, projections, admission, bus, sealer, digest_key, limits, appender } =
             options;
         let pages = Pages::new(Arc::clone(&store));
         let logs = Logs::new(store, projections.clone(), bus.clone(), appender);
-        let domain = Arc::new(Domain { logs, pages, digest_key, sealer, bus, projections });
+        let rules = RulesCache::default();
+        let domain = Domain { logs, pages, digest_key, sealer, bus, projections, rules };
+        let domain = Arc::new(domain);
         Self { domain, admission, limits }
     }
 
@@ -76,9 +86,29 @@ impl<S: LogStore> Service<S> {
         })
     }
 
+    /// For the public port, too.
+    pub fn rules(&self) -> ContentRulesServiceServer<RulesHandler<S>> {
+        ContentRulesServiceServer::new(RulesHandler {
+            domain: Arc::clone(&self.domain),
+            admission: self.admission.clone(),
+        })
+    }
+
     /// For the mesh port.
     pub fn mesh(&self) -> LogServiceServer<LogHandler<S>> {
         LogServiceServer::new(LogHandler { domain: Arc::clone(&self.domain) })
+    }
+
+    /// Expires messages by their conversations' retention, so often, until stopped.
+    /// The channel carries the mesh credential.
+    pub fn expire_until(
+        &self,
+        conversations: Channel,
+        every: Duration,
+        stopped: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<S> {
+        let domain = Arc::clone(&self.domain);
+        async move { domain.expire_until(conversations, every, stopped).await }
     }
 
     /// All conversations of this node: for the sweeper.

@@ -61,6 +61,10 @@ impl<S: LogStore> LogService for LogHandler<S> {
             return Err(KitError::violation("request", "is incomplete").into());
         };
         let key = LogKey { tenant, conversation };
+        if request.application {
+            let observed = self.domain.logs.observe(&key, Vec::new()).await.map_err(refuse)?;
+            return Ok(Response::new(observed_by_application(observed.as_of)));
+        }
         let standing = self.domain.standing(&key, &user).await.map_err(refuse)?;
         Ok(Response::new(observed(&standing)))
     }
@@ -83,18 +87,32 @@ fn observed(standing: &Standing) -> pb::ObserveResponse {
     let Some(member) = &standing.member else {
         return pb::ObserveResponse { as_of_seq: standing.as_of, ..Default::default() };
     };
-    let relation = match (member.is_active(), member.role) {
-        _ if member.intervals.is_empty() => Relation::Stranger,
-        (false, _) => Relation::FormerMember,
-        (true, Role::Member) => Relation::Member,
-        (true, Role::Admin) => Relation::Admin,
-        (true, Role::Owner) => Relation::Owner,
+    let relation = match standing.role() {
+        None if member.intervals.is_empty() => Relation::Stranger,
+        None => Relation::FormerMember,
+        Some(Role::Member) => Relation::Member,
+        Some(Role::Admin) => Relation::Admin,
+        Some(Role::Owner) => Relation::Owner,
     };
+    let sight = standing.sight();
+    let spans = sight.parts().iter();
     pb::ObserveResponse {
         as_of_seq: standing.as_of,
         relation: relation.number(),
-        visible_seq: standing.visible(),
+        visible_seq: sight.visible(),
         join_seq: member.intervals.last().map_or(0, |interval| interval.join),
+        spans: spans.map(|(from, to)| pb::VisibleSpan { from_seq: *from, to_seq: *to }).collect(),
+    }
+}
+
+/// An application has an owner's rights in every conversation of its tenant.
+fn observed_by_application(as_of: u64) -> pb::ObserveResponse {
+    let relation = if as_of > 0 { Relation::Owner } else { Relation::Stranger };
+    pb::ObserveResponse {
+        as_of_seq: as_of,
+        relation: relation.number(),
+        visible_seq: as_of,
+        ..Default::default()
     }
 }
 
@@ -112,6 +130,7 @@ fn head_queries(request: &pb::HeadsRequest) -> Result<(UserId, Vec<HeadQuery>), 
                 key: LogKey { tenant, conversation },
                 limit: Some(query.limit_seq).filter(|seq| *seq > 0),
                 above: query.above_seq,
+                position_only: request.positions_only,
             });
         }
     }
@@ -132,5 +151,6 @@ fn head_to_pb(user: &UserId, head: &Head) -> pb::LogHead {
             .as_ref()
             .and_then(|(event, own)| message_to_pb(id, event, own)),
         receipt: Some(receipt_to_pb(user, head.cursors)),
+        mention_count: head.mentions,
     }
 }

@@ -12,7 +12,9 @@ use std::{
 };
 
 use confab_kit::{bus::Bus, clock, task, trouble::Trouble};
-use confab_log::{Event, Request, Row, RowKey, Seq, TenantId, appender, mutant, row::MemberRow};
+use confab_log::{
+    Event, Request, Row, RowKey, Seq, TenantId, appender, mutant, row::ConversationRow,
+};
 use tokio::sync::{mpsc, oneshot};
 
 pub use rows::Projections;
@@ -61,14 +63,15 @@ pub struct Committed {
 pub struct Observed {
     /// Every event up to here is folded and its effects are applied.
     pub as_of: Seq,
-    rows: Vec<(RowKey, Option<Row>)>,
+    /// The rows that were asked for.
+    pub rows: Vec<(RowKey, Option<Row>)>,
 }
 
 impl Observed {
-    /// The member row that was asked for.
-    pub fn member(&self) -> Option<&MemberRow> {
+    /// The conversation's row, if it was asked for.
+    pub fn conversation(&self) -> Option<&ConversationRow> {
         self.rows.iter().find_map(|(_, row)| match row {
-            Some(Row::Member(row)) => Some(row),
+            Some(Row::Conversation(row)) => Some(row),
             _ => None,
         })
     }

@@ -4,11 +4,14 @@
 
 pub mod conformance;
 pub mod embedded;
+mod rules;
 
 use std::future::Future;
 
 use confab_log::{ConversationId, Effects, Event, Row, RowKey, Seq, TenantId, UserId};
 use confab_store::StoreError;
+
+pub use rules::{Replaced, RuleStore, StoredRules};
 
 /// The answer of a store.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -65,7 +68,8 @@ pub enum Direction {
     NewestFirst,
 }
 
-/// The store of the log, message rows, reactions and receipts.
+/// The store of the log, message rows, reactions, receipts, and the index of
+/// threads and mentions.
 ///
 /// An error of a write that is not determinate ([`StoreError::is_determinate`])
 /// may have taken effect, or may still take effect later.
@@ -99,7 +103,8 @@ pub trait LogStore: Send + Sync + 'static {
         keys: &[RowKey],
     ) -> impl Future<Output = StoreResult<Vec<(RowKey, Option<Row>)>>> + Send;
 
-    /// Applies an event's effects on messages, reactions, and joiners' cursors.
+    /// Applies an event's effects on messages, reactions, the index, and joiners'
+    /// cursors.
     fn apply(
         &self,
         key: &LogKey,
@@ -142,6 +147,27 @@ pub trait LogStore: Send + Sync + 'static {
         after: Option<&UserId>,
         limit: usize,
     ) -> impl Future<Output = StoreResult<Vec<(UserId, Vec<String>)>>> + Send;
+
+    /// Messages of a thread with seqs `from..=to`, in one direction, at most `limit`.
+    fn list_thread(
+        &self,
+        key: &LogKey,
+        root: Seq,
+        from: Seq,
+        to: Seq,
+        direction: Direction,
+        limit: usize,
+    ) -> impl Future<Output = StoreResult<Vec<Seq>>> + Send;
+
+    /// Messages above `after` that mention a user, or did, the oldest first, at most
+    /// `limit`.
+    fn list_mentions(
+        &self,
+        key: &LogKey,
+        user: &UserId,
+        after: Seq,
+        limit: usize,
+    ) -> impl Future<Output = StoreResult<Vec<Seq>>> + Send;
 
     /// Logs written to in some hour, with that hour: at most `limit` after `after`.
     fn marks(

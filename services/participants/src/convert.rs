@@ -1,7 +1,9 @@
 //! Public requests in, domain out: every violation of a request at once. Rows
 //! and inbox events are in [`rows`]. Nothing here asks a store.
 
+pub(crate) mod moderation;
 pub(crate) mod rows;
+pub(crate) mod users;
 
 use std::collections::BTreeSet;
 
@@ -17,7 +19,7 @@ use confab_log::{
 use confab_proto::{messages::v1 as log_pb, participants::v1 as pb};
 use prost_types::Timestamp;
 
-use crate::domain::{Change, Command, ListInbox, Roster};
+use crate::domain::{Arrange, Change, Command, ListInbox, Roster, SettingsChanges};
 
 /// How many users one command adds.
 const MAX_ADDED: usize = 100;
@@ -85,6 +87,52 @@ impl TryFrom<pb::RemoveParticipantRequest> for Command {
             reason: String::new(),
         });
         frame!(request).finish(check, change)
+    }
+}
+
+impl TryFrom<pb::JoinConversationRequest> for Command {
+    type Error = Error;
+
+    fn try_from(request: pb::JoinConversationRequest) -> Result<Self, Error> {
+        frame!(request).finish(Violations::default(), Some(Change::Join))
+    }
+}
+
+impl TryFrom<pb::UpdateConversationSettingsRequest> for Arrange {
+    type Error = Error;
+
+    fn try_from(request: pb::UpdateConversationSettingsRequest) -> Result<Self, Error> {
+        let mut check = Violations::default();
+        let conversation =
+            check.parse("conversation_id", ConversationId::parse(&request.conversation_id));
+        let settings = request.settings.unwrap_or_default();
+        let paths = request.update_mask.map(|mask| mask.paths).unwrap_or_default();
+        check.check(!paths.is_empty(), "update_mask", "must name what to change");
+        let mut changes = SettingsChanges::default();
+        for path in &paths {
+            match path.as_str() {
+                "muted" => changes.muted = Some(settings.muted),
+                "mute_until" => {
+                    let micros = settings.mute_until.as_ref().map(clock::micros);
+                    check.check(
+                        micros != Some(None),
+                        "settings.mute_until",
+                        "must be a valid time",
+                    );
+                    changes.mute_until = Some(micros.flatten());
+                }
+                "archived" => changes.archived = Some(settings.archived),
+                "favourite" => changes.favourite = Some(settings.favourite),
+                _ => {
+                    let rule = "must name only muted, mute_until, archived, favourite";
+                    check.add("update_mask", rule);
+                }
+            }
+        }
+        check.finish()?;
+        let conversation =
+            conversation.ok_or_else(|| Error::violation("request", "is incomplete"))?;
+        Ok(Self { conversation, changes })
     }
 }
 
@@ -222,6 +270,7 @@ pub(crate) fn to_log(change: Change, caller: &UserId) -> log_pb::append_request:
                 .collect(),
         }),
         Change::Remove { user, cause, reason } => removal(&user, cause, reason),
+        Change::Join => Pb::Join(log_pb::JoinCommand {}),
         Change::Leave => removal(caller, LeaveCause::Left, String::new()),
         Change::UpdateRole { user, role } => Pb::UpdateRole(log_pb::RoleAssignment {
             user_id: user.as_str().to_owned(),

@@ -1,14 +1,22 @@
 //! What this service is asked, in validated types, and what an inbox holds.
 //! What a command may do is the log's to decide; nothing here decides it.
 
+mod moderation;
+mod users;
+
 use confab_log::{
     ConversationId, Micros, RequestId, Seq, UserId,
     event::{LeaveCause, Role, Sentence},
-    inbox::{Entry, InboxEffect},
+    inbox::{Entry, InboxEffect, Settings},
     mutant,
     row::MemberRow,
 };
 use minicbor::{Decode, Encode};
+
+pub use moderation::{Action, ActionPlace, Category, Report, ReportId, Resolution};
+pub(crate) use moderation::{ListReports, ReportMessage, ResolveReport};
+pub(crate) use users::{ListBlocks, ListUsers, UpdateUser};
+pub use users::{Profile, ProfileChanges};
 
 /// A command for the log.
 #[derive(Debug)]
@@ -37,6 +45,8 @@ pub(crate) enum Change {
         /// What the moderator wrote.
         reason: String,
     },
+    /// Lets the caller into a public channel.
+    Join,
     /// Removes the caller.
     Leave,
     /// Member to admin, or back.
@@ -86,6 +96,42 @@ pub(crate) struct Roster {
     pub(crate) page_token: String,
 }
 
+/// How the caller arranges a conversation.
+#[derive(Debug)]
+pub(crate) struct Arrange {
+    /// Which conversation.
+    pub(crate) conversation: ConversationId,
+    /// What is to change.
+    pub(crate) changes: SettingsChanges,
+}
+
+/// Changes of settings; `None` leaves one as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SettingsChanges {
+    /// Not to be notified of it.
+    pub muted: Option<bool>,
+    /// When the mute ends by itself.
+    pub mute_until: Option<Option<Micros>>,
+    /// Put away.
+    pub archived: Option<bool>,
+    /// Marked as favourite.
+    pub favourite: Option<bool>,
+}
+
+impl SettingsChanges {
+    /// The settings with the changes in them, whoever stores them. Without a mute
+    /// there is no end of one.
+    pub fn applied_to(self, settings: Settings) -> Settings {
+        let muted = self.muted.unwrap_or(settings.muted);
+        Settings {
+            muted,
+            mute_until: self.mute_until.unwrap_or(settings.mute_until).filter(|_| muted),
+            archived: self.archived.unwrap_or(settings.archived),
+            favourite: self.favourite.unwrap_or(settings.favourite),
+        }
+    }
+}
+
 /// A page of the caller's inbox.
 #[derive(Debug)]
 pub(crate) struct ListInbox {
@@ -125,6 +171,18 @@ pub struct Effects {
     pub rows: Vec<(UserId, MemberRow)>,
     /// Who joined or left by it.
     pub inbox: Vec<InboxEffect>,
+    /// For the record of moderation.
+    pub moderation: Vec<Action>,
+    /// The reports that it makes.
+    pub reports: Vec<Report>,
+}
+
+impl Effects {
+    /// Of an event that changes no row and no inbox.
+    pub fn of(seq: Seq, time: Micros) -> Self {
+        let (rows, inbox, moderation, reports) = Default::default();
+        Self { seq, time, rows, inbox, moderation, reports }
+    }
 }
 
 /// One event of a user's inbox, as stored.
@@ -133,9 +191,9 @@ pub struct InboxEvent {
     /// 1, 2, 3 … without a hole, per user.
     #[n(0)]
     pub inbox_seq: u64,
-    /// Which conversation.
+    /// Which conversation; `None` for what is about none.
     #[n(1)]
-    pub conversation: ConversationId,
+    pub conversation: Option<ConversationId>,
     /// When the inbox took it.
     #[n(2)]
     pub time: Micros,
@@ -145,7 +203,7 @@ pub struct InboxEvent {
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum InboxBody {
     /// The user became a participant.
     #[n(0)]
@@ -170,6 +228,23 @@ pub enum InboxBody {
         /// How far.
         #[n(0)]
         seq: Seq,
+    },
+    /// The user has arranged the conversation anew.
+    #[n(3)]
+    Arranged(#[n(0)] Settings),
+    /// The user has blocked somebody.
+    #[n(4)]
+    Blocked {
+        /// Whom.
+        #[n(0)]
+        user: UserId,
+    },
+    /// The user has lifted a block.
+    #[n(5)]
+    Unblocked {
+        /// Whose.
+        #[n(0)]
+        user: UserId,
     },
 }
 

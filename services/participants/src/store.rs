@@ -1,15 +1,19 @@
-//! The port: what this service needs of a store. An engine is good when it
-//! passes [`conformance`]; nothing above this file knows which one it is.
+//! The ports: what this service needs of a store, one for each aggregate. An
+//! engine is good when it passes [`conformance`]; nothing above this file knows
+//! which one it is.
 
 pub mod conformance;
 pub mod embedded;
 
 use std::future::Future;
 
-use confab_log::{ConversationId, Micros, Seq, TenantId, UserId, row::MemberRow};
+use confab_log::{ConversationId, Micros, Seq, TenantId, UserId, inbox::Settings, row::MemberRow};
 use confab_store::StoreError;
 
-use crate::domain::{Effects, Filter, InboxEvent, InboxPage, Memberships};
+use crate::domain::{
+    Action, ActionPlace, Effects, Filter, InboxEvent, InboxPage, Memberships, Profile,
+    ProfileChanges, Report, ReportId, Resolution, SettingsChanges,
+};
 
 pub use embedded::EmbeddedStore;
 
@@ -35,9 +39,9 @@ pub trait MemberStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<(UserId, MemberRow)>, StoreError>> + Send;
 
     /// Writes one event's rows, each unless the stored one is as new or newer,
-    /// and takes its inbox effects, each unless the inbox took it or a later one
-    /// of that conversation before: all in one transaction. Returns what the
-    /// inboxes took, once it is durable.
+    /// takes its inbox effects, each unless the inbox took it or a later one
+    /// of that conversation before, and keeps its actions and reports: all in one
+    /// transaction. Returns what the inboxes took, once it is durable.
     fn apply(
         &self,
         tenant: &TenantId,
@@ -63,6 +67,18 @@ pub trait MemberStore: Send + Sync + 'static {
         time: Micros,
     ) -> impl Future<Output = Result<Option<InboxEvent>, StoreError>> + Send;
 
+    /// Changes how the user has arranged a conversation, and notes it in the
+    /// inbox; without an event when nothing changed. `None` when the user was
+    /// never in it.
+    fn arrange(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        conversation: &ConversationId,
+        changes: SettingsChanges,
+        time: Micros,
+    ) -> impl Future<Output = Result<Option<(Settings, Option<InboxEvent>)>, StoreError>> + Send;
+
     /// At most `limit` events of the inbox above `after`, oldest first.
     fn inbox(
         &self,
@@ -72,3 +88,103 @@ pub trait MemberStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<InboxPage, StoreError>> + Send;
 }
+
+/// Profiles and blocks.
+pub trait UserStore: Send + Sync + 'static {
+    /// The profiles of these users that exist, in the order asked for.
+    fn profiles(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> impl Future<Output = Result<Vec<(UserId, Profile)>, StoreError>> + Send;
+
+    /// At most `limit` profiles in the order of the users' ids, above `after`.
+    fn list_profiles(
+        &self,
+        tenant: &TenantId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(UserId, Profile)>, StoreError>> + Send;
+
+    /// Makes or changes a profile, as [`ProfileChanges::applied_to`] says.
+    fn change_profile(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        changes: ProfileChanges,
+        time: Micros,
+    ) -> impl Future<Output = Result<Profile, StoreError>> + Send;
+
+    /// Sets or lifts a user's block of another and notes it in the inbox; `None`
+    /// when that is how it was.
+    fn set_block(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        other: &UserId,
+        blocked: bool,
+        time: Micros,
+    ) -> impl Future<Output = Result<Option<InboxEvent>, StoreError>> + Send;
+
+    /// Whether a user has blocked another.
+    fn has_blocked(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        other: &UserId,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// At most `limit` users whom a user has blocked and since when, in the order
+    /// of their ids, above `after`.
+    fn list_blocks(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(UserId, Micros)>, StoreError>> + Send;
+}
+
+/// Reports and the record of moderation.
+pub trait ModerationStore: Send + Sync + 'static {
+    /// Keeps a report, unless there is one of this id.
+    fn report(
+        &self,
+        tenant: &TenantId,
+        id: ReportId,
+        report: Report,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// At most `limit` reports, open or resolved, the oldest first, after the
+    /// one made at this time with this id.
+    fn list_reports(
+        &self,
+        tenant: &TenantId,
+        resolved: bool,
+        after: Option<(Micros, ReportId)>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(ReportId, Report)>, StoreError>> + Send;
+
+    /// Closes an open report and erases its copy of the message; `None` when
+    /// there is none. A closed one stays as it is.
+    fn resolve(
+        &self,
+        tenant: &TenantId,
+        id: ReportId,
+        resolution: Resolution,
+    ) -> impl Future<Output = Result<Option<Report>, StoreError>> + Send;
+
+    /// At most `limit` actions in a conversation, the newest first, below `before`.
+    fn list_actions(
+        &self,
+        tenant: &TenantId,
+        conversation: &ConversationId,
+        before: Option<ActionPlace>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(ActionPlace, Action)>, StoreError>> + Send;
+}
+
+/// All that this service keeps.
+pub trait Store: MemberStore + UserStore + ModerationStore {}
+
+impl<S: MemberStore + UserStore + ModerationStore> Store for S {}

@@ -69,6 +69,7 @@ pub(crate) fn head(log: LogHead) -> ConversationHead {
         last_message: log.last_message,
         read_seq: log.receipt.map(|receipt| receipt.read_seq).unwrap_or_default(),
         activity_time: log.activity_time,
+        mention_count: log.mention_count,
     }
 }
 

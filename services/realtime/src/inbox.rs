@@ -240,7 +240,10 @@ impl Inbox {
         let joined = match event.kind.as_ref()? {
             Kind::Joined(_) => true,
             Kind::Left(_) => false,
-            Kind::ReadCursorMoved(_) => return None,
+            Kind::ReadCursorMoved(_)
+            | Kind::SettingsChanged(_)
+            | Kind::UserBlocked(_)
+            | Kind::UserUnblocked(_) => return None,
         };
         Some(Change { conversation: event.conversation_id.clone(), joined })
     }

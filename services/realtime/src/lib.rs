@@ -55,8 +55,12 @@ pub struct Options {
     pub log: LogServiceClient<Channel>,
     /// The memberships, over the mesh.
     pub members: MemberRowsServiceClient<Channel>,
-    /// All public services, without a token; each stream adds its own.
+    /// All public services, without a token; each stream adds its own. For the
+    /// calls that clients make on their streams.
     pub public: Channel,
+    /// The same, for what this service reads by itself to keep a stream whole:
+    /// with the mesh credential, so that it is not charged to the user's budgets.
+    pub reads: Channel,
     /// Where events are heard of.
     pub bus: Bus,
     /// The sessions.
@@ -130,6 +134,7 @@ pub(crate) struct Shared {
     pub(crate) log: LogServiceClient<Channel>,
     pub(crate) members: MemberRowsServiceClient<Channel>,
     pub(crate) public: Channel,
+    pub(crate) reads: Channel,
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) claims: Arc<Claims>,
@@ -150,6 +155,7 @@ impl Service {
             log: options.log,
             members: options.members,
             public: options.public,
+            reads: options.reads,
             sessions: options.sessions,
             hub,
             claims: Arc::default(),

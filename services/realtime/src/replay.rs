@@ -45,7 +45,7 @@ pub(crate) struct Reads {
 
 impl Reads {
     pub(crate) fn new(shared: &Shared, caller: &Caller) -> Arc<Self> {
-        let public = shared.public.with_token(&caller.token);
+        let public = shared.reads.with_token(&caller.token);
         let messages = MessagesServiceClient::new(public.clone());
         Arc::new(Self {
             log: shared.log.clone(),
@@ -67,10 +67,11 @@ impl Reads {
         look: bool,
     ) -> Result<Read, Error> {
         let view = if look { Some(self.observe(&conversation).await?) } else { None };
-        if let Some(view) = view {
+        if let Some(view) = &view {
             let far = view.visible.saturating_sub(after) > self.gap_events;
             if view.relation == Relation::Stranger || view.visible <= after || far {
-                return Ok(Read { view: Some(view), events: Vec::new(), head: view.visible });
+                let head = view.visible;
+                return Ok(Read { view: Some(view.clone()), events: Vec::new(), head });
             }
         }
         let request = ListEventsRequest {
@@ -87,12 +88,14 @@ impl Reads {
             tenant_id: self.caller.tenant.as_str().to_owned(),
             conversation_id: conversation.as_str().to_owned(),
             user_id: self.caller.user.as_str().to_owned(),
+            application: false,
         };
         let answer = self.log.clone().observe(timed(request)).await?.into_inner();
         Ok(View {
             as_of: answer.as_of_seq,
             relation: Relation::from_number(answer.relation),
             visible: answer.visible_seq,
+            spans: answer.spans.iter().map(|span| (span.from_seq, span.to_seq)).collect(),
         })
     }
 
@@ -160,6 +163,7 @@ impl Reads {
             tenant_id: self.caller.tenant.as_str().to_owned(),
             user_id: self.caller.user.as_str().to_owned(),
             queries,
+            positions_only: false,
         };
         let client = self.log.clone().max_decoding_message_size(MAX_ANSWER);
         Ok({ client }.heads(timed(request)).await?.into_inner().heads)

@@ -22,11 +22,13 @@ use crate::{
 };
 
 /// What the log's owner says of the user and the conversation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) as_of: u64,
     pub(crate) relation: Relation,
     pub(crate) visible: u64,
+    /// The parts of the log that the user may see, where it is not all of it.
+    pub(crate) spans: Vec<(u64, u64)>,
 }
 
 /// What a read brought.
@@ -83,6 +85,8 @@ pub(crate) struct Watch {
     member_as_of: u64,
     /// The user is not a participant, and may see this far.
     former_until: Option<u64>,
+    /// The parts of the log that the user may see; empty for all of it.
+    spans: Vec<(u64, u64)>,
     /// Read and not sent yet.
     page: VecDeque<Event>,
     page_head: u64,
@@ -113,6 +117,7 @@ impl Watch {
             look: true,
             member_as_of: 0,
             former_until: None,
+            spans: Vec::new(),
             page: VecDeque::new(),
             page_head: 0,
             gap: None,
@@ -142,12 +147,14 @@ impl Watch {
             self.heard = self.heard.max(seq);
             return None;
         }
-        if seq > self.cursor + 1 && !mutant::is("realtime-skip-hole-check") {
+        let hole = seq > self.cursor + 1 && !mutant::is("realtime-skip-hole-check");
+        // What it says of a hidden message is not for this user: the log knows how.
+        if hole || self.is_about_hidden(&shared.event) {
             self.hear_of(seq);
             return None;
         }
         self.pass(&shared.event);
-        if self.end.is_some() {
+        if self.end.is_some() || self.look {
             self.phase = Phase::Moving;
         }
         self.live_count += 1;
@@ -229,6 +236,7 @@ impl Watch {
         } else {
             self.former_until = Some(view.visible);
         }
+        self.spans = view.spans;
         if mutant::is("realtime-no-replay") {
             self.cursor = self.cursor.max(view.visible);
             self.heard = 0;
@@ -270,6 +278,19 @@ impl Watch {
             }
             _ => {}
         }
+        if changes_history(event) {
+            // What is hidden is another part from here on.
+            self.look = true;
+        }
+    }
+
+    /// Whether the event says something of a message that the user may not see.
+    /// What came after the look is theirs: a leave would have ended the watch.
+    fn is_about_hidden(&self, event: &Event) -> bool {
+        let Some(Kind::MessageEdited(edit)) = &event.kind else { return false };
+        let seen = |(from, to): &(u64, u64)| (*from..=*to).contains(&edit.message_seq);
+        let known_to = self.spans.last().map_or(0, |(_, to)| *to);
+        edit.message_seq <= known_to && !self.spans.iter().any(seen)
     }
 
     /// What comes next. Asked again until it says to read, rest or end.
@@ -345,6 +366,12 @@ impl Watch {
         self.doubtful = false;
         Next::Read { after: self.cursor, look: self.look }
     }
+}
+
+/// Whether the event may change what joiners see of what was before.
+fn changes_history(event: &Event) -> bool {
+    let Some(Kind::ConversationUpdated(update)) = &event.kind else { return false };
+    update.history_visibility.is_some()
 }
 
 /// Whether the event makes the user a participant, or ends it.

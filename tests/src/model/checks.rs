@@ -129,7 +129,7 @@ impl<'a> Law<'a> {
             }
             Write::Row(_, key, row) => self.exact_row(store, key, row),
             Write::Inbox(_, effect) => self.exact_inbox(store, effect),
-            Write::Blank(..) | Write::Raise(_) => Ok(()),
+            Write::Blank(..) | Write::Index(..) | Write::Raise(_) => Ok(()),
         }
     }
 
@@ -222,6 +222,12 @@ impl<'a> Law<'a> {
         for (by, edit) in due {
             ensure(store.blanked().contains(edit), || {
                 format!("{when} while edit {edit}, deleted by {by}, is not blanked")
+            })?;
+        }
+        let due = history.index.iter().filter(|(by, _)| *by <= through);
+        for (by, entry) in due {
+            ensure(store.index().contains(entry), || {
+                format!("{when} while the index lacks {entry:?} of event {by}")
             })?;
         }
         Ok(())

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use confab_log::{
-    Digest, Event, EventBody, Micros, RequestId, Row, RowKey, Seq, UserId, event::Sentence, fold,
-    inbox::Change, state::View,
+    Digest, Event, EventBody, Index, Micros, RequestId, Row, RowKey, Seq, UserId, event::Sentence,
+    fold, inbox::Change, state::View,
 };
 
 use super::shared::Shared;
@@ -105,6 +105,8 @@ pub struct History {
     pub inboxes: BTreeMap<UserId, Vec<(Seq, Change)>>,
     /// Deletions and the edits that each blanks.
     pub blanked: Vec<(Seq, Seq)>,
+    /// Entries of the index and the event that makes each.
+    pub index: Vec<(Seq, Index)>,
 }
 
 impl History {
@@ -145,5 +147,7 @@ impl History {
         }
         let blanked = effects.blanked.into_iter();
         self.blanked.extend(blanked.map(|seq| (event.seq, seq)));
+        let index = effects.index.into_iter();
+        self.index.extend(index.map(|entry| (event.seq, entry)));
     }
 }

@@ -14,7 +14,10 @@ use super::{
     checks::{Law, Violation},
     explore::{Failure, retell},
     scenario::{Ask, Scenario, What},
-    script::{add, ask, create, edit, group, read, remove, rename, request, send, sentence, user},
+    script::{
+        add, ask, create, edit, group, read, remove, rename, request, send, send_in_thread,
+        sentence, user,
+    },
     world::{Step, World},
 };
 
@@ -108,7 +111,7 @@ fn tell_apart(asks: &mut [Ask]) {
         let same = (asked.actor.clone(), asked.request_id.clone(), asked.digest);
         if !seen.insert(same) {
             let actor = asked.actor.clone();
-            *asked = request(actor.as_str(), &format!("again{number}"), asked.command.clone());
+            **asked = request(actor.as_str(), &format!("again{number}"), asked.command.clone());
         }
     }
 }
@@ -154,8 +157,11 @@ fn random_ask(random: &mut StdRng, direct: bool, number: usize) -> Ask {
 fn on_messages(random: &mut StdRng) -> Command {
     let target = random.random_range(2..=5);
     let emoji = "+".to_owned();
-    match random.random_range(0..8) {
+    match random.random_range(0..11) {
         0..=3 => send("hello"),
+        8 => send_in_thread("yes", target, "a"),
+        9 => Command::Pin { target },
+        10 => Command::Unpin { target },
         4 => edit(target, "better"),
         5 => Command::DeleteMessage { target },
         6 => Command::AddReaction { target, emoji },

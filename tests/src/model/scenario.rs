@@ -70,7 +70,7 @@ pub struct Ask {
 #[derive(Clone, Debug)]
 pub enum What {
     /// A command.
-    Command(Request),
+    Command(Box<Request>),
     /// A read of rows.
     Read(Vec<RowKey>),
 }

@@ -5,7 +5,10 @@ use confab_log::{Command, event::Kind};
 
 use super::{
     scenario::Scenario,
-    script::{add, ask, create, edit, group, read, remove, rename, request, send, sentence},
+    script::{
+        add, ask, create, edit, group, read, remove, rename, request, send, send_in_thread,
+        sentence,
+    },
 };
 
 /// A command meets a fault or a crash at each of its I/Os, and is tried again.
@@ -259,6 +262,45 @@ pub fn blanked_while_read() -> Scenario {
     }
 }
 
+/// Somebody writes into a thread while its first message is deleted.
+pub fn a_thread_and_its_root() -> Scenario {
+    let mut setup = group(&["b"]);
+    setup.push(request("o", "root", send("what do you think?")));
+    Scenario {
+        faults: 1,
+        crashes: 1,
+        ..Scenario::new(
+            "a thread and its root",
+            setup,
+            vec![
+                ask("b", "r1", send_in_thread("good", 2, "o")).tries(2, &[1]),
+                ask("o", "r1", Command::DeleteMessage { target: 2 }).at(1),
+            ],
+        )
+    }
+}
+
+/// Two nodes expire the same rows while one of these messages is edited and pinned.
+pub fn expiry() -> Scenario {
+    let mut setup = group(&["b"]);
+    setup.push(request("b", "send", send("old")));
+    setup.push(request("b", "edit", edit(2, "older")));
+    let expire = || Command::Expire { from: 1, to: 3 };
+    Scenario {
+        faults: 1,
+        ..Scenario::new(
+            "expiry",
+            setup,
+            vec![
+                ask("confab:retention", "expire-3", expire()).tries(2, &[0]),
+                ask("confab:retention", "expire-3", expire()).at(1),
+                ask("b", "r1", edit(2, "new")).at(1),
+                ask("o", "r1", Command::Pin { target: 2 }),
+            ],
+        )
+    }
+}
+
 /// A mute ends by one clock and not by the other.
 pub fn clocks() -> Scenario {
     let mut setup = group(&["b"]);
@@ -308,6 +350,7 @@ pub fn larger() -> Vec<Scenario> {
         a_message_to_come(),
         a_message_from_the_future(),
         blanked_while_read(),
+        a_thread_and_its_root(),
         direct_again(),
     ];
     for scenario in &mut all {

@@ -3,7 +3,10 @@
 
 use confab_log::{
     Command, Content, Request, RequestId, RowKey, Seq, UserId,
-    event::{Assignment, Creation, Description, Kind, LeaveCause, Role, Sentence},
+    command::Authority,
+    event::{
+        Assignment, Creation, Description, Entity, EntityKind, Kind, LeaveCause, Role, Sentence,
+    },
 };
 
 use super::scenario::{Ask, What};
@@ -21,24 +24,32 @@ pub fn user(name: &str) -> UserId {
 /// # Panics
 /// If a name is malformed.
 pub fn request(actor: &str, id: &str, command: Command) -> Request {
-    Request {
-        actor: user(actor),
-        request_id: RequestId::parse(id).expect("a scenario's names are well-formed"),
-        digest: command.digest(&[7; 32]),
-        after_seq: None,
-        command,
-    }
+    let id = RequestId::parse(id).expect("a scenario's names are well-formed");
+    let request = Request::new(user(actor), id, command.digest(&[7; 32]), command);
+    let authority = match request.command {
+        Command::Expire { .. } => Authority::System,
+        _ => Authority::Participant,
+    };
+    Request { authority, ..request }
 }
 
 /// A message.
 pub fn send(text: &str) -> Command {
-    Command::Send(Content { text: text.to_owned(), ..Content::default() })
+    Command::send(Content { text: text.to_owned(), ..Content::default() })
+}
+
+/// A message in a thread, which mentions somebody.
+pub fn send_in_thread(text: &str, root: Seq, mentioned: &str) -> Command {
+    let kind = EntityKind::Mention(user(mentioned));
+    let entities = vec![Entity { start: 0, end: 1, kind }];
+    let content = Content { text: text.to_owned(), entities, ..Content::default() };
+    Command::Send { content, reply_to: Some(root), thread: Some(root), flags: Vec::new() }
 }
 
 /// A new content for a message.
 pub fn edit(target: Seq, text: &str) -> Command {
     let content = Content { text: text.to_owned(), ..Content::default() };
-    Command::Edit { target, content }
+    Command::edit(target, content)
 }
 
 /// New members.
@@ -89,7 +100,7 @@ pub fn group(members: &[&str]) -> Vec<Request> {
 /// One try at one node, with `after_seq`.
 pub fn ask(actor: &str, id: &str, command: Command) -> Ask {
     Ask {
-        what: What::Command(request(actor, id, command)),
+        what: What::Command(Box::new(request(actor, id, command))),
         knows: true,
         after: Vec::new(),
         first: vec![0],

@@ -65,7 +65,7 @@ impl World {
             What::Read(keys) => node.appender.observe(keys.clone()),
             What::Command(request) => node
                 .appender
-                .submit(Arc::new(Request { after_seq: call.after_seq, ..request.clone() })),
+                .submit(Arc::new(Request { after_seq: call.after_seq, ..(**request).clone() })),
         };
         node.tries.push(Try { ticket, ask, number: call.tries, arrived: self.store.head(), acked });
         law.tell(|| format!("node {index}: try {} of {}", call.tries, law.ask(ask)));

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use confab_log::{
-    Event, EventBody, Row, RowKey, Seq, UserId,
+    Event, EventBody, Index, Row, RowKey, Seq, UserId,
     appender::{Done, Io},
     inbox::{Change, Entry, InboxEffect, admit},
 };
@@ -23,6 +23,8 @@ pub enum Write {
     Blank(Seq, Seq),
     /// A row of an inbox, for this event, unless it was taken before.
     Inbox(Seq, InboxEffect),
+    /// An entry of an index, for this event.
+    Index(Seq, Index),
     /// `applied_through`, unless it is higher.
     Raise(Seq),
 }
@@ -41,7 +43,9 @@ impl Write {
                 let blanked = blanked.map(|seq| Self::Blank(event.seq, *seq));
                 let inbox = effects.inbox.iter().cloned();
                 let inbox = inbox.map(|effect| Self::Inbox(event.seq, effect));
-                rows.chain(blanked).chain(inbox).collect()
+                let index = effects.index.iter().cloned();
+                let index = index.map(|entry| Self::Index(event.seq, entry));
+                rows.chain(blanked).chain(inbox).chain(index).collect()
             }
         }
     }
@@ -49,7 +53,10 @@ impl Write {
     /// The event whose effect it is a part of.
     pub fn effect_of(&self) -> Option<Seq> {
         match self {
-            Self::Row(seq, ..) | Self::Blank(seq, _) | Self::Inbox(seq, _) => Some(*seq),
+            Self::Row(seq, ..)
+            | Self::Blank(seq, _)
+            | Self::Inbox(seq, _)
+            | Self::Index(seq, _) => Some(*seq),
             Self::Append(_) | Self::Raise(_) => None,
         }
     }
@@ -71,6 +78,7 @@ pub struct Store {
     rows: BTreeMap<RowKey, Row>,
     blanked: BTreeSet<Seq>,
     inboxes: BTreeMap<UserId, Inbox>,
+    index: BTreeSet<Index>,
     applied_through: Seq,
 }
 
@@ -98,6 +106,11 @@ impl Store {
     /// The inboxes that hold anything.
     pub fn inboxes(&self) -> &BTreeMap<UserId, Inbox> {
         &self.inboxes
+    }
+
+    /// By what messages are found.
+    pub fn index(&self) -> &BTreeSet<Index> {
+        &self.index
     }
 
     /// A row as it is now. A message lives in its event's row.
@@ -155,6 +168,9 @@ impl Store {
                 self.blanked.insert(*seq);
             }
             Write::Inbox(seq, effect) => return self.tell(*seq, effect, inbox_tail),
+            Write::Index(_, entry) => {
+                self.index.insert(entry.clone());
+            }
             Write::Raise(seq) if wanted => self.applied_through = *seq,
             _ => {}
         }
@@ -174,6 +190,7 @@ impl Store {
                 let inbox = self.inboxes.get(&effect.user);
                 inbox.is_none_or(|inbox| inbox.entry.last_effect < *seq)
             }
+            Write::Index(_, entry) => !self.index.contains(entry),
             Write::Raise(seq) => self.applied_through < *seq,
         }
     }

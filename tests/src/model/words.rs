@@ -25,6 +25,7 @@ impl Law<'_> {
             Write::Row(seq, key, _) => format!("effect of {seq} on {key:?}"),
             Write::Blank(seq, edit) => format!("effect of {seq}: blank edit {edit}"),
             Write::Inbox(seq, effect) => format!("effect of {seq} on inbox: {effect:?}"),
+            Write::Index(seq, entry) => format!("effect of {seq} on index: {entry:?}"),
             Write::Raise(seq) => format!("raise applied_through to {seq}"),
         }
     }

@@ -70,6 +70,7 @@ async fn unknown_ids(place: &Place) -> Checked {
             request_id: "r".to_owned(),
             content: Some(Content { text: "hi".to_owned(), ..Default::default() }),
             after_seq: u64::MAX,
+            ..SendMessageRequest::default()
         };
         place.refuses(&send, none, &[]).await?;
         let list =
@@ -104,6 +105,7 @@ async fn malformed_names(place: &Place) -> Checked {
             request_id: request_id.to_owned(),
             content: Some(Content { text: "hi".to_owned(), ..Default::default() }),
             after_seq: 0,
+            ..SendMessageRequest::default()
         };
         place.refuses(&send, Reason::InvalidArgument, &["request_id"]).await?;
         send.request_id.clone_from(&fits);

@@ -17,6 +17,7 @@ fn send(place: &Place, request_id: &str, text: &str) -> SendMessageRequest {
         request_id: request_id.to_owned(),
         after_seq: 0,
         content: Some(Content { text: text.to_owned(), ..Default::default() }),
+        ..SendMessageRequest::default()
     }
 }
 

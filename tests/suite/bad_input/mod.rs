@@ -11,6 +11,7 @@ mod stream_calls;
 mod streams;
 mod texts;
 mod tokens;
+mod vanishing;
 mod wire;
 
 use confab_client::Client;

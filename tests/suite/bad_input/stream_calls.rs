@@ -95,6 +95,7 @@ async fn a_hundred_at_once(place: &Place) -> Checked {
             request_id: format!("at-once-{call_id}"),
             after_seq: 0,
             content: Some(Content { text: "x".to_owned(), ..Default::default() }),
+            ..SendMessageRequest::default()
         };
         let frame = Some(call(call_id, &send));
         bytes.extend_from_slice(&framed(&ConnectRequest { frame }.encode_to_vec()));

@@ -14,11 +14,11 @@ use super::{Place, passes};
 use crate::promises::program;
 
 fn text(text: impl Into<String>) -> Content {
-    Content { text: text.into(), attributes: BTreeMap::new() }
+    Content { text: text.into(), attributes: BTreeMap::new(), ..Content::default() }
 }
 
 fn attributes(entries: impl IntoIterator<Item = (String, String)>) -> Content {
-    Content { text: String::new(), attributes: entries.into_iter().collect() }
+    Content { text: String::new(), attributes: entries.into_iter().collect(), ..Content::default() }
 }
 
 fn send(place: &Place, request_id: &str, content: Option<Content>) -> SendMessageRequest {
@@ -27,6 +27,7 @@ fn send(place: &Place, request_id: &str, content: Option<Content>) -> SendMessag
         request_id: request_id.to_owned(),
         after_seq: 0,
         content,
+        ..SendMessageRequest::default()
     }
 }
 

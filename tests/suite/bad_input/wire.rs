@@ -3,7 +3,7 @@
 use confab_kit::error::Reason;
 use confab_proto::{
     messages::v1::{Content, SendMessageRequest},
-    method::{METHODS, Method, RpcRequest as _},
+    method::{Caller, METHODS, Method, RpcRequest as _},
 };
 use confab_tests::harness::{Checked, Seed, Violation, within};
 use prost::{
@@ -20,7 +20,10 @@ use super::{Place, is_refused, passes};
 use crate::raw::{PATIENCE, Raw, framed, reason_name};
 
 fn unary() -> impl Iterator<Item = &'static Method> {
-    METHODS.iter().filter(|method| !method.is_mesh() && !method.client_streaming)
+    let for_users = |method: &&Method| {
+        method.policy.as_ref().is_some_and(|policy| policy.callers.contains(&Caller::User))
+    };
+    METHODS.iter().filter(|method| !method.client_streaming).filter(for_users)
 }
 
 fn send(place: &Place) -> SendMessageRequest {
@@ -29,6 +32,7 @@ fn send(place: &Place) -> SendMessageRequest {
         request_id: "wire".to_owned(),
         after_seq: 0,
         content: Some(Content { text: "MARK".to_owned(), ..Default::default() }),
+        ..SendMessageRequest::default()
     }
 }
 

@@ -41,7 +41,7 @@ async fn a_message_is_sent_and_read_by_the_others() -> Checked {
     let cast = Cast::new().await?;
     let id = cast.group().await?;
     let attributes = [("client".to_owned(), "phone".to_owned())].into();
-    let content = Content { text: "hello".to_owned(), attributes };
+    let content = Content { text: "hello".to_owned(), attributes, ..Content::default() };
     let sent = cast.alice.send(&id, content.clone()).await?;
     let read = get(&cast.bob, &id, sent.seq).await?;
     equal(&read, &sent)?;

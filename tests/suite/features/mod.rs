@@ -2,6 +2,8 @@
 //! node. docs/features.md names the test beside each line. Nothing here tries
 //! to break anything: that is for `promises` and `bad_input`.
 
+mod clock;
+mod command_line;
 mod conversations;
 mod lists;
 mod messages;

@@ -11,10 +11,10 @@ use tokio::{
 use super::{PATIENCE, equal};
 use crate::promises::program;
 
-const CONFAB: &str = env!("CARGO_BIN_EXE_confab-under-test");
+pub(super) const CONFAB: &str = env!("CARGO_BIN_EXE_confab-under-test");
 
 /// Runs the program to its end; what it printed, what it complained of, whether it ended well.
-fn run(arguments: &[&str], data_dir: &Path) -> Checked<(String, String, bool)> {
+pub(super) fn run(arguments: &[&str], data_dir: &Path) -> Checked<(String, String, bool)> {
     let output = Command::new(CONFAB)
         .args(arguments)
         .arg("--data-dir")
@@ -35,7 +35,7 @@ async fn ask(node: &Node, path: &str) -> Checked<String> {
     Ok(answer)
 }
 
-fn holds(text: &str, part: &str) -> Checked {
+pub(super) fn holds(text: &str, part: &str) -> Checked {
     Violation::unless(text.contains(part), || format!("no {part:?} in {text:?}"))
 }
 
@@ -122,7 +122,12 @@ fn the_configuration_is_printed_and_unknown_keys_stop_the_start() -> Checked {
 fn policies_are_printed_one_line_an_rpc() -> Checked {
     let output = Command::new(CONFAB).arg("policies").output().map_err(Violation::unable)?;
     let printed = String::from_utf8_lossy(&output.stdout);
-    equal(printed.lines().count(), confab_proto::method::METHODS.len())?;
+    let mut lines = printed.lines();
+    let head = "RPC CALLERS SCOPE RATE CLASS THE CALLER MUST BE".to_owned();
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    equal(lines.next().map(words), Some(head))?;
+    equal(lines.count(), confab_proto::method::METHODS.len())?;
+    holds(&words(&printed), "MessagesService/SendMessage user none send at least member of")?;
     Violation::unless(!printed.contains("NO POLICY"), || printed.clone())
 }
 

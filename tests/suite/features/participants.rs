@@ -137,7 +137,7 @@ async fn an_inbox_tells_joins_leaves_and_reads_in_order() -> Checked {
             Some(Kind::Joined(joined)) => ("joined", joined.seq),
             Some(Kind::ReadCursorMoved(moved)) => ("read", moved.read_seq),
             Some(Kind::Left(left)) => ("left", left.seq),
-            None => ("nothing", 0),
+            _ => ("something else", 0),
         })
         .collect();
     equal(told, vec![("joined", 1), ("read", seq), ("left", removed)])

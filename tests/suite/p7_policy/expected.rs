@@ -74,7 +74,8 @@ impl Scenario {
             Self::FormerMember | Self::Banned => Relation::FormerMember,
             Self::Muted | Self::Member => Relation::Member,
             Self::Admin => Relation::Admin,
-            Self::Owner => Relation::Owner,
+            // The two not of users see in their tenant what an owner does.
+            Self::Owner | Self::Application | Self::TenantAdmin => Relation::Owner,
             _ => Relation::Stranger,
         }
     }
@@ -98,7 +99,9 @@ pub(super) fn of(method: &Method, scenario: Scenario) -> Checked<Result<(), Reas
         return Ok(Err(Reason::CallerNotAllowed));
     }
     let Target::Conversation { minimum, decided_by_log, .. } = policy.target else {
-        return Ok(Ok(()));
+        // What is another tenant's does not exist.
+        let foreign = scenario == Scenario::OtherTenant && method.path.ends_with("/GetUser");
+        return Ok(if foreign { Err(Reason::UserNotFound) } else { Ok(()) });
     };
     if decided_by_log && let Some(decided) = decided_by_the_log(method.path, scenario) {
         return Ok(Err(decided));
@@ -115,6 +118,14 @@ pub(super) fn of(method: &Method, scenario: Scenario) -> Checked<Result<(), Reas
 fn decided_by_the_log(path: &str, scenario: Scenario) -> Option<Reason> {
     let rpc = path.rsplit('/').next().unwrap_or_default();
     match (scenario, rpc) {
+        // The room is no public channel: nobody gets in, those who were there know why.
+        (Scenario::Stranger | Scenario::OtherTenant, "JoinConversation") => {
+            Some(Reason::ConversationNotFound)
+        }
+        (Scenario::FormerMember | Scenario::Banned, "JoinConversation") => {
+            Some(Reason::ConversationNotPublic)
+        }
+        (_, "JoinConversation") => Some(Reason::AlreadyAParticipant),
         (Scenario::Banned, _) => Some(Reason::Banned),
         (Scenario::Muted, "SendMessage" | "EditMessage" | "AddReaction" | "RemoveReaction") => {
             Some(Reason::Muted)

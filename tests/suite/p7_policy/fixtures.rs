@@ -5,7 +5,7 @@ use confab_proto::{
     conversations::v1::{self as conversations, ConversationCursor, ConversationType},
     messages::v1::{self as messages, Content, append_request::Command},
     method::{METHODS, Method, RpcRequest},
-    participants::v1::{self as participants, Role},
+    participants::v1::{self as participants, ReportCategory, ReportResolution, Role},
     realtime::v1::{ConnectRequest, connect_request},
 };
 use confab_tests::harness::{Checked, Violation};
@@ -33,18 +33,31 @@ pub(super) enum Before {
     Nothing,
     /// The caller has written a message, and reacted to it.
     Written,
+    /// The same, and it is pinned.
+    Pinned,
     Archived,
     Deleted,
 }
 
 impl Before {
-    pub(super) const ALL: [Self; 4] = [Self::Nothing, Self::Written, Self::Archived, Self::Deleted];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Nothing, Self::Written, Self::Pinned, Self::Archived, Self::Deleted];
+
+    /// Whether the caller has to have written before.
+    pub(super) fn is_about_own_message(self) -> bool {
+        matches!(self, Self::Written | Self::Pinned)
+    }
 
     /// Brings a room to where the command is possible.
-    pub(super) async fn happen(self, owner: &Client, id: &str) -> Checked {
-        let conversation_id = id.to_owned();
+    pub(super) async fn happen(self, owner: &Client, room: &Room) -> Checked {
+        let conversation_id = room.id.clone();
         match self {
             Self::Nothing | Self::Written => {}
+            Self::Pinned => {
+                for seq in room.messages() {
+                    owner.pin(&room.id, seq).await?;
+                }
+            }
             Self::Archived => {
                 let archive = conversations::ArchiveConversationRequest {
                     conversation_id,
@@ -167,6 +180,7 @@ static FIXTURES: &[Fixture] = &[
     command!(conversations::ArchiveConversationRequest, |_, _, _| {}),
     command!(conversations::UnarchiveConversationRequest, Archived, |_, _, _| {}),
     fixture!(conversations::ListConversationsRequest, Nothing, |_, _, _| {}),
+    fixture!(conversations::ListPublicChannelsRequest, Nothing, |_, _, _| {}),
     fixture!(conversations::CompareHeadsRequest, Nothing, |request, room, _| {
         request.cursors = vec![ConversationCursor { conversation_id: room.id.clone(), seq: 0 }];
     }),
@@ -174,12 +188,19 @@ static FIXTURES: &[Fixture] = &[
         request.conversation_id.clone_from(&room.id);
     }),
     mesh!(conversations::ApplyRowRequest, |request, room, _| request.row = Some(old_row(room))),
+    fixture!(conversations::ListRetainedRequest, Nothing, |request, _, _| {
+        request.page_size = 1;
+    }),
     // Participants.
     command!(participants::AddParticipantsRequest, |request, _, _| {
         request.user_ids = vec!["newcomer".to_owned()];
     }),
     command!(participants::RemoveParticipantRequest on "target"),
     command!(participants::LeaveConversationRequest, |_, _, _| {}),
+    command!(participants::JoinConversationRequest, |_, _, _| {}),
+    about!(participants::UpdateConversationSettingsRequest, |request, _, _| {
+        request.update_mask = Some(FieldMask { paths: vec!["favourite".to_owned()] });
+    }),
     about!(participants::ListParticipantsRequest, |_, _, _| {}),
     command!(participants::UpdateParticipantRoleRequest, |request, _, _| {
         "target".clone_into(&mut request.user_id);
@@ -209,6 +230,43 @@ static FIXTURES: &[Fixture] = &[
         "owner".clone_into(&mut request.user_id);
         request.read_seq = 1;
     }),
+    mesh!(participants::FindBlocksRequest, |request, _, _| {
+        "owner".clone_into(&mut request.user_id);
+    }),
+    mesh!(participants::EnforceBlocksRequest, |request, _, _| {
+        "owner".clone_into(&mut request.user_id);
+        "admin".clone_into(&mut request.other_id);
+    }),
+    // Users and moderation.
+    fixture!(participants::GetUserRequest, Nothing, |request, _, _| {
+        "owner".clone_into(&mut request.user_id);
+    }),
+    fixture!(participants::BatchGetUsersRequest, Nothing, |request, _, _| {
+        request.user_ids = vec!["owner".to_owned()];
+    }),
+    fixture!(participants::ListUsersRequest, Nothing, |_, _, _| {}),
+    fixture!(participants::UpdateUserRequest, Nothing, |request, _, _| {
+        request.update_mask = Some(FieldMask { paths: vec!["display_name".to_owned()] });
+    }),
+    fixture!(participants::BlockUserRequest, Nothing, |request, _, _| {
+        "somebody".clone_into(&mut request.user_id);
+    }),
+    fixture!(participants::UnblockUserRequest, Nothing, |request, _, _| {
+        "somebody".clone_into(&mut request.user_id);
+    }),
+    fixture!(participants::ListBlockedUsersRequest, Nothing, |_, _, _| {}),
+    about!(participants::ReportMessageRequest, |request, room, scenario| {
+        // Nobody reports their own.
+        let sender = if scenario.user() == "owner" { "admin" } else { "owner" };
+        request.message_seq = room.message_of(sender);
+        request.set_category(ReportCategory::Spam);
+    }),
+    fixture!(participants::ListReportsRequest, Nothing, |_, _, _| {}),
+    fixture!(participants::ResolveReportRequest, Nothing, |request, room, _| {
+        request.report_id.clone_from(&room.report);
+        request.set_resolution(ReportResolution::Dismissed);
+    }),
+    about!(participants::ListModerationActionsRequest, |_, _, _| {}),
     // Messages.
     command!(messages::SendMessageRequest, |request, _, _| request.content = Some(content())),
     about!(messages::GetMessageRequest, |request, room, scenario| {
@@ -233,6 +291,15 @@ static FIXTURES: &[Fixture] = &[
     about!(messages::ListReactionsRequest, |request, room, scenario| {
         request.message_seq = room.message_of(scenario.user());
     }),
+    command!(messages::PinMessageRequest, Written, |request, room, scenario| {
+        request.message_seq = room.message_of(scenario.user());
+    }),
+    command!(messages::UnpinMessageRequest, Pinned, |request, room, scenario| {
+        request.message_seq = room.message_of(scenario.user());
+    }),
+    about!(messages::ListPinnedMessagesRequest, |_, _, _| {}),
+    fixture!(messages::GetContentRulesRequest, Nothing, |_, _, _| {}),
+    fixture!(messages::UpdateContentRulesRequest, Nothing, |_, _, _| {}),
     about!(messages::MarkReadRequest, |request, _, _| request.read_seq = 1),
     about!(messages::MarkDeliveredRequest, |request, _, _| request.delivered_seq = 1),
     about!(messages::ListReceiptsRequest, |_, _, _| {}),

@@ -5,8 +5,12 @@ use std::collections::HashMap;
 
 use confab_client::Client;
 use confab_kit::identity::Claims;
-use confab_proto::participants::v1::{BanParticipantRequest, MuteParticipantRequest, Role};
+use confab_proto::participants::v1::{
+    BanParticipantRequest, MuteParticipantRequest, ReportCategory, ReportMessageRequest, Role,
+    UpdateUserRequest, User,
+};
 use confab_tests::harness::{Checked, Node, Violation};
+use prost_types::FieldMask;
 
 use super::{MESH_CREDENTIAL, Scenario};
 use crate::raw::Raw;
@@ -29,6 +33,8 @@ pub(super) struct Room {
     pub(super) id: String,
     /// The message of each writer; each has a 👍 of its sender.
     messages: HashMap<&'static str, u64>,
+    /// The member's report of the owner's message, where both have written.
+    pub(super) report: String,
 }
 
 impl People {
@@ -47,6 +53,9 @@ impl People {
         for user in ["owner", "admin", "member", "muted", "former", "banned"] {
             clients.insert(user, node.client(TENANT, user).await?);
         }
+        let user = Some(User { display_name: "Owner".to_owned(), ..User::default() });
+        let update_mask = Some(FieldMask { paths: vec!["display_name".to_owned()] });
+        clients["owner"].call(UpdateUserRequest { user, update_mask }).await?;
         Ok(Self {
             public: Raw::connect(node.uri()).await?,
             mesh: Raw::connect(format!("http://{}", node.mesh())).await?,
@@ -96,6 +105,14 @@ impl People {
             self.clients[user].react(&id, message.seq, "👍").await?;
             messages.insert(user, message.seq);
         }
+        let mut report = String::new();
+        if let (Some(&message_seq), true) = (messages.get("owner"), writers.contains(&"member")) {
+            let conversation_id = id.clone();
+            let mut about =
+                ReportMessageRequest { conversation_id, message_seq, ..Default::default() };
+            about.set_category(ReportCategory::Other);
+            report = self.clients["member"].call(about).await?.report_id;
+        }
         owner.set_role(&id, "admin", Role::Admin).await?;
         let (conversation_id, user_id) = (id.clone(), "muted".to_owned());
         let mute = MuteParticipantRequest { conversation_id, user_id, ..Default::default() };
@@ -104,7 +121,7 @@ impl People {
         let (conversation_id, user_id) = (id.clone(), "banned".to_owned());
         let ban = BanParticipantRequest { conversation_id, user_id, ..Default::default() };
         owner.command(ban).await?;
-        Ok(Room { id, messages })
+        Ok(Room { id, messages, report })
     }
 
     /// A new room in which everyone has written.
@@ -114,6 +131,11 @@ impl People {
 }
 
 impl Room {
+    /// All messages.
+    pub(super) fn messages(&self) -> impl Iterator<Item = u64> {
+        self.messages.values().copied()
+    }
+
     /// A message that the caller has written; the owner's for who never did.
     pub(super) fn message_of(&self, user: &str) -> u64 {
         self.messages.get(user).or_else(|| self.messages.get("owner")).copied().unwrap_or(0)

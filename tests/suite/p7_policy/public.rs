@@ -29,7 +29,7 @@ impl Rooms {
         let mut rooms = Vec::new();
         for before in Before::ALL {
             let room = people.full_room().await?;
-            before.happen(people.owner(), &room.id).await?;
+            before.happen(people.owner(), &room).await?;
             let head = people.head(&room).await?;
             rooms.push((before, room, head));
         }
@@ -110,13 +110,13 @@ impl Cell<'_> {
     /// In a room of its own; the call on the stream is a retry of the unary one.
     async fn appends_once(&self) -> Checked {
         let writers = ["owner", self.scenario.user()];
-        let writers = match (self.fixture.before, self.scenario) {
-            (Before::Written, Scenario::Owner) => &writers[..1],
-            (Before::Written, _) => &writers[..],
-            _ => &[],
+        let writers = match self.fixture.before.is_about_own_message() {
+            true if self.scenario.user() == "owner" => &writers[..1],
+            true => &writers[..],
+            false => &[],
         };
         let room = self.people.room(writers).await.map_err(unable)?;
-        self.fixture.before.happen(self.people.owner(), &room.id).await.map_err(unable)?;
+        self.fixture.before.happen(self.people.owner(), &room).await.map_err(unable)?;
         let before = self.people.head(&room).await?;
         self.is_answered(&room).await?;
         let moved = self.people.head(&room).await? - before;

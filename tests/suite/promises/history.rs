@@ -71,8 +71,13 @@ impl Attempt {
         match self.deed.clone() {
             Deed::Send(body) => {
                 let content = Some(text(body));
-                let request =
-                    SendMessageRequest { conversation_id, request_id, after_seq, content };
+                let request = SendMessageRequest {
+                    conversation_id,
+                    request_id,
+                    after_seq,
+                    content,
+                    ..SendMessageRequest::default()
+                };
                 let answer = once(client, request).await?;
                 Ok(answer.message.map_or(0, |message| message.seq))
             }

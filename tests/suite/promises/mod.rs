@@ -22,6 +22,8 @@ mod support;
 
 use confab_tests::harness::NodeOptions;
 
+pub(crate) use support::{WHOLE, all_events, once};
+
 /// The program under test, perhaps with a promise broken on purpose.
 pub(crate) fn program(mutant: Option<&str>) -> NodeOptions {
     NodeOptions::new(env!("CARGO_BIN_EXE_confab-under-test")).mutant(mutant)

@@ -48,6 +48,7 @@ fn send(id: &str, name: &str, number: usize) -> SendMessageRequest {
         request_id: format!("{name}-{number}"),
         after_seq: 0,
         content: Some(confab_client::text(format!("{name} {number}"))),
+        ..SendMessageRequest::default()
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) fn send(id: &str, request_id: &str, after_seq: u64, body: &str) -> Se
         request_id: request_id.to_owned(),
         after_seq,
         content: Some(text(body)),
+        ..SendMessageRequest::default()
     }
 }
 

@@ -140,7 +140,7 @@ async fn lists(mutant: Option<&str>) -> Checked {
     for round in 0..15_u64 {
         let joined = owner.add_participants(&id, &["guest"]).await?;
         let inbox = inbox_of(&guest).await?;
-        let last = inbox.last().and_then(|event| event.kind);
+        let last = inbox.last().and_then(|event| event.kind.clone());
         let told = matches!(&last, Some(InboxKind::Joined(j)) if j.seq == joined);
         Violation::unless(told, || format!("added by {joined}, but the inbox ends with {last:?}"))?;
         let listed = guest.all_conversations().await?.len();

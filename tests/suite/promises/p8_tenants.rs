@@ -66,6 +66,7 @@ impl Side {
                 request_id: "the-same-id".to_owned(),
                 after_seq: 0,
                 content: Some(text(format!("only for {tenant}"))),
+                ..SendMessageRequest::default()
             };
             alice.call(request).await?;
         }

@@ -71,6 +71,7 @@ pub(crate) async fn all_messages(
             page_token,
             order: order.into(),
             from_seq: 0,
+            ..ListMessagesRequest::default()
         };
         let page = client.call(request).await?;
         messages.extend(page.messages);

@@ -129,7 +129,12 @@ impl<R: AsyncBufRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             }
             Update::Disconnected { reason, .. } if self.online => {
                 self.online = false;
-                self.notice(&format!("offline, trying to come back ({reason})")).await
+                let why = match reason {
+                    // What broke below HTTP is for logs.
+                    Error::Transport(_) => "the connection is lost".to_owned(),
+                    other => other.to_string(),
+                };
+                self.notice(&format!("offline, trying to come back ({why})")).await
             }
             Update::Event(event) if event.conversation_id == self.conversation_id => {
                 self.take_event(&event).await

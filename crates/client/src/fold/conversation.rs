@@ -2,8 +2,9 @@
 //! fold; the etag is the seq of the event that moved it last, in decimal.
 
 use confab_proto::{
-    conversations::v1::Conversation,
-    messages::v1::{ConversationCreated, ConversationUpdated, Event},
+    conversations::v1::{Conversation, ConversationType, HistoryVisibility},
+    messages::v1::{ConversationCreated, ConversationUpdated, Event, Retention},
+    participants::v1::Role,
 };
 
 use super::ConversationState;
@@ -17,6 +18,8 @@ impl ConversationState {
             return;
         }
         self.conversation_as_of = event.seq;
+        let owner = creation.participants.iter().find(|first| first.role == i32::from(Role::Owner));
+        let owner = owner.filter(|_| creation.r#type != i32::from(ConversationType::Direct));
         self.conversation = Some(Conversation {
             conversation_id: event.conversation_id.clone(),
             r#type: creation.r#type,
@@ -32,7 +35,22 @@ impl ConversationState {
             delete_time: None,
             etag: event.seq.to_string(),
             applied_seq: event.seq,
+            history_visibility: history(creation.history_visibility),
+            public: creation.public,
+            pinned_seqs: Vec::new(),
+            blocked_by_ids: Vec::new(),
+            retention: limited(creation.retention),
+            expired_through_seq: 0,
+            owner_id: owner.map(|first| first.user_id.clone()).unwrap_or_default(),
         });
+    }
+
+    /// Takes pins away. Only where there is one to take has the conversation changed.
+    pub(super) fn unpin(&mut self, event: &Event, gone: impl Fn(u64) -> bool) {
+        let pinned = self.conversation.as_ref().map(|conversation| &conversation.pinned_seqs);
+        if pinned.is_some_and(|pins| pins.iter().any(|pin| gone(*pin))) {
+            self.change(event, |conversation| conversation.pinned_seqs.retain(|pin| !gone(*pin)));
+        }
     }
 
     /// A change of the conversation that does not move its etag.
@@ -57,8 +75,11 @@ impl ConversationState {
     }
 
     /// One participant less. The last one who leaves deletes the conversation.
-    pub(super) fn count_leave(&mut self, event: &Event) {
+    pub(super) fn count_leave(&mut self, event: &Event, user_id: &str) {
         self.change(event, |conversation| {
+            if conversation.owner_id == user_id {
+                conversation.owner_id.clear();
+            }
             conversation.participant_count = conversation.participant_count.saturating_sub(1);
             if conversation.participant_count == 0 && conversation.delete_time.is_none() {
                 conversation.delete_time = event.create_time;
@@ -66,6 +87,17 @@ impl ConversationState {
             }
         });
     }
+}
+
+/// The server's default is said.
+fn history(number: i32) -> i32 {
+    let unspecified = i32::from(HistoryVisibility::Unspecified);
+    if number == unspecified { HistoryVisibility::Full.into() } else { number }
+}
+
+/// A retention without limits is none.
+fn limited(retention: Option<Retention>) -> Option<Retention> {
+    retention.filter(|kept| kept.max_age_seconds > 0 || kept.max_messages > 0)
 }
 
 fn mark_described(conversation: &mut Conversation, event: &Event) {
@@ -85,5 +117,12 @@ pub(super) fn merge(conversation: &mut Conversation, changes: &ConversationUpdat
     }
     if let Some(metadata) = &changes.metadata {
         conversation.metadata.clone_from(&metadata.entries);
+    }
+    conversation.public = changes.public.unwrap_or(conversation.public);
+    if let Some(number) = changes.history_visibility {
+        conversation.history_visibility = history(number);
+    }
+    if changes.retention.is_some() {
+        conversation.retention = limited(changes.retention);
     }
 }

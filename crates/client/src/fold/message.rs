@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use confab_proto::messages::v1::{Content, Event, Message, ReactionCount};
+use confab_proto::messages::v1::{Content, Event, Message, ReactionCount, ThreadSummary};
 
 use super::ConversationState;
 
@@ -40,6 +40,13 @@ impl MessageEntry {
 
 impl ConversationState {
     pub(super) fn add_message(&mut self, event: &Event, message: &Message) {
+        if message.thread_seq > 0 {
+            self.change_message(event, message.thread_seq, |root| {
+                let thread = root.thread.get_or_insert_with(ThreadSummary::default);
+                thread.reply_count += 1;
+                thread.last_reply_seq = event.seq;
+            });
+        }
         if event.seq < self.messages_from {
             return;
         }
@@ -71,6 +78,28 @@ impl ConversationState {
     }
 
     pub(super) fn delete_message(&mut self, event: &Event, seq: u64) {
+        self.erase_message(event, seq);
+        self.unpin(event, |pin| pin == seq);
+    }
+
+    /// What was deleted before stays as it was.
+    pub(super) fn expire_messages(&mut self, event: &Event, from: u64, to: u64) {
+        let known: Vec<u64> = self
+            .messages
+            .range(from..=to)
+            .filter(|(_, entry)| entry.message.delete_time.is_none())
+            .map(|(seq, _)| *seq)
+            .collect();
+        for seq in known {
+            self.erase_message(event, seq);
+        }
+        self.change(event, |conversation| {
+            conversation.pinned_seqs.retain(|pin| !(from..=to).contains(pin));
+            conversation.expired_through_seq = to;
+        });
+    }
+
+    fn erase_message(&mut self, event: &Event, seq: u64) {
         if let Some(entry) = self.messages.get_mut(&seq)
             && event.seq > entry.own_applied_seq
         {

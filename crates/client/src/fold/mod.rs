@@ -146,6 +146,19 @@ impl ConversationState {
             Kind::ParticipantUnbanned(unban) => {
                 self.participant(event, &unban.user_id, |row| row.ban = None);
             }
+            Kind::MessagePinned(pin) => {
+                self.change(event, |conversation| conversation.pinned_seqs.push(pin.message_seq));
+            }
+            Kind::MessageUnpinned(unpin) => self.unpin(event, |pin| pin == unpin.message_seq),
+            Kind::MessagesExpired(gone) => {
+                self.expire_messages(event, gone.from_seq, gone.to_seq);
+            }
+            Kind::ParticipantBlocked(_) => self.change(event, |conversation| {
+                conversation.blocked_by_ids.push(event.actor_id.clone());
+            }),
+            Kind::ParticipantUnblocked(_) => self.change(event, |conversation| {
+                conversation.blocked_by_ids.retain(|id| *id != event.actor_id);
+            }),
         }
     }
 

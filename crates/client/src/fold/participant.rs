@@ -50,7 +50,7 @@ impl ConversationState {
 
     pub(super) fn leave(&mut self, event: &Event, user_id: &str) {
         self.participant(event, user_id, |row| row.leave_time = event.create_time);
-        self.count_leave(event);
+        self.count_leave(event, user_id);
     }
 
     pub(super) fn ban(&mut self, event: &Event, user_id: &str, ban: Restriction) {
@@ -62,13 +62,16 @@ impl ConversationState {
             }
         });
         if was_active {
-            self.count_leave(event);
+            self.count_leave(event, user_id);
         }
     }
 
     pub(super) fn change_roles(&mut self, event: &Event, changes: &[RoleAssignment]) {
         for change in changes {
             self.participant(event, &change.user_id, |row| row.role = change.role);
+        }
+        if let Some(owner) = changes.iter().find(|change| change.role == i32::from(Role::Owner)) {
+            self.change(event, |conversation| conversation.owner_id.clone_from(&owner.user_id));
         }
     }
 }

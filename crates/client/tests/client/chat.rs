@@ -170,3 +170,23 @@ async fn wrong_lines_and_refusals_are_readable_and_harmless() {
     alice.ends().await;
     serving.abort();
 }
+
+#[tokio::test]
+async fn a_lost_connection_is_told_in_few_words() {
+    let mut server = Fake::start().await;
+    let client = server.client_of("token-of-alice").await;
+    let (_keyboard, input) = duplex(4096);
+    let (output, screen) = duplex(65536);
+    let room = Room::Conversation(ROOM.into());
+    tokio::spawn(run(ChatOptions::new(client, room), BufReader::new(input), output));
+    let mut screen = BufReader::new(screen).lines();
+    let (connection, _) = server.welcome().await;
+    drop(connection);
+    loop {
+        let line = within(screen.next_line()).await.expect("text").expect("the chat runs");
+        if line.contains("offline") {
+            assert_eq!(line, "-- offline, trying to come back (the connection is lost)");
+            break;
+        }
+    }
+}

@@ -9,7 +9,7 @@ use std::{
 };
 
 use confab_client::{
-    Client, ClientOptions, Error, SendOptions, TokenSource,
+    Client, ClientOptions, Error, Refusal, SendOptions, TokenSource, Violation,
     proto::{errors::v1::Reason, messages::v1::SendMessageRequest},
 };
 use tonic::Code;
@@ -42,6 +42,37 @@ async fn a_send_is_repeated_under_the_same_ids_until_it_is_settled() {
     assert_eq!(state.log.len(), 2, "one event, though the first try took effect too");
     assert_eq!(state.sends.len(), 3);
     assert_eq!(same_ids(&state.sends).1, 1, "the head known at the first try");
+}
+
+#[tokio::test]
+async fn a_send_that_comes_too_early_waits_as_long_as_the_server_says() {
+    let server = Fake::start().await;
+    let delays = [Duration::from_millis(300), Duration::from_millis(200)];
+    server.fake.state().send_script.extend(delays.map(Answer::RefuseFor));
+    let client = server.client().await;
+    let begun = tokio::time::Instant::now();
+
+    client.send(ROOM, "hello").await.expect("settled");
+
+    // Its own first delay is much shorter.
+    assert!(begun.elapsed() >= delays.into_iter().sum());
+    let state = server.fake.state();
+    assert_eq!((state.log.len(), state.sends.len()), (1, 3));
+    same_ids(&state.sends);
+}
+
+#[tokio::test]
+async fn a_send_that_would_come_too_late_is_refused_at_once() {
+    let server = Fake::start().await;
+    let delay = Duration::from_hours(1);
+    server.fake.state().send_script.push_back(Answer::RefuseFor(delay));
+    let client = server.client().await;
+
+    let error = client.send(ROOM, "hello").await.expect_err("no time is left");
+
+    assert_eq!(error.reason(), Some(Reason::RateLimited));
+    assert_eq!(error.retry_after(), Some(delay));
+    assert_eq!(server.fake.state().sends.len(), 1);
 }
 
 #[tokio::test]
@@ -166,4 +197,28 @@ async fn bad_options_are_refused_before_anything_is_sent() {
         let error = Client::connect(ClientOptions::new(uri)).await.expect_err(uri);
         assert!(matches!(error, Error::InvalidOptions(_)), "{uri}: {error}");
     }
+}
+
+#[test]
+fn a_refusal_says_each_violation_once() {
+    let refusal = |message: &str, fields: &[&str]| {
+        let violation = |field: &&str| Violation {
+            field: (*field).to_owned(),
+            description: "must not be empty".to_owned(),
+        };
+        Refusal {
+            code: Code::InvalidArgument,
+            reason: Reason::InvalidArgument,
+            message: message.to_owned(),
+            metadata: std::collections::BTreeMap::new(),
+            violations: fields.iter().map(violation).collect(),
+            retry_after: None,
+        }
+    };
+    let one = refusal("emoji: must not be empty", &["emoji"]);
+    assert_eq!(one.to_string(), "emoji: must not be empty (INVALID_ARGUMENT)");
+    let two = refusal("2 fields are wrong: a, b", &["a", "b"]).to_string();
+    let due =
+        "2 fields are wrong: a, b (INVALID_ARGUMENT); a: must not be empty; b: must not be empty";
+    assert_eq!(two, due);
 }

@@ -22,7 +22,7 @@ use tonic::Code;
 
 use crate::support::{
     Fake, Proxy, ROOM, client_at, event, goodbye, inbox, message, next, next_error, options, seqs,
-    status, within,
+    status, too_early, within,
 };
 
 async fn disconnected(stream: &mut EventStream) -> (Error, Duration) {
@@ -81,6 +81,18 @@ async fn a_slow_consumer_comes_back_where_it_was() {
     assert_eq!(hello.watch[0].seq, 1);
     connection.send(event(2)).await;
     assert_eq!(seqs(&mut stream, 2).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_opened_too_early_waits_as_long_as_the_server_says() {
+    let mut server = Fake::start().await;
+    let mut stream = server.client().await.stream(options(0));
+    let delay = Duration::from_millis(77);
+    server.accept().await.fail(too_early(delay)).await;
+    let (reason, retry_in) = disconnected(&mut stream).await;
+    assert_eq!(reason.reason(), Some(Reason::RateLimited));
+    assert_eq!(retry_in, delay);
+    server.welcome().await;
 }
 
 #[tokio::test]

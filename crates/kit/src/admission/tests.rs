@@ -29,7 +29,7 @@ impl Desk {
         let token = self.world.token(Claims::user("acme", "alice"));
         let verifier = self.world.key.verifier().expect("a verifier");
         let mut request = tonic::Request::new(message);
-        request.extensions_mut().insert(verifier.verify(&token).expect("passes"));
+        request.extensions_mut().insert(verifier.verify(&token).await.expect("passes"));
         self.admission.admit(request).await
     }
 

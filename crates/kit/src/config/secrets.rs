@@ -1,13 +1,19 @@
 //! The secrets that a process works with: from the configuration, from the
 //! files it names, or made on the first start and kept in the data folder.
 
-use std::{fs, path::Path, path::PathBuf};
+use std::{fs, path::Path, path::PathBuf, time::Duration};
 
 use super::{Config, ConfigError, Secret, invalid};
 use crate::{
-    identity::{Credential, DEV_ISSUER, DEV_KEY_ID, DevKey, PublicKey, Verifier, VerifierOptions},
+    identity::{
+        Credential, DEV_ISSUER, DEV_KEY_ID, DevKey, Jwks, JwksOptions, PublicKey, Verifier,
+        VerifierOptions,
+    },
     random, secret_file,
 };
+
+/// The longest that one fetch of the issuer's keys may take.
+const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Who is believed.
 #[derive(Debug)]
@@ -19,12 +25,26 @@ pub struct Identity {
 }
 
 impl Config {
-    /// The key that authenticates page tokens.
+    /// The file in the data folder that the key of page tokens is kept in;
+    /// `None` where the configuration names a key.
+    pub fn own_page_token_key_file(&self) -> Option<PathBuf> {
+        let given = self.page_token_key.is_some() || self.page_token_key_file.is_some();
+        (!given).then(|| self.own_file("page_token_key"))
+    }
+
+    /// The file in the data folder that the key of digests is kept in; `None`
+    /// where the configuration names a key.
+    pub fn own_digest_key_file(&self) -> Option<PathBuf> {
+        let given = self.digest_key.is_some() || self.digest_key_file.is_some();
+        (!given).then(|| self.own_file("digest_key"))
+    }
+
+    /// The key that authenticates page tokens; made if it is nowhere.
     pub fn page_token_key(&self) -> Result<[u8; 32], ConfigError> {
         self.key("page_token_key", self.page_token_key.as_ref(), self.page_token_key_file.as_ref())
     }
 
-    /// The key of the digests of commands.
+    /// The key of the digests of commands; made if it is nowhere.
     pub fn digest_key(&self) -> Result<[u8; 32], ConfigError> {
         self.key("digest_key", self.digest_key.as_ref(), self.digest_key_file.as_ref())
     }
@@ -33,8 +53,8 @@ impl Config {
     pub fn mesh_credential(&self) -> Result<Credential, ConfigError> {
         let key = "mesh.credential";
         let given = self.mesh.credential.as_ref();
-        let text =
-            self.secret(key, given, self.mesh.credential_file.as_ref(), "mesh-credential")?;
+        let own_file = self.data_dir.join("mesh-credential");
+        let text = secret(key, given, self.mesh.credential_file.as_ref(), own_file)?;
         // Shorter ones can be guessed.
         if text.len() < 16 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(invalid(key, "must be at least 16 visible ASCII characters"));
@@ -42,8 +62,8 @@ impl Config {
         Ok(Credential::new(&text))
     }
 
-    /// Whose tokens are believed: the configured keys', or in dev mode those
-    /// of a key that is made in the data folder.
+    /// Whose tokens are believed: the configured and the fetched keys', or in
+    /// dev mode those of a key that is made in the data folder. Fetches nothing.
     pub fn identity(&self) -> Result<Identity, ConfigError> {
         let dev_key =
             self.is_dev_mode().then(|| DevKey::load_or_create(&self.data_dir)).transpose()?;
@@ -55,9 +75,25 @@ impl Config {
             issuer: self.issuer().to_owned(),
             audience: self.auth.audience.clone(),
             leeway_seconds: self.auth.leeway_seconds,
+            algorithms: self.auth.algorithms.clone(),
             keys,
+            jwks: self.jwks()?,
         })?;
         Ok(Identity { verifier, dev_key })
+    }
+
+    fn jwks(&self) -> Result<Option<Jwks>, ConfigError> {
+        let Some(url) = self.auth.jwks_url.clone() else {
+            return Ok(None);
+        };
+        let options = JwksOptions {
+            url,
+            ca_file: self.auth.jwks_ca_file.clone(),
+            refresh: Duration::from_secs(self.auth.jwks_refresh_seconds),
+            min_interval: Duration::from_secs(self.auth.jwks_min_interval_seconds),
+            timeout: JWKS_TIMEOUT,
+        };
+        Ok(Some(Jwks::new(options)?))
     }
 
     /// The `iss` of every token.
@@ -87,32 +123,43 @@ impl Config {
         given: Option<&Secret>,
         file: Option<&PathBuf>,
     ) -> Result<[u8; 32], ConfigError> {
-        let text = self.secret(key, given, file, &key.replace('_', "-"))?;
+        let text = secret(key, given, file, self.own_file(key))?;
         let mut bytes = [0; 32];
         hex::decode_to_slice(text, &mut bytes)
             .map_err(|_| invalid(key, "must be 64 hexadecimal digits"))?;
         Ok(bytes)
     }
 
-    fn secret(
-        &self,
-        key: &'static str,
-        given: Option<&Secret>,
-        file: Option<&PathBuf>,
-        own_file: &str,
-    ) -> Result<String, ConfigError> {
-        if let Some(secret) = given {
-            return Ok(secret.expose().to_owned());
-        }
-        if let Some(path) = file {
-            return Ok(read(key, path)?.trim().to_owned());
-        }
-        let path = self.data_dir.join(own_file);
-        let make = || hex::encode(random::bytes::<32>());
-        let text = secret_file::load_or_create(&path, make)
-            .map_err(|source| ConfigError::File { key, path, source })?;
-        Ok(text.trim().to_owned())
+    fn own_file(&self, key: &str) -> PathBuf {
+        self.data_dir.join(key.replace('_', "-"))
     }
+}
+
+fn secret(
+    key: &'static str,
+    given: Option<&Secret>,
+    file: Option<&PathBuf>,
+    own_file: PathBuf,
+) -> Result<String, ConfigError> {
+    if let Some(secret) = given {
+        return Ok(secret.expose().to_owned());
+    }
+    if let Some(path) = file {
+        return Ok(read(key, path)?.trim().to_owned());
+    }
+    let make = || hex::encode(random::bytes::<32>());
+    let text = secret_file::load_or_create(&own_file, make)
+        .map_err(|source| ConfigError::File { key, path: own_file, source })?;
+    Ok(text.trim().to_owned())
+}
+
+/// Tells one key from another and tells nothing else about it, so that it may be
+/// stored beside what the key was used for.
+pub fn fingerprint(key: &[u8; 32]) -> [u8; 16] {
+    let hash = blake3::derive_key("confab 2026 fingerprint of a key", key);
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash[..16]);
+    half
 }
 
 fn read(key: &'static str, path: &Path) -> Result<String, ConfigError> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Secret, invalid};
 use crate::{
+    address::AddressRange,
     identity::{Algorithm, DEFAULT_AUDIENCE},
     telemetry::LogFormat,
 };
@@ -30,16 +31,36 @@ impl Default for Log {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
-    /// The `iss` of every token; required with `keys`.
+    /// The `iss` of every token; required with `keys` and `jwks_url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// The `aud` of every token.
+    /// The `aud` of every token, or one of them.
     pub audience: String,
     /// How far clocks may differ, in seconds.
     pub leeway_seconds: u64,
-    /// The keys that tokens are verified with. None is dev mode.
+    /// The algorithms that tokens may be signed with.
+    pub algorithms: Vec<Algorithm>,
+    /// Where the issuer publishes its keys; `https`, or `http` on a loopback
+    /// address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwks_url: Option<String>,
+    /// A file with the certificates, in PEM, that the server there is trusted
+    /// by; the system's authorities when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwks_ca_file: Option<PathBuf>,
+    /// Between two regular fetches, in seconds; each is drawn between half and
+    /// one and a half of it.
+    pub jwks_refresh_seconds: u64,
+    /// The least time between two fetches, in seconds, however many tokens
+    /// name a key that is not known.
+    pub jwks_min_interval_seconds: u64,
+    /// Keys that tokens are verified with. Neither these nor `jwks_url` is dev
+    /// mode.
     pub keys: Vec<AuthKey>,
 }
+
+/// Clocks that differ by more are broken, and so is a token's lifetime then.
+const MAX_LEEWAY_SECONDS: u64 = 3600;
 
 impl Default for Auth {
     fn default() -> Self {
@@ -47,8 +68,38 @@ impl Default for Auth {
             issuer: None,
             audience: DEFAULT_AUDIENCE.to_owned(),
             leeway_seconds: 60,
+            algorithms: Algorithm::ALL.to_vec(),
+            jwks_url: None,
+            jwks_ca_file: None,
+            jwks_refresh_seconds: 300,
+            jwks_min_interval_seconds: 30,
             keys: Vec::new(),
         }
+    }
+}
+
+impl Auth {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if self.leeway_seconds > MAX_LEEWAY_SECONDS {
+            return Err(invalid("auth.leeway_seconds", "must not be above 3600"));
+        }
+        if self.algorithms.is_empty() {
+            return Err(invalid("auth.algorithms", "must not be empty"));
+        }
+        if self.jwks_refresh_seconds == 0 {
+            return Err(invalid("auth.jwks_refresh_seconds", "must be above 0"));
+        }
+        if self.jwks_ca_file.is_some() && self.jwks_url.is_none() {
+            return Err(invalid("auth.jwks_ca_file", "is of no use without auth.jwks_url"));
+        }
+        for key in &self.keys {
+            exclusive("auth.keys.pem", key.pem.is_some(), key.pem_file.is_some())?;
+            if !self.algorithms.contains(&key.algorithm) {
+                let problem = format!("{:?} is not in auth.algorithms", key.algorithm);
+                return Err(invalid("auth.keys.algorithm", problem));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -101,6 +152,28 @@ pub struct Limits {
     pub heartbeat_ms: u64,
     /// What may wait for a slow reader of a stream, in bytes.
     pub stream_queue_bytes: usize,
+    /// How often messages are looked for that their conversation's retention
+    /// expires, in seconds.
+    pub retention_seconds: u64,
+    /// Open streams of one user; 0 is no limit. 50 when absent, and none in
+    /// dev mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streams_per_user: Option<u32>,
+    /// New connections from one address in a minute; 0 is no limit. 600 when
+    /// absent, and none in dev mode and for loopback addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_per_address_per_minute: Option<u32>,
+    /// Open connections from one address; 0 is no limit. 2000 when absent, and
+    /// none in dev mode and for loopback addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_per_address: Option<u32>,
+    /// Tokens from one address, in a minute, that prove nothing; 0 is no limit.
+    /// 60 when absent, and none in dev mode and for loopback addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_auth_per_address_per_minute: Option<u32>,
+    /// Addresses of proxies, as `10.0.0.0/8`: behind each are many clients, so
+    /// none of the limits of one address is for them.
+    pub trusted_proxies: Vec<AddressRange>,
 }
 
 impl Default for Limits {
@@ -119,15 +192,23 @@ impl Default for Limits {
             hello_timeout_ms: 10_000,
             heartbeat_ms: 15_000,
             stream_queue_bytes: 1024 * 1024,
+            retention_seconds: 3600,
+            streams_per_user: None,
+            connections_per_address_per_minute: None,
+            connections_per_address: None,
+            failed_auth_per_address_per_minute: None,
+            trusted_proxies: Vec::new(),
         }
     }
 }
+
+/// A hello that watches as many conversations as it may, 200, fits.
+const MIN_FRAME_BYTES: usize = 16 * 1024;
 
 impl Limits {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let positive = [
             ("limits.text_bytes", self.text_bytes > 0),
-            ("limits.frame_bytes", self.frame_bytes > 0),
             ("limits.default_deadline_ms", self.default_deadline_ms > 0),
             ("limits.streams_per_connection", self.streams_per_connection > 0),
             ("limits.max_connections", self.max_connections > 0),
@@ -136,9 +217,14 @@ impl Limits {
             ("limits.answer_stall_seconds", self.answer_stall_seconds > 0),
             ("limits.hello_timeout_ms", self.hello_timeout_ms > 0),
             ("limits.heartbeat_ms", self.heartbeat_ms > 0),
+            ("limits.retention_seconds", self.retention_seconds > 0),
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, good)| !good) {
             return Err(invalid(key, "must be above 0"));
+        }
+        if self.frame_bytes < MIN_FRAME_BYTES {
+            let problem = format!("must not be below {MIN_FRAME_BYTES}: a hello would not fit");
+            return Err(invalid("limits.frame_bytes", problem));
         }
         if self.max_deadline_ms < self.default_deadline_ms {
             return Err(invalid("limits.max_deadline_ms", "must not be below default_deadline_ms"));

@@ -4,6 +4,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::identity::Algorithm;
 
 const EC_PUBLIC: &str = include_str!("../identity/testdata/ec-public.pem");
 
@@ -43,7 +44,7 @@ fn the_defaults_are_dev_mode_on_loopback() {
 fn flags_win_over_environment_over_file_over_defaults() {
     let toml = "drain_seconds = 1\n[limits]\ntext_bytes = 1\nframe_bytes = 2\nrequest_bytes = 3";
     let environment = [
-        ("CONFAB_LIMITS__FRAME_BYTES", "20"),
+        ("CONFAB_LIMITS__FRAME_BYTES", "20000"),
         ("CONFAB_LIMITS__REQUEST_BYTES", "30"),
         ("CONFAB_LISTEN", "127.0.0.1:0"),
         ("CONFAB_LOG__FILTER", "warn,confab_kit=debug"),
@@ -51,7 +52,7 @@ fn flags_win_over_environment_over_file_over_defaults() {
     let flags = json!({"limits": {"request_bytes": 300}, "data_dir": "elsewhere"});
     let config = load(toml, &environment, &flags).expect("loads");
     let limits = &config.limits;
-    assert_eq!((limits.text_bytes, limits.frame_bytes, limits.request_bytes), (1, 20, 300));
+    assert_eq!((limits.text_bytes, limits.frame_bytes, limits.request_bytes), (1, 20_000, 300));
     assert_eq!(limits.heartbeat_ms, 15_000);
     assert_eq!(config.drain_seconds, 1);
     assert_eq!(config.listen.port(), 0);
@@ -69,7 +70,7 @@ fn unknown_keys_are_errors_wherever_they_stand() {
         ("", vec![("CONFAB_LIMITS__NONSENSE", "1")]),
     ] {
         let said = refusal(toml, &environment);
-        assert!(said.contains("nonsense"), "{said}");
+        assert!(said.to_lowercase().contains("nonsense"), "{said}");
     }
     assert!(load("", &[("CONFAB_MUTANT", "x"), ("CONFAB_TOKEN", "x")], &json!({})).is_ok());
 }
@@ -78,6 +79,7 @@ fn unknown_keys_are_errors_wherever_they_stand() {
 fn wrong_values_are_named() {
     assert!(refusal("listen = 'nonsense'", &[]).contains("listen"));
     assert!(refusal("[limits]\ntext_bytes = 0", &[]).contains("limits.text_bytes"));
+    assert!(refusal("[limits]\nframe_bytes = 10", &[]).contains("limits.frame_bytes"));
     assert!(refusal("[limits]\nmax_deadline_ms = 1", &[]).contains("max_deadline_ms"));
     assert!(refusal("[log]\nformat = 'xml'", &[]).contains("format"));
     assert!(refusal("[[auth.keys]]\nkid = 'a'\nalgorithm = 'HS256'", &[]).contains("HS256"));
@@ -85,6 +87,30 @@ fn wrong_values_are_named() {
     assert!(refusal(both, &[]).contains("page_token_key"));
     let missing = Config::load(Some(Path::new("/nonexistent.toml")), json!({}));
     assert!(matches!(missing, Err(ConfigError::NoFile(_))));
+}
+
+#[test]
+fn what_is_wrong_is_said_in_the_words_it_is_written_in() {
+    for (toml, environment, said) in [
+        ("lisen = '127.0.0.1:1'", vec![], "confab.toml: there is no key `lisen`; known here are"),
+        ("[limits]\ntext_bytes = 'x'", vec![], "`limits.text_bytes` must be a whole number"),
+        ("", vec![("CONFAB_LIMITS__TEXT", "1")], "there is no key `CONFAB_LIMITS__TEXT`; known"),
+        (
+            "",
+            vec![("CONFAB_LOG__FORMAT", "xml")],
+            "`CONFAB_LOG__FORMAT` cannot be `xml`; it must be",
+        ),
+        ("listen = '", vec![], "confab.toml: TOML parse error at line 1"),
+        ("auth.keys = [{kid = 'a'}]", vec![], "`algorithm` is missing in `auth.keys.0`"),
+        ("[limits]\nframe_bytes = 10", vec![], "limits.frame_bytes must not be below 16384"),
+        ("auth.issuer = 'i'", vec![], "auth.issuer is set, but none of its keys"),
+    ] {
+        let refused = refusal(toml, &environment);
+        assert!(refused.contains(said), "{refused}");
+        assert!(!refused.contains("default."), "{refused}");
+    }
+    // What was a secret, had it been quoted.
+    assert!(!refusal("digest_key = 1234567", &[]).contains("1234567"));
 }
 
 #[test]
@@ -97,6 +123,52 @@ fn dev_mode_refuses_to_serve_others() {
     assert!(!load(keys, &[], &json!({})).expect("loads").is_dev_mode());
     let no_issuer = "auth.keys = [{kid = 'a', algorithm = 'ES256', pem = 'x'}]";
     assert!(refusal(no_issuer, &[]).contains("auth.issuer"));
+}
+
+#[test]
+fn where_keys_are_fetched_is_configured_and_checked() {
+    let environment = [
+        ("CONFAB_AUTH__ISSUER", "https://issuer.example"),
+        ("CONFAB_AUTH__JWKS_URL", "https://issuer.example/keys"),
+        ("CONFAB_AUTH__ALGORITHMS", "[RS256, EdDSA]"),
+    ];
+    let config = load("listen = '0.0.0.0:7400'", &environment, &json!({})).expect("loads");
+    assert!(!config.is_dev_mode());
+    assert_eq!(
+        (config.auth.jwks_refresh_seconds, config.auth.jwks_min_interval_seconds),
+        (300, 30)
+    );
+    assert_eq!(config.auth.algorithms, [Algorithm::RS256, Algorithm::EdDSA]);
+    assert!(refusal("auth.jwks_url = 'https://issuer.example/keys'", &[]).contains("auth.issuer"));
+    assert!(refusal("auth.jwks_ca_file = '/x'", &[]).contains("auth.jwks_ca_file"));
+    assert!(refusal("auth.jwks_refresh_seconds = 0", &[]).contains("jwks_refresh_seconds"));
+    assert!(refusal("auth.leeway_seconds = 99999", &[]).contains("auth.leeway_seconds"));
+    assert!(refusal("auth.algorithms = []", &[]).contains("auth.algorithms"));
+    let hs256 = "auth.algorithms = ['HS256']";
+    assert!(refusal(hs256, &[]).contains("HS256"));
+    let key = "auth.algorithms = ['RS256']\nauth.keys = [{kid = 'a', algorithm = 'ES256', pem = 'x'}]\nauth.issuer = 'i'";
+    assert!(refusal(key, &[]).contains("not in auth.algorithms"));
+    let mut unfit = config;
+    unfit.auth.jwks_url = Some("http://issuer.example/keys".into());
+    assert!(unfit.identity().expect_err("not https").to_string().contains("auth.jwks_url"));
+}
+
+#[test]
+fn budgets_are_changed_one_by_one() {
+    let environment =
+        [("CONFAB_RATES__SEND__PER_MINUTE", "5"), ("CONFAB_LIMITS__STREAMS_PER_USER", "7")];
+    let toml = "[rates]\nenabled = true\n[rates.read]\nper_hour = 0\n[limits]\ntrusted_proxies = ['10.0.0.0/8']";
+    let config = load(toml, &environment, &json!({})).expect("loads");
+    assert_eq!(config.rates.send, Rate { per_minute: 5, per_hour: 1000 });
+    assert_eq!(config.rates.read, Rate { per_minute: 600, per_hour: 0 });
+    assert_eq!(config.rates.enabled, Some(true));
+    assert_eq!(config.limits.streams_per_user, Some(7));
+    let proxy = config.limits.trusted_proxies[0];
+    assert!(proxy.contains("10.1.2.3".parse().expect("an address")));
+    let again = load(&config.to_toml().expect("toml"), &[], &json!({})).expect("loads");
+    assert_eq!(again, config);
+    assert!(refusal("[rates.sent]\nper_minute = 1", &[]).contains("sent"));
+    assert!(refusal("limits.trusted_proxies = ['10.0.0.0/99']", &[]).contains("10.0.0.0/99"));
 }
 
 #[test]
@@ -126,8 +198,8 @@ fn secrets_are_read_from_files_and_never_shown() {
     assert!(said.contains("page_token_key") && said.contains("/nonexistent"), "{said}");
 }
 
-#[test]
-fn secrets_that_nobody_gave_are_made_once() {
+#[tokio::test]
+async fn secrets_that_nobody_gave_are_made_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = Config { data_dir: folder.path().join("data"), ..Config::default() };
     let page = config.page_token_key().expect("made");
@@ -137,7 +209,7 @@ fn secrets_that_nobody_gave_are_made_once() {
     let identity = config.identity().expect("made");
     let key = identity.dev_key.expect("dev mode");
     let token = key.sign(crate::identity::Claims::user("acme", "alice"));
-    assert!(config.identity().expect("kept").verifier.verify(&token).is_ok());
+    assert!(config.identity().expect("kept").verifier.verify(&token).await.is_ok());
 }
 
 #[test]

@@ -17,12 +17,16 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::HelloExpected
         | Reason::SecondHello
         | Reason::NotWatched
+        | Reason::ContentRefused
         | Reason::UnknownCall => Code::InvalidArgument,
         Reason::RequestTooLarge
         | Reason::TooManyParticipants
         | Reason::TooManyReactions
         | Reason::TooManyEdits
+        | Reason::TooManyPins
         | Reason::Overloaded
+        | Reason::RateLimited
+        | Reason::TooManyStreams
         | Reason::SlowConsumer => Code::ResourceExhausted,
         Reason::UnknownMethod => Code::Unimplemented,
         Reason::MissingToken
@@ -36,11 +40,16 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::RoleTooLow
         | Reason::Muted
         | Reason::Banned
+        | Reason::ConversationNotPublic
+        | Reason::Blocked
         | Reason::NotTheSender => Code::PermissionDenied,
         Reason::ConversationNotFound
         | Reason::ParticipantNotFound
         | Reason::MessageNotFound
         | Reason::ReactionNotFound
+        | Reason::UserNotFound
+        | Reason::ReportNotFound
+        | Reason::UnknownName
         | Reason::SessionLost => Code::NotFound,
         Reason::ConversationArchived
         | Reason::ConversationDeleted
@@ -48,6 +57,7 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::DirectConversation
         | Reason::OwnerMustTransfer
         | Reason::TargetIsCaller
+        | Reason::NotAThreadRoot
         | Reason::MessageDeleted => Code::FailedPrecondition,
         Reason::EtagMismatch | Reason::SessionFenced => Code::Aborted,
         Reason::AlreadyAParticipant | Reason::ReactionExists | Reason::RequestIdReused => {
@@ -62,7 +72,14 @@ pub(super) fn of(reason: Reason) -> Code {
 
 /// Whether the same call may well succeed a little later.
 pub(super) fn is_transient(reason: Reason) -> bool {
-    of(reason) == Code::Unavailable || matches!(reason, Reason::Overloaded | Reason::SlowConsumer)
+    of(reason) == Code::Unavailable
+        || matches!(
+            reason,
+            Reason::Overloaded
+                | Reason::RateLimited
+                | Reason::TooManyStreams
+                | Reason::SlowConsumer
+        )
 }
 
 /// The reason on the wire: without its prefix.

@@ -61,7 +61,8 @@ fn violations_are_capped_by_number_and_bytes() {
         many(3000).violations().iter().map(|v| v.field.len() + v.description.len()).sum();
     assert!(bytes <= MAX_VIOLATION_BYTES);
     assert!(Status::from(many(3000)).details().len() < 6000);
-    assert_eq!(many(3).message(), "50 fields are wrong");
+    let message = "50 fields are wrong: field, field, field, field, field";
+    assert_eq!(many(3).message(), message);
 }
 
 #[test]
@@ -90,7 +91,11 @@ fn foreign_statuses_keep_their_code() {
     for code in [Code::DataLoss, Code::Unknown, Code::NotFound, Code::PermissionDenied] {
         let error = Error::from_status(&Status::new(code, "foreign"));
         assert_eq!((error.code(), error.reason()), (code, Reason::Unspecified));
-        assert_eq!(Error::from_status(&Status::from(error)).code(), code);
+        let status = Status::from(error);
+        assert_eq!(Error::from_status(&status).code(), code);
+        // No reason is made up for it.
+        assert!(!names_reason(&status));
+        assert!(tonic_types::StatusExt::get_error_details(&status).error_info().is_none());
     }
 }
 

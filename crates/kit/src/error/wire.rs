@@ -53,8 +53,11 @@ impl Error {
 
     fn to_rpc_status(&self) -> pb::Status {
         let metadata: HashMap<String, String> = self.0.metadata.clone().into_iter().collect();
-        let mut details =
-            ErrorDetails::with_error_info(code::name(self.reason()), DOMAIN, metadata);
+        let mut details = ErrorDetails::new();
+        // A foreign refusal has no reason of ours, and none is made up for it.
+        if self.reason() != Reason::Unspecified {
+            details.set_error_info(code::name(self.reason()), DOMAIN, metadata);
+        }
         if !self.0.violations.is_empty() {
             let violations = self.0.violations.iter();
             details.set_bad_request(
@@ -91,10 +94,10 @@ fn from_rpc_status(rpc: &pb::Status) -> Option<Error> {
     let details = rpc.get_error_details();
     let info = details.error_info().filter(|info| info.domain == DOMAIN)?;
     let reason = code::from_name(&info.reason)?;
-    let mut error = Error::new(reason, rpc.message.clone());
     if reason == Reason::Unspecified {
-        error.0.foreign_code = Some(Code::from_i32(rpc.code));
+        return None;
     }
+    let mut error = Error::new(reason, rpc.message.clone());
     error.0.metadata = info.metadata.clone().into_iter().collect();
     error.0.retry_after = details.retry_info().and_then(|info| info.retry_delay);
     let violations = details.bad_request().map(|bad| bad.field_violations.clone());

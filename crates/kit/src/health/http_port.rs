@@ -11,7 +11,7 @@ use http_body_util::Full;
 use super::Health;
 use crate::telemetry;
 
-/// `/healthz`, `/readyz`, `/metrics`.
+/// `/healthz`, `/readyz`, `/metrics`, and in dev mode the dev key's public half.
 pub(crate) async fn answer<B>(health: &Health, request: &Request<B>) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
@@ -21,6 +21,9 @@ pub(crate) async fn answer<B>(health: &Health, request: &Request<B>) -> Response
         "/readyz" => readiness(health).await,
         "/metrics" => {
             typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", telemetry::render())
+        }
+        "/.well-known/jwks.json" if let Some(jwks) = health.jwks() => {
+            typed(StatusCode::OK, "application/json", jwks.to_owned())
         }
         _ => text(StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n".to_owned()),
     }

@@ -37,6 +37,8 @@ pub(super) fn add_services(routes: Routes) -> Result<Routes, ReflectionError> {
         Builder::configure()
             .register_encoded_file_descriptor_set(&descriptors)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // No service is in it. Tools look up what the details of an error say.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use http_body_util::BodyExt as _;
+use prost::Message as _;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus as Shown, health_client::HealthClient,
 };
@@ -15,7 +16,13 @@ use tonic_reflection::pb::v1::{
 };
 
 use super::*;
-use crate::{channel::Channel, error::Error, layers::Port, telemetry, testing::World};
+use crate::{
+    channel::Channel,
+    error::{Error, Reason},
+    layers::Port,
+    telemetry,
+    testing::World,
+};
 
 async fn page(health: &Health, path: &str) -> (u16, String) {
     let request = http::Request::get(path).body(()).expect("a request");
@@ -106,7 +113,10 @@ async fn grpc_health_follows_and_its_watchers_are_sent_away() {
         assert_eq!(answer.status(), Shown::Serving);
     }
     let unknown = client.check(ask("confab.messages.v1.LogService")).await.expect_err("hidden");
-    assert_eq!(unknown.code(), tonic::Code::NotFound);
+    assert_eq!(Error::from_status(&unknown).reason(), Reason::UnknownName);
+    let mut none = client.watch(ask("nonsense")).await.expect("a stream").into_inner();
+    let told = none.message().await.expect("an answer").expect("one");
+    assert_eq!(told.status(), Shown::ServiceUnknown);
     let status = |answer: Result<Option<tonic_health::pb::HealthCheckResponse>, tonic::Status>| {
         answer.expect("an answer").expect("one").status()
     };
@@ -114,8 +124,10 @@ async fn grpc_health_follows_and_its_watchers_are_sent_away() {
     world.lifecycle.drain();
     health.set_not_ready().await;
     assert_eq!(status(watch.message().await), Shown::NotServing);
-    let end = Error::from_status(&watch.message().await.expect_err("the end"));
-    assert_eq!(end.reason(), crate::error::Reason::Draining);
+    for mut stream in [watch, none] {
+        let end = Error::from_status(&stream.message().await.expect_err("the end"));
+        assert_eq!(end.reason(), Reason::Draining);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,7 +180,37 @@ async fn reflection_lists_public_services_only() {
     assert!(names.contains(&"confab.messages.v1.MessagesService"), "{names:?}");
     assert!(names.contains(&"grpc.health.v1.Health"), "{names:?}");
     assert!(!names.contains(&"confab.messages.v1.LogService"), "{names:?}");
-    assert!(answers.message().await.is_err(), "the mesh's services are hidden");
+    let hidden = answers.message().await.expect_err("the mesh's services are hidden");
+    assert_eq!(Error::from_status(&hidden).reason(), Reason::UnknownName);
+}
+
+/// So that grpcurl and friends can show what is wrong with a request.
+#[tokio::test]
+async fn the_details_of_errors_are_reflected_with_all_they_refer_to() {
+    let world = World::new();
+    let health = Health::new(world.lifecycle.clone()).await;
+    let mut client = ServerReflectionClient::new(standard(&world, &health));
+    for symbol in ["ErrorInfo", "BadRequest", "RetryInfo", "Status"] {
+        let message_request = MessageRequest::FileContainingSymbol(format!("google.rpc.{symbol}"));
+        let request =
+            ServerReflectionRequest { host: String::new(), message_request: Some(message_request) };
+        let answers = client.server_reflection_info(tokio_stream::once(request)).await;
+        let answer = answers.expect("a stream").into_inner().message().await;
+        let answer = answer.expect("an answer").expect("one").message_response;
+        let Some(MessageResponse::FileDescriptorResponse(found)) = answer else {
+            panic!("{symbol}: {answer:?}");
+        };
+        let file = prost_types::FileDescriptorProto::decode(&*found.file_descriptor_proto[0]);
+        for name in file.expect("a file").dependency {
+            let request = ServerReflectionRequest {
+                host: String::new(),
+                message_request: Some(MessageRequest::FileByFilename(name.clone())),
+            };
+            let answers = client.server_reflection_info(tokio_stream::once(request)).await;
+            let answer = answers.expect("a stream").into_inner().message().await;
+            assert!(answer.is_ok(), "{symbol} refers to {name}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ pub enum DevKeyError {
 pub struct DevKey {
     signing: EncodingKey,
     public_pem: String,
+    x: String,
 }
 
 impl DevKey {
@@ -55,6 +56,16 @@ impl DevKey {
         let text = secret_file::load_or_create(&path, make)
             .map_err(|source| DevKeyError::File { path: path.display().to_string(), source })?;
         Self::from_pem(&text).ok_or_else(|| DevKeyError::Malformed(path.display().to_string()))?
+    }
+
+    /// Reads the key in the data folder; `None` where no server has made one yet.
+    pub fn load(data_dir: &Path) -> Result<Option<Self>, DevKeyError> {
+        let path = data_dir.join(FILE);
+        match path.try_exists() {
+            Ok(false) => Ok(None),
+            Ok(true) => Self::load_or_create(data_dir).map(Some),
+            Err(source) => Err(DevKeyError::File { path: path.display().to_string(), source }),
+        }
     }
 
     /// A key that lives in memory only, for tests.
@@ -79,9 +90,9 @@ impl DevKey {
             return Err(DevKeyError::Unusable("not an Ed25519 key".to_owned()));
         };
         let x = base64::engine::general_purpose::URL_SAFE_NO_PAD
-            .decode(pair.x)
+            .decode(&pair.x)
             .map_err(|error| DevKeyError::Unusable(error.to_string()))?;
-        Ok(Self { signing, public_pem: pem("PUBLIC KEY", PUBLIC_PREFIX, &x) })
+        Ok(Self { signing, public_pem: pem("PUBLIC KEY", PUBLIC_PREFIX, &x), x: pair.x })
     }
 
     /// A signed token; takes claims or a reference to them.
@@ -103,13 +114,24 @@ impl DevKey {
         &self.public_pem
     }
 
+    /// The public half as a JSON Web Key Set.
+    pub fn jwks(&self) -> String {
+        let key = serde_json::json!({
+            "kty": "OKP", "crv": "Ed25519", "x": self.x,
+            "kid": DEV_KEY_ID, "alg": "EdDSA", "use": "sig",
+        });
+        serde_json::json!({ "keys": [key] }).to_string()
+    }
+
     /// A verifier of what this key signs.
     pub fn verifier(&self) -> Result<Verifier, super::KeyError> {
         Verifier::new(VerifierOptions {
             issuer: DEV_ISSUER.to_owned(),
             audience: DEFAULT_AUDIENCE.to_owned(),
             leeway_seconds: 60,
+            algorithms: Algorithm::ALL.to_vec(),
             keys: vec![self.public_key()],
+            jwks: None,
         })
     }
 

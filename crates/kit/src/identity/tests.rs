@@ -24,22 +24,27 @@ fn sign(key: &DevKey, claims: &Claims) -> String {
     key.sign(claims)
 }
 
-fn refused(key: &DevKey, token: &str) -> Reason {
+async fn refused(key: &DevKey, token: &str) -> Reason {
     let verifier = key.verifier().expect("a verifier");
-    let error = verifier.verify(token).expect_err("refused");
+    let error = verifier.verify(token).await.expect_err("refused");
     assert_eq!(error.code(), tonic::Code::Unauthenticated);
     assert!(!format!("{error:?}").contains(token) || token.is_empty());
     error.reason()
 }
 
-fn configured(keys: Vec<PublicKey>) -> Verifier {
-    let options = VerifierOptions {
+fn options(keys: Vec<PublicKey>) -> VerifierOptions {
+    VerifierOptions {
         issuer: DEV_ISSUER.into(),
         audience: DEFAULT_AUDIENCE.into(),
         leeway_seconds: 60,
+        algorithms: Algorithm::ALL.to_vec(),
         keys,
-    };
-    Verifier::new(options).expect("a verifier")
+        jwks: None,
+    }
+}
+
+fn configured(keys: Vec<PublicKey>) -> Verifier {
+    Verifier::new(options(keys)).expect("a verifier")
 }
 
 fn rsa_and_ec() -> Verifier {
@@ -55,14 +60,14 @@ fn encode(algorithm: jsonwebtoken::Algorithm, kid: Option<&str>, key: &EncodingK
     jsonwebtoken::encode(&header, &Claims::user("acme", "alice"), key).expect("signs")
 }
 
-#[test]
-fn a_good_token_says_who_calls() {
+#[tokio::test]
+async fn a_good_token_says_who_calls() {
     let key = key();
     let claims = Claims { scope: Some("read  write".into()), ..Claims::user("acme", "alice") };
     let token = sign(&key, &claims);
     let verifier = key.verifier().expect("a verifier");
     for _ in 0..2 {
-        let caller = verifier.verify(&token).expect("passes");
+        let caller = verifier.verify(&token).await.expect("passes");
         assert_eq!(caller.kind, CallerKind::User);
         assert_eq!((caller.tenant.as_str(), caller.user.as_str()), ("acme", "alice"));
         assert_eq!(Some(&*caller.session_id), claims.session_id.as_deref());
@@ -72,50 +77,52 @@ fn a_good_token_says_who_calls() {
     }
 }
 
-#[test]
-fn applications_and_admins_need_no_device() {
+#[tokio::test]
+async fn applications_and_admins_need_no_device() {
     let key = key();
     let verifier = key.verifier().expect("a verifier");
-    let kind = |claims: &Claims| verifier.verify(&sign(&key, claims)).map(|caller| caller.kind);
-    assert_eq!(kind(&Claims::application("acme", "bot")), Ok(CallerKind::Application));
-    assert_eq!(kind(&Claims::tenant_admin("acme", "root")), Ok(CallerKind::TenantAdmin));
+    let kind = async |claims: &Claims| {
+        verifier.verify(&sign(&key, claims)).await.map(|caller| caller.kind)
+    };
+    assert_eq!(kind(&Claims::application("acme", "bot")).await, Ok(CallerKind::Application));
+    assert_eq!(kind(&Claims::tenant_admin("acme", "root")).await, Ok(CallerKind::TenantAdmin));
     let explicit = Claims { kind: Some("user".into()), ..Claims::user("acme", "alice") };
-    assert_eq!(kind(&explicit), Ok(CallerKind::User));
+    assert_eq!(kind(&explicit).await, Ok(CallerKind::User));
     let unknown = Claims { kind: Some("mesh".into()), ..explicit };
-    assert_eq!(kind(&unknown).map_err(|error| error.reason()), Err(Reason::InvalidToken));
+    assert_eq!(kind(&unknown).await.map_err(|error| error.reason()), Err(Reason::InvalidToken));
 }
 
-#[test]
-fn an_expired_token_is_refused_with_leeway() {
+#[tokio::test]
+async fn an_expired_token_is_refused_with_leeway() {
     let key = key();
     let now = clock::now_seconds();
     let expired = Claims { exp: now - 120, ..Claims::user("acme", "alice") };
-    assert_eq!(refused(&key, &sign(&key, &expired)), Reason::TokenExpired);
+    assert_eq!(refused(&key, &sign(&key, &expired)).await, Reason::TokenExpired);
     let just = Claims { exp: now - 10, ..Claims::user("acme", "alice") };
-    assert!(key.verifier().expect("a verifier").verify(&sign(&key, &just)).is_ok());
+    assert!(key.verifier().expect("a verifier").verify(&sign(&key, &just)).await.is_ok());
 }
 
-#[test]
-fn wrong_audience_and_issuer_are_refused() {
+#[tokio::test]
+async fn wrong_audience_and_issuer_are_refused() {
     let key = key();
     let audience = Claims { aud: "other".into(), ..Claims::user("acme", "alice") };
-    assert_eq!(refused(&key, &sign(&key, &audience)), Reason::WrongAudience);
+    assert_eq!(refused(&key, &sign(&key, &audience)).await, Reason::WrongAudience);
     let issuer = Claims { iss: "other".into(), ..Claims::user("acme", "alice") };
-    assert_eq!(refused(&key, &sign(&key, &issuer)), Reason::WrongAudience);
+    assert_eq!(refused(&key, &sign(&key, &issuer)).await, Reason::WrongAudience);
 }
 
-#[test]
-fn tokens_from_the_future_are_refused() {
+#[tokio::test]
+async fn tokens_from_the_future_are_refused() {
     let key = key();
     let later = clock::now_seconds() + 600;
     let not_before = Claims { nbf: Some(later), ..Claims::user("acme", "alice") };
-    assert_eq!(refused(&key, &sign(&key, &not_before)), Reason::InvalidToken);
+    assert_eq!(refused(&key, &sign(&key, &not_before)).await, Reason::InvalidToken);
     let issued = Claims { iat: later, ..Claims::user("acme", "alice") };
-    assert_eq!(refused(&key, &sign(&key, &issued)), Reason::InvalidToken);
+    assert_eq!(refused(&key, &sign(&key, &issued)).await, Reason::InvalidToken);
 }
 
-#[test]
-fn malformed_claims_are_refused() {
+#[tokio::test]
+async fn malformed_claims_are_refused() {
     let key = key();
     let good = Claims::user("acme", "alice");
     for bad in [
@@ -125,18 +132,18 @@ fn malformed_claims_are_refused() {
         Claims { session_id: Some(String::new()), ..good.clone() },
         Claims { device_id: Some("x".repeat(129)), ..good },
     ] {
-        assert_eq!(refused(&key, &sign(&key, &bad)), Reason::InvalidToken, "{bad:?}");
+        assert_eq!(refused(&key, &sign(&key, &bad)).await, Reason::InvalidToken, "{bad:?}");
     }
 }
 
-#[test]
-fn each_required_claim_is_required() {
+#[tokio::test]
+async fn each_required_claim_is_required() {
     let private = EncodingKey::from_ec_pem(EC_PRIVATE.as_bytes()).expect("a key");
     let mut header = Header::new(jsonwebtoken::Algorithm::ES256);
     header.kid = Some("e".into());
     let full = serde_json::to_value(Claims::user("acme", "alice")).expect("json");
     let token = |claims: &Value| jsonwebtoken::encode(&header, claims, &private).expect("signs");
-    assert!(rsa_and_ec().verify(&token(&full)).is_ok());
+    assert!(rsa_and_ec().verify(&token(&full)).await.is_ok());
     for claim in ["sub", "tenant", "iat", "exp", "aud", "iss", "device_id", "session_id"] {
         for value in [None, Some(Value::Null), Some(json!({"a": 1}))] {
             let mut claims = full.clone();
@@ -146,14 +153,64 @@ fn each_required_claim_is_required() {
                     claims.as_object_mut().expect("an object").insert(claim.into(), value)
                 }
             };
-            let error = rsa_and_ec().verify(&token(&claims)).expect_err(claim);
+            let error = rsa_and_ec().verify(&token(&claims)).await.expect_err(claim);
             assert_eq!(error.reason(), Reason::InvalidToken, "{claims}");
         }
     }
 }
 
-#[test]
-fn unsigned_tokens_are_refused() {
+/// Signs with the key `e` what no honest issuer's library would.
+fn odd(header: &Value, claims: &Value) -> String {
+    let part = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    let message = format!("{}.{}", part(header), part(claims));
+    let private = EncodingKey::from_ec_pem(EC_PRIVATE.as_bytes()).expect("a key");
+    let es256 = jsonwebtoken::Algorithm::ES256;
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &private, es256);
+    format!("{message}.{}", signature.expect("signs"))
+}
+
+#[tokio::test]
+async fn an_audience_among_others_is_enough_and_times_may_have_fractions() {
+    let header = json!({"alg": "ES256", "kid": "e"});
+    let good = serde_json::to_value(Claims::user("acme", "alice")).expect("json");
+    let outcome = async |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        let outcome = rsa_and_ec().verify(&odd(&header, &claims)).await;
+        outcome.map(drop).map_err(|error| error.reason())
+    };
+    let now = f64::from(u32::try_from(clock::now_seconds()).expect("before 2106"));
+    assert_eq!(outcome("aud", json!(["other", DEFAULT_AUDIENCE])).await, Ok(()));
+    assert_eq!(outcome("aud", json!(["other", "more"])).await, Err(Reason::WrongAudience));
+    assert_eq!(outcome("aud", json!([])).await, Err(Reason::WrongAudience));
+    assert_eq!(outcome("iat", json!(now - 0.5)).await, Ok(()));
+    assert_eq!(outcome("exp", json!(now + 60.5)).await, Ok(()));
+    assert_eq!(outcome("exp", json!(now - 600.5)).await, Err(Reason::TokenExpired));
+    assert_eq!(outcome("nbf", json!(now + 30.5)).await, Ok(()), "within the leeway");
+    assert_eq!(outcome("nbf", json!(now + 600.5)).await, Err(Reason::InvalidToken));
+    assert_eq!(outcome("iat", json!(now + 600.5)).await, Err(Reason::InvalidToken));
+    for nonsense in [json!("0"), json!(true), json!([1])] {
+        for claim in ["iat", "exp", "nbf"] {
+            let refused = outcome(claim, nonsense.clone()).await;
+            assert_eq!(refused, Err(Reason::InvalidToken), "{claim} {nonsense}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn extensions_that_must_be_understood_are_refused() {
+    let claims = serde_json::to_value(Claims::user("acme", "alice")).expect("json");
+    let plain = json!({"alg": "ES256", "kid": "e"});
+    assert!(rsa_and_ec().verify(&odd(&plain, &claims)).await.is_ok());
+    for crit in [json!(["b64"]), json!([])] {
+        let header = json!({"alg": "ES256", "kid": "e", "crit": crit, "b64": false});
+        let error = rsa_and_ec().verify(&odd(&header, &claims)).await.expect_err("refused");
+        assert_eq!(error.reason(), Reason::InvalidToken);
+    }
+}
+
+#[tokio::test]
+async fn unsigned_tokens_are_refused() {
     let key = key();
     let token = sign(&key, &Claims::user("acme", "alice"));
     let (unsigned, signature) = token.rsplit_once('.').expect("three parts");
@@ -170,71 +227,69 @@ fn unsigned_tokens_are_refused() {
         "a.b.c".to_owned(),
         "x".repeat(20_000),
     ] {
-        assert_eq!(refused(&key, &forged), Reason::InvalidToken, "{forged}");
+        assert_eq!(refused(&key, &forged).await, Reason::InvalidToken, "{forged}");
     }
 }
 
-#[test]
-fn an_oversize_token_is_refused_even_when_signed() {
+#[tokio::test]
+async fn an_oversize_token_is_refused_even_when_signed() {
     let key = key();
     let claims = Claims { scope: Some("s ".repeat(8000)), ..Claims::user("acme", "alice") };
-    assert_eq!(refused(&key, &sign(&key, &claims)), Reason::InvalidToken);
+    assert_eq!(refused(&key, &sign(&key, &claims)).await, Reason::InvalidToken);
 }
 
-#[test]
-fn foreign_and_unknown_keys_are_refused() {
+#[tokio::test]
+async fn foreign_and_unknown_keys_are_refused() {
     let (ours, theirs) = (key(), key());
     assert_eq!(
-        refused(&ours, &sign(&theirs, &Claims::user("acme", "alice"))),
+        refused(&ours, &sign(&theirs, &Claims::user("acme", "alice"))).await,
         Reason::InvalidToken
     );
     let private = EncodingKey::from_ec_pem(EC_PRIVATE.as_bytes()).expect("a key");
     let es256 = jsonwebtoken::Algorithm::ES256;
-    assert!(rsa_and_ec().verify(&encode(es256, Some("e"), &private)).is_ok());
+    assert!(rsa_and_ec().verify(&encode(es256, Some("e"), &private)).await.is_ok());
     for kid in [Some("unknown"), Some("r"), None] {
-        let error = rsa_and_ec().verify(&encode(es256, kid, &private)).expect_err("refused");
+        let error = rsa_and_ec().verify(&encode(es256, kid, &private)).await.expect_err("refused");
         assert_eq!(error.reason(), Reason::InvalidToken);
     }
 }
 
-#[test]
-fn a_public_key_is_no_hmac_secret() {
+#[tokio::test]
+async fn a_public_key_is_no_hmac_secret() {
     let rsa = EncodingKey::from_rsa_pem(RSA_PRIVATE.as_bytes()).expect("a key");
     let good = encode(jsonwebtoken::Algorithm::RS256, Some("r"), &rsa);
-    assert!(rsa_and_ec().verify(&good).is_ok());
+    assert!(rsa_and_ec().verify(&good).await.is_ok());
     let confused = EncodingKey::from_secret(RSA_PUBLIC.as_bytes());
     for algorithm in [jsonwebtoken::Algorithm::HS256, jsonwebtoken::Algorithm::HS512] {
         let token = encode(algorithm, Some("r"), &confused);
-        let error = rsa_and_ec().verify(&token).expect_err("refused");
+        let error = rsa_and_ec().verify(&token).await.expect_err("refused");
         assert_eq!(error.reason(), Reason::InvalidToken);
     }
     let stronger = encode(jsonwebtoken::Algorithm::RS512, Some("r"), &rsa);
-    let reason = rsa_and_ec().verify(&stronger).map_err(|error: Error| error.reason());
+    let reason = rsa_and_ec().verify(&stronger).await.map_err(|error: Error| error.reason());
     assert_eq!(reason.expect_err("not on the list"), Reason::InvalidToken);
 }
 
 #[test]
 fn keys_that_cannot_work_are_refused_at_the_start() {
     let bad = |algorithm, pem: &str| {
-        let keys = vec![PublicKey { kid: "k".into(), algorithm, pem: pem.into() }];
-        let options =
-            VerifierOptions { issuer: "i".into(), audience: "a".into(), leeway_seconds: 60, keys };
-        Verifier::new(options).is_err()
+        let key = PublicKey { kid: "k".into(), algorithm, pem: pem.into() };
+        Verifier::new(options(vec![key])).is_err()
     };
     assert!(bad(Algorithm::RS256, EC_PUBLIC));
     assert!(bad(Algorithm::ES256, RSA_PUBLIC));
     assert!(bad(Algorithm::EdDSA, "nonsense"));
 }
 
-#[test]
-fn the_dev_key_is_kept_and_private() {
+#[tokio::test]
+async fn the_dev_key_is_kept_and_private() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let first = DevKey::load_or_create(&data).expect("made");
     let again = DevKey::load_or_create(&data).expect("read");
     assert_eq!(first.public_pem(), again.public_pem());
     let token = sign(&first, &Claims::user("acme", "alice"));
-    assert!(again.verifier().expect("a verifier").verify(&token).is_ok());
+    assert!(again.verifier().expect("a verifier").verify(&token).await.is_ok());
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

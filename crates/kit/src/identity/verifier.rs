@@ -1,18 +1,20 @@
 //! Verifies tokens: an allow-list of asymmetric algorithms, each bound to its
 //! key, so that neither `none` nor a public key used as an HMAC secret passes.
-//! Verified tokens are remembered by their hash until they end.
+//! Verified tokens are remembered by their hash until they, or their key, end.
 
-use std::{
-    collections::HashMap,
-    mem,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::sync::Arc;
 
 use confab_log::ids::{TenantId, UserId};
-use jsonwebtoken::{DecodingKey, Validation, errors::ErrorKind};
+use jsonwebtoken::errors::ErrorKind;
 use serde::Deserialize;
 
-use super::{Caller, CallerKind};
+use super::{
+    Caller, CallerKind,
+    jwks::Jwks,
+    key::{Algorithm, Key, KeyError, PublicKey},
+    key_ring::{Found, KeyRing},
+    token_cache::{self, TokenCache},
+};
 use crate::{
     clock,
     error::{Error, Reason},
@@ -20,82 +22,46 @@ use crate::{
 
 /// Longer tokens are refused unread.
 const MAX_TOKEN_BYTES: usize = 8192;
-/// Tokens remembered in each of two generations.
-const CACHED_TOKENS: usize = 16_384;
 /// Devices' and sessions' names are at most this long, in bytes.
 const MAX_NAME_BYTES: usize = 128;
-
-/// The algorithms that tokens may be signed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, Deserialize)]
-pub enum Algorithm {
-    /// RSA, PKCS #1 v1.5, SHA-256.
-    RS256,
-    /// ECDSA on P-256, SHA-256.
-    ES256,
-    /// Ed25519.
-    EdDSA,
-}
-
-/// A key that tokens are verified with.
-#[derive(Clone, Debug)]
-pub struct PublicKey {
-    /// Its name in the tokens' header.
-    pub kid: String,
-    /// The one algorithm that it is used with.
-    pub algorithm: Algorithm,
-    /// The key in PEM.
-    pub pem: String,
-}
 
 /// What a [`Verifier`] accepts.
 #[derive(Clone, Debug)]
 pub struct VerifierOptions {
     /// The `iss` of every token.
     pub issuer: String,
-    /// The `aud` of every token.
+    /// The `aud` of every token, or one of them.
     pub audience: String,
     /// How far clocks may differ, in seconds.
     pub leeway_seconds: u64,
-    /// The keys.
+    /// The algorithms of fetched keys.
+    pub algorithms: Vec<Algorithm>,
+    /// The keys that are believed for ever.
     pub keys: Vec<PublicKey>,
+    /// Keys that the issuer publishes, believed as long as it does.
+    pub jwks: Option<Jwks>,
 }
 
-/// A key cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("key {kid:?} is not a valid {algorithm:?} public key in PEM: {message}")]
-pub struct KeyError {
-    kid: String,
-    algorithm: Algorithm,
-    message: String,
-}
-
-/// Verifies tokens.
+/// Verifies tokens; cheap to clone.
 #[derive(Clone)]
 pub struct Verifier {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    keys: HashMap<String, (DecodingKey, Validation)>,
+    options: VerifierOptions,
+    keys: KeyRing,
     leeway: i64,
-    cache: RwLock<Cache>,
-}
-
-type TokenHash = [u8; 32];
-
-/// Two generations: when the young one is full it becomes the old one, and
-/// the old one is forgotten. Bounded, without a list to keep in order.
-#[derive(Default)]
-struct Cache {
-    young: HashMap<TokenHash, Caller>,
-    old: HashMap<TokenHash, Caller>,
+    cache: TokenCache,
 }
 
 #[derive(Deserialize)]
 struct VerifiedClaims {
     sub: String,
     tenant: String,
+    #[serde(deserialize_with = "whole_seconds")]
     iat: i64,
+    #[serde(deserialize_with = "whole_seconds")]
     exp: i64,
     kind: Option<String>,
     device_id: Option<String>,
@@ -104,83 +70,100 @@ struct VerifiedClaims {
 }
 
 impl Verifier {
-    /// Reads the keys.
+    /// Reads the configured keys. Fetched ones come with [`Verifier::keep_keys_fresh`].
     pub fn new(options: VerifierOptions) -> Result<Self, KeyError> {
-        let mut keys = HashMap::new();
-        for key in options.keys {
-            let decoding = decoding_key(&key)?;
-            let mut validation = Validation::new(jwt_algorithm(key.algorithm));
-            validation.leeway = options.leeway_seconds;
-            validation.validate_nbf = true;
-            validation.set_audience(&[&options.audience]);
-            validation.set_issuer(&[&options.issuer]);
-            validation.set_required_spec_claims(&["exp", "sub", "aud", "iss"]);
-            keys.insert(key.kid, (decoding, validation));
-        }
+        let keys = options.keys.iter().map(|key| Key::from_pem(key, &options));
+        let keys = KeyRing::new(keys.collect::<Result<_, _>>()?);
         let leeway = i64::try_from(options.leeway_seconds).unwrap_or(i64::MAX);
-        Ok(Self { shared: Arc::new(Shared { keys, leeway, cache: RwLock::default() }) })
+        Ok(Self {
+            shared: Arc::new(Shared { options, keys, leeway, cache: TokenCache::default() }),
+        })
+    }
+
+    /// Fetches the issuer's keys, for ever. Whoever has built the verifier runs
+    /// it once, in the background; without `jwks` it does nothing.
+    pub async fn keep_keys_fresh(self) {
+        if let Some(jwks) = &self.shared.options.jwks {
+            jwks.run(&self.shared.keys, &self.shared.options).await;
+        }
+    }
+
+    /// Whether tokens can be verified: the issuer's keys, if any are to be
+    /// fetched, have been fetched once.
+    pub fn is_ready(&self) -> bool {
+        self.shared.options.jwks.as_ref().is_none_or(Jwks::is_ready)
     }
 
     /// Who the token speaks for, or why it does not: `INVALID_TOKEN`,
-    /// `TOKEN_EXPIRED` or `WRONG_AUDIENCE`.
-    pub fn verify(&self, token: &str) -> Result<Caller, Error> {
+    /// `TOKEN_EXPIRED` or `WRONG_AUDIENCE`. `STORE_UNAVAILABLE` when its key is
+    /// not known and the issuer cannot be asked for it; waits for the issuer's
+    /// answer for some seconds at most.
+    pub async fn verify(&self, token: &str) -> Result<Caller, Error> {
+        match self.recall(token) {
+            Some(outcome) => outcome,
+            None => self.verify_afresh(token).await,
+        }
+    }
+
+    /// The same for a token that was verified before; `None` for one that was
+    /// not, or not lately. Looks at no signature and waits for nothing.
+    pub fn recall(&self, token: &str) -> Option<Result<Caller, Error>> {
+        let caller = self.shared.cache.recall(&token_cache::hash(token))?;
+        if caller.expires_at.saturating_add(self.shared.leeway) < clock::now_seconds() {
+            return Some(Err(expired()));
+        }
+        Some(Ok(caller))
+    }
+
+    async fn verify_afresh(&self, token: &str) -> Result<Caller, Error> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(invalid("the token is too long"));
         }
-        let hash = *blake3::hash(token.as_bytes()).as_bytes();
-        if let Some(caller) = self.shared.remembered(&hash) {
-            if caller.expires_at.saturating_add(self.shared.leeway) < clock::now_seconds() {
-                return Err(expired());
-            }
-            return Ok(caller);
-        }
-        let caller = self.verify_afresh(token)?;
-        self.shared.remember(hash, caller.clone());
-        Ok(caller)
-    }
-
-    fn verify_afresh(&self, token: &str) -> Result<Caller, Error> {
         let header = jsonwebtoken::decode_header(token).map_err(|error| refusal(&error))?;
-        let key = match &header.kid {
-            Some(kid) => self.shared.keys.get(kid),
-            None if self.shared.keys.len() == 1 => self.shared.keys.values().next(),
-            None => None,
-        };
-        let (key, validation) = key.ok_or_else(|| invalid("the token's key is not known"))?;
-        let claims = jsonwebtoken::decode::<VerifiedClaims>(token, key, validation)
-            .map_err(|error| refusal(&error))?
-            .claims;
+        if header.crit.is_some() {
+            return Err(invalid("the token asks for extensions that are not supported"));
+        }
+        let key = self.key(header.kid.as_deref(), header.alg).await?;
+        let claims: VerifiedClaims = key.decode(token).map_err(|error| refusal(&error))?;
         if claims.iat > clock::now_seconds().saturating_add(self.shared.leeway) {
             return Err(invalid("the token was issued in the future"));
         }
-        caller(claims, token)
+        let caller = caller(claims, token)?;
+        self.shared.cache.remember(token_cache::hash(token), caller.clone(), key);
+        Ok(caller)
+    }
+
+    /// The key that the token's header names; a name that is not known may be
+    /// a new one of the issuer's.
+    async fn key(
+        &self,
+        kid: Option<&str>,
+        algorithm: jsonwebtoken::Algorithm,
+    ) -> Result<Arc<Key>, Error> {
+        let Shared { options, keys, .. } = &*self.shared;
+        let mut found = keys.find(kid, algorithm);
+        let allowed = options.algorithms.iter().any(|one| one.is(algorithm));
+        if let (Found::Nothing, true, Some(jwks)) = (&found, allowed, &options.jwks) {
+            let fresh = jwks.look_again().await;
+            found = keys.find(kid, algorithm);
+            if !fresh && matches!(found, Found::Nothing) {
+                let why = "the token's key is not known, and its issuer cannot be asked for it";
+                return Err(Error::new(Reason::StoreUnavailable, why));
+            }
+        }
+        match found {
+            Found::Key(key) => Ok(key),
+            Found::OtherAlgorithm => {
+                Err(invalid("the token's algorithm is not the one of its key"))
+            }
+            Found::Nothing => Err(invalid("the token's key is not known")),
+        }
     }
 }
 
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Verifier").field("keys", &self.shared.keys.keys()).finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    fn remembered(&self, hash: &TokenHash) -> Option<Caller> {
-        let cache = self.cache.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(caller) = cache.young.get(hash) {
-            return Some(caller.clone());
-        }
-        let caller = cache.old.get(hash)?.clone();
-        drop(cache);
-        self.remember(*hash, caller.clone());
-        Some(caller)
-    }
-
-    fn remember(&self, hash: TokenHash, caller: Caller) {
-        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
-        if cache.young.len() >= CACHED_TOKENS {
-            cache.old = mem::take(&mut cache.young);
-        }
-        cache.young.insert(hash, caller);
+        f.debug_struct("Verifier").field("keys", &self.shared.keys).finish_non_exhaustive()
     }
 }
 
@@ -254,32 +237,10 @@ fn wrong_audience(message: &str) -> Error {
     Error::new(Reason::WrongAudience, message)
 }
 
-fn jwt_algorithm(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
-    match algorithm {
-        Algorithm::RS256 => jsonwebtoken::Algorithm::RS256,
-        Algorithm::ES256 => jsonwebtoken::Algorithm::ES256,
-        Algorithm::EdDSA => jsonwebtoken::Algorithm::EdDSA,
-    }
-}
-
-fn decoding_key(key: &PublicKey) -> Result<DecodingKey, KeyError> {
-    let pem = key.pem.as_bytes();
-    let read = match key.algorithm {
-        Algorithm::RS256 => DecodingKey::from_rsa_pem(pem),
-        Algorithm::ES256 => DecodingKey::from_ec_pem(pem),
-        Algorithm::EdDSA => DecodingKey::from_ed_pem(pem),
-    };
-    let bad =
-        |message: String| KeyError { kid: key.kid.clone(), algorithm: key.algorithm, message };
-    let decoding = read.map_err(|error| bad(error.to_string()))?;
-    // Rejects a key of the wrong size or curve now, not at the first token.
-    let algorithm = jwt_algorithm(key.algorithm);
-    let jwk = jsonwebtoken::jwk::Jwk::from_decoding_key(&decoding, Some(algorithm))
-        .map_err(|error| bad(error.to_string()))?;
-    let wrong_curve = matches!(
-        &jwk.algorithm,
-        jsonwebtoken::jwk::AlgorithmParameters::EllipticCurve(parameters)
-            if parameters.curve != jsonwebtoken::jwk::EllipticCurve::P256
-    );
-    if wrong_curve { Err(bad("not on the curve P-256".to_owned())) } else { Ok(decoding) }
+/// A `NumericDate` (RFC 7519 §2), which may have a fraction.
+fn whole_seconds<'de, D: serde::Deserializer<'de>>(number: D) -> Result<i64, D::Error> {
+    let number = serde_json::Number::deserialize(number)?;
+    #[expect(clippy::cast_possible_truncation, reason = "a time that far away is not cut by much")]
+    let seconds = number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64));
+    seconds.ok_or_else(|| serde::de::Error::custom("not a time"))
 }

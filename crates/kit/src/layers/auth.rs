@@ -1,19 +1,24 @@
 //! Proofs of identity in the headers: the bearer token and the mesh
-//! credential. Counts the outcomes; never logs or answers with a token.
+//! credential. Counts and times the outcomes; never logs or answers with a token.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use confab_log::{ids::TenantId, mutant};
 use http::{HeaderMap, Request, header::AUTHORIZATION};
-use tonic::body::Body;
+use tokio::time::Instant;
+use tonic::{Code, body::Body};
 
+use super::LayerOptions;
 use crate::{
     channel::MESH_HEADER,
     error::{Error, Reason},
-    identity::{Caller, Credential, Verifier},
+    identity::{Caller, Credential},
 };
 
 /// Whether any call on a connection has proven who makes it. The server puts
@@ -27,9 +32,32 @@ impl ConnectionProof {
     }
 }
 
+/// Where a call comes from, as the server sees it; calls within the process
+/// come from nowhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PeerAddress(pub(crate) IpAddr);
+
 /// Who the bearer token speaks for.
-pub(super) fn prove_caller(request: &Request<Body>, verifier: &Verifier) -> Result<Caller, Error> {
-    let outcome = bearer(request.headers()).and_then(|token| verifier.verify(token));
+pub(super) async fn prove_caller(
+    request: &mut Request<Body>,
+    options: &LayerOptions,
+) -> Result<Caller, Error> {
+    let begun = Instant::now();
+    let peer = request.extensions().get::<PeerAddress>().copied();
+    let outcome = match bearer(request.headers()) {
+        Ok(token) => {
+            let remembered = options.verifier.recall(token);
+            let cached = if remembered.is_some() { "true" } else { "false" };
+            let outcome = match remembered {
+                Some(outcome) => outcome,
+                None => verify_strange(token, peer, options).await,
+            };
+            let seconds = begun.elapsed().as_secs_f64();
+            metrics::histogram!("confab_auth_seconds", "cached" => cached).record(seconds);
+            outcome
+        }
+        Err(error) => Err(error),
+    };
     let mut caller = counted(request, outcome)?;
     if mutant::is("tenant-from-header") {
         let header = request.headers().get("x-tenant").and_then(|value| value.to_str().ok());
@@ -38,17 +66,40 @@ pub(super) fn prove_caller(request: &Request<Body>, verifier: &Verifier) -> Resu
     Ok(caller)
 }
 
+/// Verifies a token that has not been proven before, unless its address has
+/// shown too many that prove nothing.
+async fn verify_strange(
+    token: &str,
+    peer: Option<PeerAddress>,
+    options: &LayerOptions,
+) -> Result<Caller, Error> {
+    let failures = options.budgets.failures();
+    if let Some(PeerAddress(address)) = peer {
+        failures.may_try(address)?;
+    }
+    let outcome = options.verifier.verify(token).await;
+    if let (Some(PeerAddress(address)), Err(error)) = (peer, &outcome)
+        && error.code() == Code::Unauthenticated
+    {
+        failures.note(address);
+    }
+    outcome
+}
+
 /// That another Confab process calls.
 pub(super) fn prove_mesh(request: &Request<Body>, credential: &Credential) -> Result<(), Error> {
-    let shown = request.headers().get(MESH_HEADER);
-    let outcome = match shown {
-        Some(shown) if credential.matches(shown.as_bytes()) => Ok(()),
-        _ => Err(Error::new(
-            Reason::InvalidMeshCredential,
-            "the mesh credential is missing or wrong",
-        )),
+    let outcome = if shows_mesh(request.headers(), credential) {
+        Ok(())
+    } else {
+        let message = "the mesh credential is missing or wrong";
+        Err(Error::new(Reason::InvalidMeshCredential, message))
     };
     counted(request, outcome)
+}
+
+/// Whether the call carries the mesh credential.
+pub(super) fn shows_mesh(headers: &HeaderMap, credential: &Credential) -> bool {
+    headers.get(MESH_HEADER).is_some_and(|shown| credential.matches(shown.as_bytes()))
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Error> {

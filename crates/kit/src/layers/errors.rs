@@ -16,6 +16,7 @@ use http::{HeaderMap, Response};
 use http_body::{Frame, SizeHint};
 use tonic::{Code, Status, body::Body};
 
+use super::limits;
 use crate::{
     deadline,
     error::{self, Error, Reason},
@@ -60,6 +61,7 @@ fn shape(headers: &mut HeaderMap) {
 fn translated(status: &Status) -> Error {
     let message = status.message();
     match status.code() {
+        Code::Unknown if message == limits::BROKEN_OFF => Error::new(Reason::Cancelled, message),
         Code::Internal if is_malformed(message) => Error::new(Reason::MalformedRequest, message),
         Code::OutOfRange if message.contains("decoded message length too large") => {
             Error::new(Reason::RequestTooLarge, message)
@@ -68,6 +70,8 @@ fn translated(status: &Status) -> Error {
             Error::new(Reason::MalformedRequest, message)
         }
         Code::Unimplemented => Error::new(Reason::UnknownMethod, "there is no such RPC"),
+        // Only health and reflection look for things that are not ours.
+        Code::NotFound => Error::new(Reason::UnknownName, message),
         Code::Cancelled if message == "Timeout expired" => deadline::exceeded(),
         Code::Internal | Code::Unknown => Error::internal_text(message),
         _ => Error::from_status(status),

@@ -1,5 +1,6 @@
 //! Bounds each message that a caller sends by the length that its gRPC frame
-//! declares, before any of it is held in memory. Buffers nothing.
+//! declares, before any of it is held in memory, and tells a request that
+//! breaks off from a fault of ours. Buffers nothing.
 
 use std::{
     pin::Pin,
@@ -14,11 +15,15 @@ use tonic::{Status, body::Body};
 use super::policy::Rpc;
 use crate::{
     config::Limits,
-    error::{Error, Reason},
+    error::{self, Error, Reason},
 };
 
 /// A gRPC frame begins with one byte of flags and four of length.
 const PREFIX_BYTES: usize = 5;
+
+/// The message of the status that a request's body ends with when the caller
+/// has gone before it was whole.
+pub(super) const BROKEN_OFF: &str = "the request broke off";
 
 /// The request with its messages bounded.
 pub(super) fn bounded(rpc: Rpc, limits: &Limits, request: Request<Body>) -> Request<Body> {
@@ -56,7 +61,7 @@ impl http_body::Body for LimitedBody {
         {
             return Poll::Ready(Some(Err(too_large(length, this.frames.limit).into())));
         }
-        polled
+        polled.map_err(gone)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -66,6 +71,18 @@ impl http_body::Body for LimitedBody {
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// What breaks off a request is never our fault: a phone lost its network, or a
+/// client its nerve. Whoever reads the body must not take it for one.
+fn gone(status: Status) -> Status {
+    if error::names_reason(&status) {
+        return status;
+    }
+    tracing::debug!(error = %status.message(), "the caller went away");
+    // Not CANCELLED: tonic takes that for an end, and the half of a request for
+    // one that is malformed.
+    Status::unknown(BROKEN_OFF)
 }
 
 fn too_large(length: usize, limit: usize) -> Error {

@@ -54,7 +54,7 @@ pub(super) fn find(port: Port, path: &str) -> Option<Rpc> {
 
 /// Proves who calls, refuses who may not, and leaves the [`Caller`] in the
 /// request's extensions.
-pub(super) fn admit(
+pub(super) async fn admit(
     rpc: Rpc,
     port: Port,
     options: &LayerOptions,
@@ -75,7 +75,7 @@ pub(super) fn admit(
     let caller = if method.is_mesh() {
         Caller::mesh().ok_or_else(not_allowed)?
     } else {
-        auth::prove_caller(request, &options.verifier)?
+        auth::prove_caller(request, options).await?
     };
     check(policy, &caller)?;
     let span = tracing::Span::current();
@@ -112,8 +112,8 @@ mod tests {
     use super::*;
     use crate::identity::{Claims, DevKey};
 
-    #[test]
-    fn a_scope_is_needed_when_the_policy_names_one() {
+    #[tokio::test]
+    async fn a_scope_is_needed_when_the_policy_names_one() {
         let key = DevKey::ephemeral().expect("a key");
         let verifier = key.verifier().expect("a verifier");
         let policy = Policy {
@@ -122,14 +122,14 @@ mod tests {
             rate_class: "write",
             target: Target::Own,
         };
-        let outcome = |scope: Option<&str>| {
+        let outcome = async |scope: Option<&str>| {
             let scope = scope.map(str::to_owned);
             let claims = Claims { scope, ..Claims::application("acme", "bot") };
-            let caller = verifier.verify(&key.sign(claims)).expect("passes");
+            let caller = verifier.verify(&key.sign(claims)).await.expect("passes");
             check(&policy, &caller).map_err(|error| error.reason())
         };
-        assert_eq!(outcome(Some("export import")), Ok(()));
-        assert_eq!(outcome(Some("imports")), Err(Reason::MissingScope));
-        assert_eq!(outcome(None), Err(Reason::MissingScope));
+        assert_eq!(outcome(Some("export import")).await, Ok(()));
+        assert_eq!(outcome(Some("imports")).await, Err(Reason::MissingScope));
+        assert_eq!(outcome(None).await, Err(Reason::MissingScope));
     }
 }

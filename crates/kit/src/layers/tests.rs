@@ -12,7 +12,7 @@ use confab_proto::{
         realtime_service_client::RealtimeServiceClient,
     },
 };
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Status};
 
@@ -20,6 +20,7 @@ use super::*;
 use crate::{
     channel::Channel,
     clock,
+    config::{Config, Rate},
     identity::Claims,
     telemetry,
     testing::{World, get, refused},
@@ -29,9 +30,13 @@ const GET: &str = "/confab.conversations.v1.ConversationsService/GetConversation
 
 /// Sends raw bytes; the answer is the refusal.
 async fn raw(channel: Channel, path: &str, body: Bytes) -> Error {
+    raw_body(channel, path, Body::new(Full::new(body))).await
+}
+
+async fn raw_body(channel: Channel, path: &str, body: Body) -> Error {
     let request = Request::post(path)
         .header("content-type", "application/grpc")
-        .body(Body::new(Full::new(body)))
+        .body(body)
         .expect("a request");
     let response = channel.oneshot(request).await.expect("an answer");
     let (parts, body) = response.into_parts();
@@ -41,6 +46,12 @@ async fn raw(channel: Channel, path: &str, body: Bytes) -> Error {
         .expect("a status");
     assert!(crate::error::names_reason(&status), "no reason in {status:?}");
     Error::from_status(&status)
+}
+
+/// A request of which half has come when it breaks off, for this reason.
+fn broken_off(status: Status) -> Body {
+    let half = http_body::Frame::data(Bytes::from_static(b"\0\0\0\0\x20abc"));
+    Body::new(StreamBody::new(tokio_stream::iter([Ok(half), Err(status)])))
 }
 
 fn framed(message: &[u8]) -> Bytes {
@@ -81,10 +92,11 @@ async fn who_proves_nothing_is_refused() {
 async fn other_kinds_of_caller_are_refused() {
     let world = World::new();
     let bare = world.channel(Port::Public);
-    for claims in [Claims::application("acme", "bot"), Claims::tenant_admin("acme", "root")] {
-        let error = refused(bare.with_token(&world.token(claims)), "c").await;
-        assert_eq!(error.reason(), Reason::CallerNotAllowed);
-    }
+    let admin = Claims::tenant_admin("acme", "root");
+    let error = refused(bare.with_token(&world.token(admin)), "c").await;
+    assert_eq!(error.reason(), Reason::CallerNotAllowed);
+    let application = bare.with_token(&world.token(Claims::application("acme", "bot")));
+    assert_eq!(get(application, "c").await.expect("an answer"), "acme/bot");
 }
 
 #[tokio::test]
@@ -193,6 +205,7 @@ async fn oversize_requests_are_refused_by_their_length_alone() {
 async fn compression_that_nobody_offered_is_malformed() {
     let world = World::new();
     let request = Request::post(GET)
+        .header("content-type", "application/grpc")
         .header("grpc-encoding", "gzip")
         .header("authorization", format!("Bearer {}", world.token(Claims::user("acme", "alice"))))
         .body(Body::new(Full::new(framed(b""))))
@@ -304,6 +317,25 @@ async fn errors_inside_streams_are_shaped_too() {
 }
 
 #[tokio::test]
+async fn a_request_that_breaks_off_is_the_callers_doing() {
+    let world = World::new();
+    let health = "/grpc.health.v1.Health/Check";
+    let h2 = || Status::internal("h2 protocol error: error reading a body from connection");
+    let health_routes = crate::health::Health::new(world.lifecycle.clone()).await;
+    let routes = health_routes.add_standard_services(world.routes()).expect("routes");
+    let (public, half) = Channel::in_process();
+    half.serve(world.layered(Port::Public, routes));
+    for (channel, path) in [(world.alice(), GET), (public, health)] {
+        let error = raw_body(channel.clone(), path, broken_off(h2())).await;
+        assert_eq!((error.code(), error.reason()), (Code::Cancelled, Reason::Cancelled), "{path}");
+        // What a layer has refused stays as it is.
+        let refusal = Error::new(Reason::DeadlineExceeded, "late");
+        let error = raw_body(channel, path, broken_off(refusal.into())).await;
+        assert_eq!(error.reason(), Reason::DeadlineExceeded, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn calls_are_counted_by_outcome() {
     let world = World::new();
     let _ = get(world.alice(), "muted").await;
@@ -318,6 +350,112 @@ async fn calls_are_counted_by_outcome() {
     assert!(text.contains(&format!("confab_rpc_duration_seconds_count{{method=\"{GET}\"}}")));
     assert!(text.contains("method=\"unknown\",code=\"UNIMPLEMENTED\""));
     assert!(!text.contains("/made/up"));
+}
+
+/// A tiny service whose users have small budgets.
+fn limited(change: impl FnOnce(&mut Config)) -> World {
+    let mut config = Config::default();
+    config.rates.enabled = Some(true);
+    config.rates.read = Rate { per_minute: 3, per_hour: 0 };
+    change(&mut config);
+    World { budgets: Budgets::new(&config), ..World::new() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_beyond_the_budget_is_refused_with_the_time_to_come_back() {
+    let world = limited(|_| {});
+    let channel = world.channel(Port::Public);
+    let alice = channel.with_token(&world.token(Claims::user("acme", "alice")));
+    for _ in 0..3 {
+        assert!(get(alice.clone(), "c").await.is_ok());
+    }
+    let error = refused(alice.clone(), "c").await;
+    assert_eq!((error.code(), error.reason()), (Code::ResourceExhausted, Reason::RateLimited));
+    assert_eq!(error.metadata("class"), Some("read"));
+    let delay = error.retry_delay().expect("RetryInfo");
+    assert!(delay <= Duration::from_secs(20), "{delay:?}");
+    assert!(telemetry::render().contains("confab_rate_limited_total{class=\"read\"}"));
+    let bob = channel.with_token(&world.token(Claims::user("acme", "bob")));
+    assert!(get(bob, "c").await.is_ok());
+    let namesake = channel.with_token(&world.token(Claims::user("other", "alice")));
+    assert!(get(namesake, "c").await.is_ok());
+    tokio::time::advance(delay).await;
+    assert!(get(alice.clone(), "c").await.is_ok());
+    assert_eq!(refused(alice, "c").await.reason(), Reason::RateLimited);
+}
+
+#[tokio::test]
+async fn other_processes_are_not_charged_to_the_user() {
+    let world = limited(|_| {});
+    let token = world.token(Claims::user("acme", "alice"));
+    let public = world.channel(Port::Public).with_token(&token);
+    let other = Credential::generate();
+    for _ in 0..20 {
+        let inner = public.with_mesh_credential(&world.credential);
+        assert!(get(inner, "c").await.is_ok());
+        let mesh = world.channel(Port::Mesh).with_mesh_credential(&world.credential);
+        assert!(get(mesh.with_token(&token), "c").await.is_ok());
+    }
+    // Who only pretends is charged.
+    let pretender = public.with_mesh_credential(&other);
+    for _ in 0..3 {
+        assert!(get(pretender.clone(), "c").await.is_ok());
+    }
+    assert_eq!(refused(pretender, "c").await.reason(), Reason::RateLimited);
+}
+
+#[tokio::test]
+async fn who_proves_nothing_is_charged_nothing() {
+    let world = limited(|_| {});
+    let bare = world.channel(Port::Public);
+    let bot = bare.with_token(&world.token(Claims::application("acme", "alice")));
+    for _ in 0..10 {
+        assert_eq!(refused(bare.clone(), "c").await.reason(), Reason::MissingToken);
+        assert_eq!(refused(bot.clone(), "c").await.reason(), Reason::CallerNotAllowed);
+    }
+    assert!(get(bare.with_token(&world.token(Claims::user("acme", "alice"))), "c").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_stream_holds_its_place_until_it_ends() {
+    let world = limited(|config| {
+        config.limits.streams_per_user = Some(2);
+        config.rates.connect = Rate { per_minute: 4, per_hour: 0 };
+    });
+    let alice = RealtimeServiceClient::new(world.alice());
+    let open = async || {
+        let requests = frames(vec![Frame::Ping(Ping::default())]);
+        let stream = alice.clone().connect(requests).await;
+        stream.map_err(|status| Error::from_status(&status).reason())
+    };
+    let first = open().await.expect("room");
+    let _second = open().await.expect("room");
+    for _ in 0..10 {
+        assert_eq!(open().await.expect_err("no room"), Reason::TooManyStreams);
+    }
+    assert!(telemetry::render().contains("confab_streams_refused_total"));
+    drop(first);
+    // Those that were refused were charged to no budget: 4 may be opened in all.
+    let third = open().await.expect("room again");
+    drop(third);
+    let fourth = open().await.expect("room again");
+    drop(fourth);
+    assert_eq!(open().await.expect_err("too many a minute"), Reason::RateLimited);
+    // Refused openings hold no place.
+    assert_eq!(open().await.expect_err("too many a minute"), Reason::RateLimited);
+}
+
+#[tokio::test]
+async fn proofs_are_timed_by_whether_they_are_remembered() {
+    let world = World::new();
+    let alice = world.alice();
+    for _ in 0..2 {
+        assert!(get(alice.clone(), "c").await.is_ok());
+    }
+    let text = telemetry::render();
+    for cached in ["true", "false"] {
+        assert!(text.contains(&format!("confab_auth_seconds_count{{cached=\"{cached}\"}}")));
+    }
 }
 
 /// The switches that the promises' tests rely on do what they say.
@@ -341,6 +479,7 @@ mod mutants {
         let ask = async || {
             let token = world.token(Claims::user("acme", "alice"));
             let request = Request::post(GET)
+                .header("content-type", "application/grpc")
                 .header("authorization", format!("Bearer {token}"))
                 .header("x-tenant", "other")
                 .body(Body::new(Full::new(framed(b""))))

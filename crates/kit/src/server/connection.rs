@@ -13,13 +13,18 @@ use tower::ServiceExt as _;
 
 use super::{
     SharedRegistry, SpawnNamed as _, accept,
+    arrivals::Arrivals,
     linger::{EndedWell, Lingering},
     pieces::Pieces,
     registry::{Entry, Registry},
     stall::Watched,
     stream::{Stream, StreamExecutor},
 };
-use crate::{config::Limits, layers::Layered, lifecycle::Lifecycle};
+use crate::{
+    config::Limits,
+    layers::{Layered, PeerAddress},
+    lifecycle::Lifecycle,
+};
 
 /// Pings find a peer that is gone.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -41,6 +46,7 @@ pub(super) struct Acceptor {
     lifecycle: Lifecycle,
     connections: TaskTracker,
     registry: SharedRegistry,
+    arrivals: Option<Arc<Arrivals>>,
 }
 
 impl Acceptor {
@@ -52,30 +58,57 @@ impl Acceptor {
         connections: TaskTracker,
     ) -> Self {
         let registry = Arc::new(Registry::new(port, limits.max_connections));
-        Self { routes, limits, lifecycle, connections, registry }
+        Self { routes, limits, lifecycle, connections, registry, arrivals: None }
+    }
+
+    /// Limits the connections of each address.
+    pub(super) fn limiting(mut self, arrivals: Arrivals) -> Self {
+        self.arrivals = Some(Arc::new(arrivals));
+        self
     }
 
     /// Accepts until draining begins; then the listener is closed.
     pub(super) async fn run(self, listener: TcpListener) {
         loop {
-            let stream = tokio::select! {
-                stream = accept(&listener) => stream,
+            let (stream, peer) = tokio::select! {
+                accepted = accept(&listener) => accepted,
                 () = self.lifecycle.draining() => return,
+            };
+            // Before the registry, where the newcomer would drive out another.
+            let arrival = match &self.arrivals {
+                Some(arrivals) => arrivals.admit(peer.ip()).map(Some),
+                None => Ok(None),
+            };
+            let arrival = match arrival {
+                Ok(arrival) => arrival,
+                Err(cause) => {
+                    self.registry.closed(cause);
+                    continue;
+                }
             };
             let Some(entry) = self.registry.enter() else {
                 continue;
             };
-            let serving = self.clone().serve(stream, entry);
+            // Behind the mesh's port stand processes that speak for many.
+            let peer = arrival.is_some().then(|| PeerAddress(peer.ip()));
+            let serving = self.clone().serve(stream, peer, entry);
+            let serving = async move {
+                serving.await;
+                drop(arrival);
+            };
             self.connections.spawn_named("connection", serving);
         }
     }
 
-    async fn serve(self, stream: TcpStream, entry: Entry) {
+    async fn serve(self, stream: TcpStream, peer: Option<PeerAddress>, entry: Entry) {
         let routes = self.routes.clone();
         let proof = entry.proof.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(proof.clone());
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
             answer(routes.clone(), request)
         });
         let (stream, ended_well) = Lingering::new(stream, self.connections.clone());

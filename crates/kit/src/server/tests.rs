@@ -18,6 +18,7 @@ use crate::{
     error::{Error, Reason},
     identity::Claims,
     layers::Port,
+    rates::Budgets,
     telemetry,
     testing::{World, get, refused},
 };
@@ -43,6 +44,7 @@ impl Running {
             limits: world.limits.clone(),
             ..Config::default()
         };
+        world.budgets = Budgets::new(&config);
         let server = Server::bind(&config).await.expect("listens");
         let addresses = server.addresses();
         let health = Health::new(world.lifecycle.clone()).await;
@@ -51,6 +53,7 @@ impl Running {
             mesh: world.layered(Port::Mesh, world.routes()),
             health: health.clone(),
         };
+        health.show_jwks(world.key.jwks());
         health.set_ready().await;
         let serving = task::spawn("server", server.serve(services, world.lifecycle.clone()));
         Self { world, addresses, health, serving }
@@ -117,13 +120,86 @@ async fn three_ports_serve_three_worlds() {
 }
 
 #[tokio::test]
+async fn the_dev_keys_public_half_is_shown_to_operators() {
+    let running = Running::start(|_| {}).await;
+    let answer = running.ops("/.well-known/jwks.json").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    assert_eq!(body, running.world.key.jwks());
+    assert!(!body.contains("\"d\""), "{body}");
+    running.world.lifecycle.stop();
+    running.ended().await;
+}
+
+#[tokio::test]
+async fn bad_tokens_from_an_address_end_its_tries_but_not_the_proven() {
+    let running = Running::start(|world| {
+        world.limits.failed_auth_per_address_per_minute = Some(3);
+    })
+    .await;
+    let uri = format!("http://{}", running.addresses.public);
+    let channel = Channel::tcp(&uri).expect("a channel");
+    let proven = running.alice();
+    assert!(get(proven.clone(), "c").await.is_ok());
+    // No token is no try.
+    for _ in 0..10 {
+        assert_eq!(refused(channel.clone(), "c").await.reason(), Reason::MissingToken);
+    }
+    for number in 0..3 {
+        let error = refused(channel.with_token(&format!("guess-{number}")), "c").await;
+        assert_eq!(error.reason(), Reason::InvalidToken);
+    }
+    let error = refused(channel.with_token("guess"), "c").await;
+    assert_eq!(
+        (error.reason(), error.metadata("class")),
+        (Reason::RateLimited, Some("failed_auth"))
+    );
+    assert!(error.retry_delay().is_some_and(|delay| delay <= Duration::from_secs(20)));
+    // A good one, that nobody has seen yet, is not looked at either.
+    let bob = running.world.token(Claims::user("acme", "bob"));
+    assert_eq!(refused(channel.with_token(&bob), "c").await.reason(), Reason::RateLimited);
+    assert!(get(proven, "c").await.is_ok(), "proven before");
+    running.world.lifecycle.stop();
+    running.ended().await;
+}
+
+#[tokio::test]
+async fn connections_of_an_address_are_limited() {
+    let running = Running::start(|world| {
+        world.limits.connections_per_address = Some(2);
+        world.limits.connections_per_address_per_minute = Some(5);
+    })
+    .await;
+    let open = async || TcpStream::connect(running.addresses.public).await.expect("connects");
+    let alice = running.alice();
+    assert!(get(alice.clone(), "c").await.is_ok());
+    let second = open().await;
+    soon("the third is closed", closed(&mut open().await)).await;
+    assert!(telemetry::render().contains("cause=\"too many from its address\""));
+    drop(second);
+    // Others may come now, until there were five in a minute.
+    soon("too fast", async {
+        while !telemetry::render().contains("cause=\"too fast from its address\"") {
+            drop(open().await);
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(get(alice, "c").await.is_ok(), "those who are here go on");
+    let mesh = TcpStream::connect(running.addresses.mesh).await;
+    assert!(mesh.is_ok(), "the mesh's port has no such limits");
+    running.world.lifecycle.stop();
+    running.ended().await;
+}
+
+#[tokio::test]
 async fn an_address_that_is_taken_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     let mesh_listen = taken.local_addr().expect("an address");
     let config = Config { listen: free, mesh_listen, ops_listen: free, ..Config::default() };
     let error = Server::bind(&config).await.expect_err("taken").to_string();
-    assert!(error.contains(&format!("mesh_listen = {mesh_listen}")), "{error}");
+    assert!(error.contains(&format!("{mesh_listen} (mesh_listen)")), "{error}");
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ impl Appender {
     fn reload_blanked(&mut self, rows: &[Event]) {
         let Some(state) = &mut self.state else { return };
         for event in rows {
-            if let EventBody::MessageEdited { target, content: None } = event.body {
+            if let EventBody::MessageEdited { target, content: None, .. } = event.body {
                 state.forget_row(&RowKey::Message(target));
             }
         }

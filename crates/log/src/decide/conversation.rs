@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{Judge, MAX_PARTICIPANTS, Refusal, Ruling, changed, ensure, only_group, same_version};
 use crate::{
     Command, Digest, EventBody, Request, Row, RowKey, Seq, UserId,
+    command::Authority,
     event::{Creation, Kind, Role},
     mutant,
     row::{ConversationRow, MemberRow},
@@ -19,6 +20,8 @@ impl<V: View> Judge<'_, V> {
                 let (conversation, _) = self.standing(Role::Admin)?;
                 only_group(conversation)?;
                 same_version(conversation, *version)?;
+                let public = changes.public == Some(true);
+                ensure(!public || conversation.kind == Kind::Channel, Refusal::OnlyChannels)?;
                 Ok(EventBody::ConversationUpdated(changes.clone()))
             }
             Command::Archive => {
@@ -45,7 +48,7 @@ impl<V: View> Judge<'_, V> {
         }
     }
 
-    fn conversation(&self) -> Option<&ConversationRow> {
+    pub(super) fn conversation(&self) -> Option<&ConversationRow> {
         match self.view.row(&RowKey::Conversation) {
             Some(Row::Conversation(row)) => Some(row),
             _ => None,
@@ -80,7 +83,8 @@ impl<V: View> Judge<'_, V> {
                 let mut seen = BTreeSet::new();
                 creation.participants.retain(|first| seen.insert(first.user.clone()));
                 let count = u32::try_from(creation.participants.len()).unwrap_or(u32::MAX);
-                ensure(count <= MAX_PARTICIPANTS, Refusal::TooManyParticipants)?;
+                let fits = creation.kind == Kind::Channel || count <= MAX_PARTICIPANTS;
+                ensure(fits, Refusal::TooManyParticipants)?;
                 Ok(EventBody::ConversationCreated(creation))
             }
             Some(row) if row.kind == Kind::Direct && creation.kind == Kind::Direct => {
@@ -90,43 +94,75 @@ impl<V: View> Judge<'_, V> {
         }
     }
 
-    /// The conversation and the actor in it, whatever state it is in.
-    fn membership(&self, least: Role) -> Result<(&ConversationRow, &MemberRow), Refusal> {
+    /// The conversation and the actor's role in it, whatever state it is in. An
+    /// application has an owner's.
+    pub(super) fn membership(&self, least: Role) -> Result<(&ConversationRow, Role), Refusal> {
+        if self.request.authority == Authority::Application {
+            let conversation = self.conversation().ok_or(Refusal::ConversationNotFound)?;
+            return Ok((conversation, Role::Owner));
+        }
+        let (conversation, actor) = self.participant()?;
+        let skip = mutant::is("no-membership-check");
+        ensure(skip || actor.role >= least, Refusal::RoleTooLow)?;
+        Ok((conversation, actor.role))
+    }
+
+    /// The conversation and the actor's part in it.
+    pub(super) fn participant(&self) -> Result<(&ConversationRow, &MemberRow), Refusal> {
         let conversation = self.conversation().ok_or(Refusal::ConversationNotFound)?;
-        let actor = self.member(&self.request.actor).ok_or(Refusal::ConversationNotFound)?;
-        if mutant::is("no-membership-check") {
+        let stranger = match self.request.authority {
+            // It may know of every conversation of its tenant.
+            Authority::Application => Refusal::NotAParticipant,
+            _ => Refusal::ConversationNotFound,
+        };
+        let actor = self.member(&self.request.actor).ok_or_else(|| stranger.clone())?;
+        if actor.is_active() || mutant::is("no-membership-check") {
             return Ok((conversation, actor));
         }
-        if !actor.is_active() {
-            if actor.intervals.is_empty() {
-                return Err(Refusal::ConversationNotFound);
-            }
-            if let Some(ban) = actor.banned_at(self.time) {
-                return Err(Refusal::Banned { user: self.request.actor.clone(), until: ban.until });
-            }
-            return Err(Refusal::NotAParticipant);
+        if actor.intervals.is_empty() {
+            return Err(stranger);
         }
-        ensure(actor.role >= least, Refusal::RoleTooLow)?;
-        Ok((conversation, actor))
+        if let Some(ban) = actor.banned_at(self.time) {
+            return Err(Refusal::Banned { user: self.request.actor.clone(), until: ban.until });
+        }
+        Err(Refusal::NotAParticipant)
     }
 
     /// The same, in a conversation that is not deleted.
-    pub(super) fn standing(&self, least: Role) -> Result<(&ConversationRow, &MemberRow), Refusal> {
-        let (conversation, actor) = self.membership(least)?;
+    pub(super) fn standing(&self, least: Role) -> Result<(&ConversationRow, Role), Refusal> {
+        let (conversation, role) = self.membership(least)?;
         ensure(conversation.delete_time.is_none(), Refusal::Deleted)?;
-        Ok((conversation, actor))
+        Ok((conversation, role))
     }
 
-    /// The same, where the actor may write.
-    pub(super) fn writer(&self) -> Result<(), Refusal> {
-        let (conversation, actor) = self.standing(Role::Member)?;
+    /// Where the actor may write or react: as a participant, whoever they are.
+    pub(super) fn writer(&self) -> Result<(&ConversationRow, &MemberRow), Refusal> {
+        let (conversation, actor) = self.participant()?;
+        ensure(conversation.delete_time.is_none(), Refusal::Deleted)?;
         ensure(conversation.archive_time.is_none(), Refusal::Archived)?;
+        if let Some(user) = conversation.blocked_by.first() {
+            return Err(Refusal::Blocked { user: user.clone() });
+        }
         match actor.muted_at(self.time) {
             Some(mute) if !mutant::is("no-membership-check") => {
                 Err(Refusal::Muted { until: mute.until })
             }
-            _ => Ok(()),
+            _ => Ok((conversation, actor)),
         }
+    }
+
+    /// Where the actor may say something: in a channel only admins do.
+    pub(super) fn author(&self) -> Result<(), Refusal> {
+        let (conversation, actor) = self.writer()?;
+        let heard = conversation.kind != Kind::Channel || actor.role >= Role::Admin;
+        ensure(heard, Refusal::RoleTooLow)
+    }
+
+    /// Whether the actor may see an event.
+    pub(super) fn sees(&self, seq: Seq) -> bool {
+        let history = self.conversation().map(|row| row.history).unwrap_or_default();
+        self.request.authority != Authority::Participant
+            || self.member(&self.request.actor).is_some_and(|row| row.sees(history, seq))
     }
 
     pub(super) fn member(&self, user: &UserId) -> Option<&MemberRow> {

@@ -1,25 +1,55 @@
-//! The rules on messages: who may write, edit, delete and react.
+//! The rules on messages: who may write, edit, delete, pin and react.
 
-use super::{Judge, MAX_EDITS, MAX_EMOJI_PER_MESSAGE, MAX_EMOJI_PER_USER, Refusal, Ruling, ensure};
+use super::{
+    Judge, MAX_EDITS, MAX_EMOJI_PER_MESSAGE, MAX_EMOJI_PER_USER, MAX_PINS, Refusal, Ruling,
+    changed, ensure,
+};
 use crate::{
-    Command, Content, EventBody, Row, RowKey, Seq, event::Role, row::MessageRow, state::View,
+    Command, EventBody, Row, RowKey, Seq,
+    command::{Authority, MAX_EXPIRED_ROWS},
+    event::Role,
+    row::{ConversationRow, MessageRow},
+    state::View,
 };
 
 impl<V: View> Judge<'_, V> {
     pub(super) fn rule_on_messages(&self) -> Ruling {
         match &self.request.command {
-            Command::Send(content) => {
-                self.writer()?;
-                Ok(EventBody::MessageCreated(self.new_message(content)))
+            Command::Send { content, reply_to, thread, flags } => {
+                self.author()?;
+                if let Some(answered) = reply_to {
+                    self.message(*answered)?;
+                }
+                if let Some(root) = thread {
+                    let root = self.message(*root)?;
+                    ensure(root.thread.is_none(), Refusal::NotAThreadRoot)?;
+                }
+                let (reply_to, thread, flags) = (*reply_to, *thread, flags.clone());
+                let seq = self.view.seq() + 1;
+                let new = MessageRow::new(self.request.actor.clone(), content.clone(), seq);
+                Ok(EventBody::MessageCreated(MessageRow { reply_to, thread, flags, ..new }))
             }
-            Command::Edit { target, content } => {
-                self.writer()?;
+            Command::Edit { target, content, flags } => {
+                self.author()?;
                 let message = self.message(*target)?;
                 ensure(message.sender == self.request.actor, Refusal::NotTheSender)?;
                 ensure(message.edits.len() < MAX_EDITS, Refusal::TooManyEdits)?;
-                Ok(EventBody::MessageEdited { target: *target, content: Some(content.clone()) })
+                let (content, flags) = (Some(content.clone()), flags.clone());
+                Ok(EventBody::MessageEdited { target: *target, content, flags })
             }
             Command::DeleteMessage { target } => self.delete_message(*target),
+            Command::Pin { target } => {
+                let conversation = self.keeper_of_pins()?;
+                self.message(*target)?;
+                changed(!conversation.pins.contains(target))?;
+                ensure(conversation.pins.len() < MAX_PINS, Refusal::TooManyPins)?;
+                Ok(EventBody::MessagePinned { target: *target })
+            }
+            Command::Unpin { target } => {
+                changed(self.keeper_of_pins()?.pins.contains(target))?;
+                Ok(EventBody::MessageUnpinned { target: *target })
+            }
+            Command::Expire { from, to } => self.expire(*from, *to),
             Command::AddReaction { target, emoji } => self.add_reaction(*target, emoji),
             Command::RemoveReaction { target, emoji } => {
                 self.writer()?;
@@ -31,20 +61,10 @@ impl<V: View> Judge<'_, V> {
         }
     }
 
-    fn new_message(&self, content: &Content) -> MessageRow {
-        MessageRow {
-            content: Some(content.clone()),
-            edit_time: None,
-            delete_time: None,
-            reactions: Vec::new(),
-            edits: Vec::new(),
-            sender: self.request.actor.clone(),
-            applied_seq: self.view.seq() + 1,
-        }
-    }
-
+    /// A message that is not deleted and that the actor may see.
     fn message(&self, target: Seq) -> Result<&MessageRow, Refusal> {
         match self.view.row(&RowKey::Message(target)) {
+            Some(Row::Message(_)) if !self.sees(target) => Err(Refusal::MessageNotFound),
             Some(Row::Message(row)) if row.delete_time.is_some() => Err(Refusal::MessageDeleted),
             Some(Row::Message(row)) => Ok(row),
             _ => Err(Refusal::MessageNotFound),
@@ -53,12 +73,30 @@ impl<V: View> Judge<'_, V> {
 
     /// A muted sender may still take back what they said.
     fn delete_message(&self, target: Seq) -> Ruling {
-        let (conversation, actor) = self.standing(Role::Member)?;
+        let (conversation, role) = self.standing(Role::Member)?;
         ensure(conversation.archive_time.is_none(), Refusal::Archived)?;
         let message = self.message(target)?;
-        let moderates = actor.role >= Role::Admin && !conversation.kind.is_direct();
+        let moderates = role >= Role::Admin
+            && (!conversation.kind.is_direct() || self.request.authority == Authority::Application);
         ensure(moderates || message.sender == self.request.actor, Refusal::NotTheSender)?;
         Ok(EventBody::MessageDeleted { target })
+    }
+
+    fn keeper_of_pins(&self) -> Result<&ConversationRow, Refusal> {
+        let (conversation, _) = self.standing(Role::Admin)?;
+        ensure(conversation.archive_time.is_none(), Refusal::Archived)?;
+        Ok(conversation)
+    }
+
+    /// Rows expire one range after the other, whatever became of the conversation.
+    fn expire(&self, from: Seq, to: Seq) -> Ruling {
+        let conversation = self.conversation().ok_or(Refusal::ConversationNotFound)?;
+        let system = self.request.authority == Authority::System;
+        ensure(system, Refusal::RoleTooLow)?;
+        let next = from == conversation.expired_through + 1;
+        let width = (to + 1).saturating_sub(from);
+        changed(next && (1..=MAX_EXPIRED_ROWS).contains(&width) && to <= self.view.seq())?;
+        Ok(EventBody::MessagesExpired { from, to })
     }
 
     fn own_reactions(&self, target: Seq) -> &[String] {

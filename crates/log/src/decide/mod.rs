@@ -25,6 +25,8 @@ pub const MAX_EMOJI_PER_MESSAGE: usize = 50;
 pub const MAX_EMOJI_PER_USER: usize = 10;
 /// Edits of a message, at most.
 pub const MAX_EDITS: usize = 100;
+/// Pinned messages of a conversation, at most.
+pub const MAX_PINS: usize = 50;
 
 /// What `decide` says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,7 +68,7 @@ pub fn decide(
     if let Some(seq) = judge.existing_direct() {
         return Decision::Known(seq);
     }
-    match judge.rule().and_then(|body| judge.after_seq_exists().map(|()| body)) {
+    match judge.rule().and_then(|body| judge.nothing_against().map(|()| body)) {
         Ok(body) => Decision::Append(Box::new(judge.event(body))),
         Err(refusal) => Decision::Refuse(refusal),
     }
@@ -94,8 +96,12 @@ impl<V: View> Judge<'_, V> {
         }
     }
 
-    /// Asked last, so that nobody learns a head that they may not know.
-    fn after_seq_exists(&self) -> Result<(), Refusal> {
+    /// Asked last, so that nobody learns a head, or a content rule, that they may
+    /// not know.
+    fn nothing_against(&self) -> Result<(), Refusal> {
+        if let Some(veto) = &self.request.veto {
+            return Err(veto.clone());
+        }
         let head = self.view.seq();
         let exists = self.request.after_seq.is_none_or(|after| after <= head);
         ensure(exists, Refusal::AfterSeqAboveHead { head })
@@ -109,9 +115,12 @@ impl<V: View> Judge<'_, V> {
             | Command::Unarchive
             | Command::Delete { .. }
             | Command::Restore => self.rule_on_conversation(),
-            Command::Send(_)
+            Command::Send { .. }
             | Command::Edit { .. }
             | Command::DeleteMessage { .. }
+            | Command::Pin { .. }
+            | Command::Unpin { .. }
+            | Command::Expire { .. }
             | Command::AddReaction { .. }
             | Command::RemoveReaction { .. } => self.rule_on_messages(),
             _ => self.rule_on_participants(),

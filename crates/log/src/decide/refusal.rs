@@ -1,6 +1,6 @@
 //! Why a command cannot be carried out at a point of the log.
 
-use super::MAX_PARTICIPANTS;
+use super::{MAX_PARTICIPANTS, MAX_PINS};
 use crate::{Micros, Seq, UserId};
 
 /// Why a command cannot be carried out at this point of the log.
@@ -52,7 +52,10 @@ pub enum Refusal {
     },
     /// The mute or the ban would be over before it began.
     #[error("until must lie in the future")]
-    UntilPassed,
+    UntilPassed {
+        /// The conversation's time: its newest event's where a clock was ahead.
+        now: Micros,
+    },
     /// The state is already what the command asks for.
     #[error("there is nothing to change")]
     NoChange,
@@ -101,4 +104,28 @@ pub enum Refusal {
     /// The message was edited as often as can be.
     #[error("the message was edited too often")]
     TooManyEdits,
+    /// The message is inside a thread.
+    #[error("a message inside a thread cannot begin a thread")]
+    NotAThreadRoot,
+    /// The conversation has as many pins as can be.
+    #[error("a conversation has at most {MAX_PINS} pinned messages")]
+    TooManyPins,
+    /// Not a channel.
+    #[error("only a channel can be public")]
+    OnlyChannels,
+    /// Not a public channel.
+    #[error("only a public channel can be joined")]
+    NotPublic,
+    /// A block stands between the two.
+    #[error("the user {user} has blocked the other side")]
+    Blocked {
+        /// Who has blocked.
+        user: UserId,
+    },
+    /// A content rule of the tenant refuses the message.
+    #[error("the content rule {rule} refuses the message")]
+    ContentRefused {
+        /// Its name.
+        rule: String,
+    },
 }

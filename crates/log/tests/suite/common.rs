@@ -18,13 +18,8 @@ pub(crate) fn user(name: &str) -> UserId {
 }
 
 pub(crate) fn request(actor: &str, id: &str, command: Command) -> Request {
-    Request {
-        actor: user(actor),
-        request_id: RequestId::parse(id).expect("well-formed"),
-        digest: command.digest(&KEY),
-        after_seq: None,
-        command,
-    }
+    let id = RequestId::parse(id).expect("well-formed");
+    Request::new(user(actor), id, command.digest(&KEY), command)
 }
 
 pub(crate) fn content(text: &str) -> Content {
@@ -32,7 +27,7 @@ pub(crate) fn content(text: &str) -> Content {
 }
 
 pub(crate) fn send(text: &str) -> Command {
-    Command::Send(content(text))
+    Command::send(content(text))
 }
 
 pub(crate) fn sentence(name: &str, until: Option<Micros>) -> Sentence {

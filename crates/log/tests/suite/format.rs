@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 
 use confab_log::{
     Command, Content, Digest, Event, EventBody, RequestId,
-    event::{Assignment, Creation, Description, Kind, LeaveCause, Role},
-    inbox::Entry,
+    event::{
+        Assignment, Creation, Description, Entity, EntityKind, History, Kind, LeaveCause,
+        Retention, Role,
+    },
+    inbox::{Entry, Settings},
     row::{
-        ConversationRow, Interval, MemberRow, MessageRow, ReactionCount, ReactionsRow, Restriction,
+        ConversationRow, Interval, MemberRow, MessageRow, ReactionCount, ReactionsRow, Replies,
+        Restriction,
     },
 };
 use minicbor::{Decode, Encode};
@@ -23,6 +27,7 @@ fn description() -> Description {
         description: Some(String::new()),
         avatar_url: None,
         metadata: Some(BTreeMap::from([("key".to_owned(), "value".to_owned())])),
+        ..Description::default()
     }
 }
 
@@ -31,6 +36,7 @@ fn message() -> MessageRow {
         content: Some(Content {
             text: "hello ♥".to_owned(),
             attributes: BTreeMap::from([("key".to_owned(), "value".to_owned())]),
+            ..Content::default()
         }),
         edit_time: Some(3),
         delete_time: None,
@@ -38,6 +44,10 @@ fn message() -> MessageRow {
         edits: vec![7, 9],
         sender: user("alice"),
         applied_seq: 9,
+        reply_to: None,
+        thread: None,
+        replies: None,
+        flags: Vec::new(),
     }
 }
 
@@ -61,8 +71,8 @@ fn bodies() -> Vec<EventBody> {
         EventBody::ConversationRestored,
         EventBody::MessageCreated(message()),
         EventBody::MessageCreated(blanked),
-        EventBody::MessageEdited { target: 5, content: Some(content("new")) },
-        EventBody::MessageEdited { target: 5, content: None },
+        EventBody::MessageEdited { target: 5, content: Some(content("new")), flags: Vec::new() },
+        EventBody::MessageEdited { target: 5, content: None, flags: Vec::new() },
         EventBody::MessageDeleted { target: 5 },
         EventBody::ReactionAdded { target: 5, emoji: "♥".to_owned() },
         EventBody::ReactionRemoved { target: 5, emoji: "♥".to_owned() },
@@ -75,7 +85,61 @@ fn bodies() -> Vec<EventBody> {
         EventBody::ParticipantUnmuted { user: user("bob") },
         EventBody::ParticipantBanned(sentence("bob", None)),
         EventBody::ParticipantUnbanned { user: user("bob") },
+        EventBody::ConversationCreated(Creation {
+            description: whole_description(),
+            ..creation(Kind::Channel)
+        }),
+        EventBody::MessageCreated(whole_message()),
+        EventBody::MessageEdited { target: 5, content: None, flags: vec!["rule".to_owned()] },
+        EventBody::MessagePinned { target: 5 },
+        EventBody::MessageUnpinned { target: 5 },
+        EventBody::MessagesExpired { from: 1, to: 256 },
+        EventBody::ParticipantBlocked { user: user("bob") },
+        EventBody::ParticipantUnblocked { user: user("bob") },
     ]
+}
+
+fn whole_description() -> Description {
+    Description {
+        public: Some(true),
+        history: Some(History::FromJoin),
+        retention: Some(Retention { max_age: 3600, max_messages: 1000 }),
+        ..description()
+    }
+}
+
+/// With all that was added to format 1 since.
+fn whole_message() -> MessageRow {
+    let entity = |start, end, kind| Entity { start, end, kind };
+    MessageRow {
+        content: Some(Content {
+            html: Some("<b>hello</b>".to_owned()),
+            entities: vec![
+                entity(0, 4, EntityKind::Mention(user("bob"))),
+                entity(5, 9, EntityKind::Link("https://example.com".to_owned())),
+                entity(10, 14, EntityKind::Hashtag("tea".to_owned())),
+            ],
+            ..content("hello")
+        }),
+        reply_to: Some(3),
+        thread: Some(2),
+        replies: Some(Replies { count: 2, last: 20 }),
+        flags: vec!["rule".to_owned()],
+        ..message()
+    }
+}
+
+fn whole_conversation() -> ConversationRow {
+    ConversationRow {
+        history: History::FromJoin,
+        public: true,
+        owner: Some(user("alice")),
+        pins: vec![3, 9],
+        blocked_by: vec![user("bob")],
+        retention: Retention { max_age: 3600, max_messages: 1000 },
+        expired_through: 256,
+        ..conversation()
+    }
 }
 
 fn event(body: EventBody) -> Event {
@@ -108,6 +172,13 @@ fn conversation() -> ConversationRow {
         delete_time: None,
         version_seq: 4,
         applied_seq: 5,
+        history: History::Full,
+        public: false,
+        owner: None,
+        pins: Vec::new(),
+        blocked_by: Vec::new(),
+        retention: Retention::default(),
+        expired_through: 0,
     }
 }
 
@@ -137,11 +208,16 @@ fn visit_all(visitor: &mut impl Visitor) {
         visitor.visit(&format!("event-{number}"), &event(body));
     }
     visitor.visit("conversation", &conversation());
+    visitor.visit("conversation-whole", &whole_conversation());
     visitor.visit("member", &member());
     visitor.visit("message", &message());
     visitor.visit("reactions", &ReactionsRow { emoji: vec!["♥".to_owned()], applied_seq: 9 });
-    let entry = Entry { last_effect: 9, active: true, join_seq: 6, leave_seq: 0, read_seq: 8 };
+    let settings = Settings::default();
+    let entry =
+        Entry { last_effect: 9, active: true, join_seq: 6, leave_seq: 0, read_seq: 8, settings };
     visitor.visit("inbox-entry", &entry);
+    let settings = Settings { muted: true, mute_until: Some(9), archived: true, favourite: true };
+    visitor.visit("inbox-entry-arranged", &Entry { settings, ..entry });
 }
 
 struct RoundTrip;
@@ -191,9 +267,9 @@ fn the_bytes_of_version_1_are_still_read() {
 
 #[test]
 fn a_field_of_a_newer_version_is_skipped() {
-    // An inbox entry with a sixth field.
-    let bytes = hex::decode("860901060008f5").expect("hexadecimal digits");
-    let newer = hex::decode("8609f506000863616263").expect("hexadecimal digits");
+    // An inbox entry with a seventh field.
+    let bytes = hex::decode("870901060008f6f5").expect("hexadecimal digits");
+    let newer = hex::decode("8709f506000884f4f6f4f463616263").expect("hexadecimal digits");
     assert!(minicbor::decode::<Entry>(&bytes).is_err(), "a number is no boolean");
     let entry = minicbor::decode::<Entry>(&newer).expect("the field is skipped");
     assert_eq!((entry.last_effect, entry.active, entry.read_seq), (9, true, 8));
@@ -205,7 +281,7 @@ fn digests_stay_what_they_are() {
     let digest = |command: Command| hex::encode(command.digest(&KEY).0);
     let creation =
         Creation { kind: Kind::Group, participants: Vec::new(), description: description() };
-    assert_eq!(digest(Command::Send(content("hello"))), "474d53db56afb0a74ca880fc79c07f54");
+    assert_eq!(digest(Command::send(content("hello"))), "474d53db56afb0a74ca880fc79c07f54");
     assert_eq!(digest(Command::Create(creation)), "3bb4bbb5ec6d8359b04e0369fb8f02d5");
     let update = |version| Command::Update { changes: description(), version };
     assert_eq!(digest(update(Some(7))), "60994cadf6f687f2518ddab794f4daa5");

@@ -5,5 +5,6 @@ mod appender;
 mod common;
 mod format;
 mod ids;
+mod kinds;
 mod properties;
 mod rules;

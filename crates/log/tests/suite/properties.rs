@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use confab_log::{
-    Command, Decision, Event, Micros, Row, RowKey, Seq,
-    decide::{MAX_EDITS, MAX_EMOJI_PER_MESSAGE, MAX_EMOJI_PER_USER, MAX_PARTICIPANTS},
-    event::{Description, Kind, LeaveCause, Role},
+    Command, Content, Decision, Event, Index, Micros, Request, Row, RowKey, Seq,
+    command::Authority,
+    decide::{MAX_EDITS, MAX_EMOJI_PER_MESSAGE, MAX_EMOJI_PER_USER, MAX_PARTICIPANTS, MAX_PINS},
+    event::{Description, Entity, EntityKind, History, Kind, LeaveCause, Role},
     fold,
 };
 use proptest::prelude::*;
@@ -27,14 +28,30 @@ fn on_messages() -> impl Strategy<Value = Command> {
     let emoji = "[+♥!]";
     prop_oneof![
         4 => "[a-c]{0,3}".prop_map(|text| send(&text)),
+        3 => ("[a-c]{1,3}", prop::option::of(1..30u64), prop::option::of(1..30u64), name())
+            .prop_map(|(text, reply_to, thread, name)| Command::Send {
+                content: mentioning(&text, name),
+                reply_to,
+                thread,
+                flags: text.starts_with('a').then(|| "rule".to_owned()).into_iter().collect(),
+            }),
+        1 => target.clone().prop_map(|target| Command::Pin { target }),
+        1 => target.clone().prop_map(|target| Command::Unpin { target }),
+        1 => (1..20u64, 0..6u64)
+            .prop_map(|(from, width)| Command::Expire { from, to: from + width }),
         2 => (target.clone(), "[a-c]{1,3}")
-            .prop_map(|(target, text)| Command::Edit { target, content: content(&text) }),
+            .prop_map(|(target, text)| Command::edit(target, content(&text))),
         1 => target.clone().prop_map(|target| Command::DeleteMessage { target }),
         2 => (target.clone(), emoji)
             .prop_map(|(target, emoji)| Command::AddReaction { target, emoji }),
         1 => (target, emoji)
             .prop_map(|(target, emoji)| Command::RemoveReaction { target, emoji }),
     ]
+}
+
+fn mentioning(text: &str, name: &str) -> Content {
+    let kind = EntityKind::Mention(user(name));
+    Content { entities: vec![Entity { start: 0, end: 1, kind }], ..content(text) }
 }
 
 fn on_participants() -> impl Strategy<Value = Command> {
@@ -57,6 +74,9 @@ fn on_participants() -> impl Strategy<Value = Command> {
         1 => name().prop_map(|name| Command::Unmute { user: user(name) }),
         1 => (name(), until()).prop_map(|(name, until)| Command::Ban(sentence(name, until))),
         1 => name().prop_map(|name| Command::Unban { user: user(name) }),
+        2 => Just(Command::Join),
+        1 => name().prop_map(|name| Command::Block { user: user(name) }),
+        1 => name().prop_map(|name| Command::Unblock { user: user(name) }),
     ]
 }
 
@@ -66,6 +86,14 @@ fn on_conversation() -> impl Strategy<Value = Command> {
         ("[a-c]{0,2}", version()).prop_map(|(title, version)| Command::Update {
             changes: Description { title: Some(title), ..Description::default() },
             version,
+        }),
+        (any::<bool>(), any::<bool>()).prop_map(|(public, from_join)| Command::Update {
+            changes: Description {
+                public: Some(public),
+                history: Some(if from_join { History::FromJoin } else { History::Full }),
+                ..Description::default()
+            },
+            version: None,
         }),
         Just(Command::Archive),
         Just(Command::Unarchive),
@@ -88,6 +116,18 @@ struct Asked {
     now: Micros,
 }
 
+impl Asked {
+    fn request(&self) -> Request {
+        let request = request(self.actor, &format!("r{}", self.id), self.command.clone());
+        let authority = match self.command {
+            Command::Expire { .. } => Authority::System,
+            _ if self.actor == "e" => Authority::Application,
+            _ => Authority::Participant,
+        };
+        Request { authority, ..request }
+    }
+}
+
 fn asked() -> impl Strategy<Value = Asked> {
     // The owner asks most: theirs are the commands that go through.
     let actor = prop_oneof![3 => Just("o"), 4 => name()];
@@ -99,16 +139,19 @@ fn asked() -> impl Strategy<Value = Asked> {
     })
 }
 
-fn first(direct: bool) -> Command {
-    if direct {
-        create(Kind::Direct, &[("o", Role::Owner), ("a", Role::Owner)])
-    } else {
-        create(Kind::Group, &[("o", Role::Owner), ("a", Role::Admin), ("b", Role::Member)])
+fn kind() -> impl Strategy<Value = Kind> {
+    prop::sample::select(vec![Kind::Direct, Kind::Group, Kind::Group, Kind::Channel])
+}
+
+fn first(kind: Kind) -> Command {
+    match kind {
+        Kind::Direct => create(kind, &[("o", Role::Owner), ("a", Role::Owner)]),
+        _ => create(kind, &[("o", Role::Owner), ("a", Role::Admin), ("b", Role::Member)]),
     }
 }
 
 /// Runs what is asked; the log, and the rows after each event, before the first one too.
-fn run(direct: bool, asked: &[Asked]) -> (Whole, Vec<Event>, Vec<BTreeMap<RowKey, Row>>) {
+fn run(kind: Kind, asked: &[Asked]) -> (Whole, Vec<Event>, Vec<BTreeMap<RowKey, Row>>) {
     let (mut whole, mut log, mut rows) = (Whole::default(), Vec::new(), vec![BTreeMap::new()]);
     let mut take = |request, now| {
         if let Decision::Append(event) = whole.run(&request, now) {
@@ -116,9 +159,9 @@ fn run(direct: bool, asked: &[Asked]) -> (Whole, Vec<Event>, Vec<BTreeMap<RowKey
             rows.push(whole.rows.clone());
         }
     };
-    take(request("o", "create", first(direct)), 0);
+    take(request("o", "create", first(kind)), 0);
     for asked in asked {
-        take(request(asked.actor, &format!("r{}", asked.id), asked.command.clone()), asked.now);
+        take(asked.request(), asked.now);
     }
     (whole, log, rows)
 }
@@ -129,8 +172,8 @@ proptest! {
     /// The log is dense, its counters count, its times never go back, and no
     /// sender's request id is in it twice.
     #[test]
-    fn a_log_is_well_formed(direct: bool, asked in prop::collection::vec(asked(), 0..80)) {
-        let (_, log, _) = run(direct, &asked);
+    fn a_log_is_well_formed(kind in kind(), asked in prop::collection::vec(asked(), 0..80)) {
+        let (_, log, _) = run(kind, &asked);
         let (mut ordinal, mut last_message, mut time) = (0, 0, 0);
         let mut ids = BTreeSet::new();
         for (event, seq) in log.iter().zip(1..) {
@@ -149,8 +192,8 @@ proptest! {
     /// Folding an event over its own effects changes no row, and tells the inboxes
     /// and blanks contents as it did at first: a crash may have come between.
     #[test]
-    fn fold_is_idempotent(direct: bool, asked in prop::collection::vec(asked(), 0..80)) {
-        let (_, log, _) = run(direct, &asked);
+    fn fold_is_idempotent(kind in kind(), asked in prop::collection::vec(asked(), 0..80)) {
+        let (_, log, _) = run(kind, &asked);
         let mut whole = Whole::default();
         for event in &log {
             let effects = whole.apply(event);
@@ -158,6 +201,8 @@ proptest! {
             prop_assert!(again.rows.is_empty(), "{:?}", again.rows);
             prop_assert_eq!(&again.inbox, &effects.inbox);
             prop_assert_eq!(&again.blanked, &effects.blanked);
+            prop_assert_eq!(&again.index, &effects.index);
+            prop_assert_eq!(&again.moderation, &effects.moderation);
         }
     }
 
@@ -165,12 +210,12 @@ proptest! {
     /// these times, are the rows of the end; inboxes are told the same.
     #[test]
     fn folding_on_from_any_rows_is_folding_all(
-        direct: bool,
+        kind in kind(),
         asked in prop::collection::vec(asked(), 0..80),
         from in any::<prop::sample::Index>(),
         ages in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
     ) {
-        let (end, log, versions) = run(direct, &asked);
+        let (end, log, versions) = run(kind, &asked);
         let from = from.index(versions.len());
         let keys = versions.last().into_iter().flat_map(BTreeMap::keys);
         let mut mixed = Whole { seq: from as Seq, ..Whole::default() };
@@ -187,6 +232,8 @@ proptest! {
                 let folded_on = mixed.apply(event);
                 prop_assert_eq!(folded_on.inbox, effects.inbox);
                 prop_assert_eq!(folded_on.blanked, effects.blanked);
+                prop_assert_eq!(folded_on.index, effects.index);
+                prop_assert_eq!(folded_on.moderation, effects.moderation);
             }
         }
         prop_assert_eq!(mixed.rows, end.rows);
@@ -195,23 +242,24 @@ proptest! {
     /// What every accepted command leaves true.
     #[test]
     fn decisions_keep_the_conversation_sound(
-        direct: bool,
+        kind in kind(),
         asked in prop::collection::vec(asked(), 0..120),
     ) {
-        let (_, log, _) = run(direct, &asked);
-        let mut whole = Whole::default();
+        let (_, log, _) = run(kind, &asked);
+        let (mut whole, mut threads) = (Whole::default(), Vec::new());
         for event in &log {
-            whole.apply(event);
+            threads.extend(whole.apply(event).index);
             sound(&whole)?;
+            indexed(&whole, &threads)?;
         }
     }
 
     /// Asked again, at any later time, whoever was answered is answered the same.
     #[test]
-    fn answers_are_for_ever(direct: bool, asked in prop::collection::vec(asked(), 0..80)) {
-        let (whole, _, _) = run(direct, &asked);
+    fn answers_are_for_ever(kind in kind(), asked in prop::collection::vec(asked(), 0..80)) {
+        let (whole, _, _) = run(kind, &asked);
         for asked in &asked {
-            let request = request(asked.actor, &format!("r{}", asked.id), asked.command.clone());
+            let request = asked.request();
             let id = (request.actor.clone(), request.request_id.clone());
             let Some((digest, seq)) = whole.ids.get(&id) else { continue };
             let expected = if *digest == request.digest {
@@ -238,10 +286,14 @@ fn sound(whole: &Whole) -> Result<(), TestCaseError> {
     let owners = active.iter().filter(|row| row.role == Role::Owner).count();
     prop_assert_eq!(conversation.participant_count as usize, active.len());
     prop_assert!(conversation.participant_count <= MAX_PARTICIPANTS);
+    prop_assert!(conversation.pins.len() <= MAX_PINS);
+    prop_assert!(conversation.kind.is_direct() || conversation.blocked_by.is_empty());
+    prop_assert!(conversation.kind == Kind::Channel || !conversation.public);
     match conversation.kind {
         Kind::Direct => prop_assert_eq!((owners, active.len()), (2, 2)),
-        Kind::Group => prop_assert_eq!(owners, usize::from(!active.is_empty())),
+        Kind::Group | Kind::Channel => prop_assert_eq!(owners, usize::from(!active.is_empty())),
     }
+    prop_assert_eq!(owners == 1, conversation.owner.is_some());
     prop_assert!(!active.is_empty() || conversation.delete_time.is_some());
     for member in whole.members() {
         prop_assert!(!member.is_active() || member.banned_at(whole.time).is_none());
@@ -260,6 +312,21 @@ fn sound(whole: &Whole) -> Result<(), TestCaseError> {
             let counted = message.reactions.iter().map(|r| (r.emoji.clone(), r.count));
             prop_assert_eq!(counted.collect::<BTreeMap<_, _>>(), reactions(whole, seq)?);
         }
+    }
+    Ok(())
+}
+
+/// Threads count what the index names, and pins are messages that are there.
+fn indexed(whole: &Whole, index: &[Index]) -> Result<(), TestCaseError> {
+    for (seq, message) in whole.messages() {
+        let in_thread =
+            |entry: &&Index| matches!(entry, Index::Thread { root, .. } if *root == seq);
+        let replies = message.replies.unwrap_or_default();
+        prop_assert_eq!(replies.count as usize, index.iter().filter(in_thread).count());
+        prop_assert!(message.thread.is_none_or(|root| root < seq));
+        prop_assert!(message.reply_to.is_none_or(|answered| answered < seq));
+        let pinned = whole.conversation().pins.contains(&seq);
+        prop_assert!(!pinned || message.delete_time.is_none());
     }
     Ok(())
 }

@@ -216,7 +216,7 @@ impl Worker {
 
     /// Stops the engine, and says what the callers of this group may conclude.
     fn stop(&self, error: &fjall::Error) -> StoreError {
-        let reason = error.to_string();
+        let reason = StoreError::reason_of(error);
         if !self.mutants.retry_failed_fsync {
             self.shared.fail(&reason);
         }

@@ -1,10 +1,12 @@
-//! The data folder: its lock, its format, its secrets.
+//! The data folder: its lock, its secrets, and when it is complete. Whose it
+//! is says `ownership`.
 //!
 //! ```text
-//! <data>/LOCK        held by the process that has the folder open; its pid
-//! <data>/FORMAT      "confab 1", written when the folder is complete
-//! <data>/keys/*.key  secrets of this folder, mode 0600
-//! <data>/db/         the database; its files are its own
+//! <data>/LOCK               held by the process that has the folder open; its pid
+//! <data>/CONFAB-UNFINISHED  there until the folder is complete
+//! <data>/FORMAT             "confab 1", written when the folder is complete
+//! <data>/keys/*.key         secrets of this folder, mode 0600
+//! <data>/db/                the database; its files are its own
 //! ```
 
 use std::{
@@ -15,10 +17,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use super::ownership;
 use crate::{OpenError, StoreError};
 
-/// The format that this version reads and writes.
-const FORMAT: u32 = 1;
+/// The database's own mark, in its folder, that it was created.
+const CREATED: &str = "version";
 
 pub(super) struct Folder {
     path: PathBuf,
@@ -27,19 +30,35 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Creates the folder if it is missing, locks it and checks its format.
+    /// Creates the folder if it is missing, makes it ours if it is empty, and
+    /// locks it.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(path)
             .map_err(io_error("create the data folder", path))?;
-        let lock = lock(path)?;
-        let folder = Self { path: path.to_owned(), secrets: Mutex::new(()), _lock: lock };
-        if !folder.has_format()? {
+        ownership::claim(path)?;
+        let folder = Self::locked(path)?;
+        if ownership::has_format(path)? {
+            folder.demand_database()?;
+        } else {
             folder.remove_unfinished_database()?;
         }
         Ok(folder)
+    }
+
+    /// Locks a folder that is complete, and changes nothing else in it.
+    pub(super) fn open_existing(path: &Path) -> Result<Self, OpenError> {
+        ownership::demand_format(path)?;
+        let folder = Self::locked(path)?;
+        folder.demand_database()?;
+        Ok(folder)
+    }
+
+    fn locked(path: &Path) -> Result<Self, OpenError> {
+        let lock = lock(path)?;
+        Ok(Self { path: path.to_owned(), secrets: Mutex::new(()), _lock: lock })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -50,43 +69,31 @@ impl Folder {
         self.path.join("db")
     }
 
-    /// Marks the folder as complete, after the database in it has been created.
+    /// Says that the folder is complete, after the database in it was created.
     pub(super) fn complete(&self) -> Result<(), OpenError> {
-        if self.has_format()? {
-            return Ok(());
+        if !ownership::has_format(&self.path)? {
+            write_atomically(&self.path, ownership::FORMAT_FILE, ownership::format().as_bytes())
+                .map_err(io_error("write FORMAT in", &self.path))?;
         }
-        let content = format!("confab {FORMAT}\n");
-        write_atomically(&self.path, "FORMAT", content.as_bytes())
-            .map_err(io_error("write FORMAT in", &self.path))
+        ownership::unmark(&self.path)
     }
 
-    /// Whether the folder is complete; an error when its format is not ours.
-    fn has_format(&self) -> Result<bool, OpenError> {
-        let path = self.path.join("FORMAT");
-        let mut found = Vec::new();
-        match File::open(&path) {
-            Ok(file) => file.take(64).read_to_end(&mut found).map_err(io_error("read", &path))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(source) => return Err(io_error("read", &path)(source)),
-        };
-        if found == format!("confab {FORMAT}\n").as_bytes() {
-            return Ok(true);
+    /// A folder that was complete once has its database, or has lost it: a new
+    /// one in its place would be empty.
+    fn demand_database(&self) -> Result<(), OpenError> {
+        let created = self.database().join(CREATED);
+        if created.try_exists().map_err(io_error("read", &created))? {
+            return Ok(());
         }
-        Err(OpenError::UnknownFormat {
-            path: self.path.clone(),
-            found: String::from_utf8_lossy(&found).trim_end().to_owned(),
-            supported: FORMAT,
-        })
+        let reason = format!("{} is missing", created.display());
+        Err(OpenError::Database { path: self.path.clone(), reason })
     }
 
     /// A process that dies while it creates the database leaves pieces that the
     /// database refuses to open. Without FORMAT nobody was ever told that
-    /// anything is stored here; without the database's own marker nothing is.
+    /// anything is stored here, and the mark says that we have put it here.
     fn remove_unfinished_database(&self) -> Result<(), OpenError> {
         let database = self.database();
-        if database.join("version").exists() {
-            return Ok(());
-        }
         match fs::remove_dir_all(&database) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -31,19 +31,15 @@ pub enum Direction {
 /// The bytes returned share the block they came from (4 KiB): copy what is kept.
 #[derive(Clone)]
 pub struct Keyspace {
-    tree: fjall::Keyspace,
+    /// `None`: it is not there, and the engine only reads.
+    tree: Option<fjall::Keyspace>,
     name: &'static str,
     shared: Arc<Shared>,
 }
 
 impl Keyspace {
     pub(super) fn open(name: &'static str, shared: Arc<Shared>) -> Result<Self, StoreError> {
-        shared.health()?;
-        let tree = shared
-            .database
-            .keyspace(name, || fjall::KeyspaceCreateOptions::default().manual_journal_persist(true))
-            .map_err(|error| StoreError::from_read(&error))?;
-        Ok(Self { tree, name, shared })
+        Ok(Self { tree: shared.tree(name)?, name, shared })
     }
 
     /// The value under this key.
@@ -95,8 +91,18 @@ impl Keyspace {
         self.name
     }
 
+    /// What is stored; nothing where the keyspace is missing.
+    pub(super) fn stored(&self) -> Option<&fjall::Keyspace> {
+        self.tree.as_ref()
+    }
+
+    /// What a transaction reads and writes.
+    ///
+    /// # Panics
+    /// Never: an engine that only reads runs no transactions, and any other one
+    /// creates its keyspaces.
     pub(super) fn tree(&self) -> &fjall::Keyspace {
-        &self.tree
+        self.tree.as_ref().expect("a keyspace of an engine that writes")
     }
 
     /// A keyspace of another folder would read, or write, the wrong database.

@@ -36,7 +36,8 @@ impl Snapshot {
         key: impl AsRef<[u8]>,
     ) -> Result<Option<Bytes>, StoreError> {
         self.check(keyspace)?;
-        let found = self.view.get(keyspace.tree(), key);
+        let Some(tree) = keyspace.stored() else { return Ok(None) };
+        let found = self.view.get(tree, key);
         found.map(|value| value.map(Bytes::from)).map_err(|error| StoreError::from_read(&error))
     }
 
@@ -56,7 +57,8 @@ impl Snapshot {
         if is_empty(bounds) {
             return Ok(Vec::new());
         }
-        let rows = self.view.range::<&[u8], _>(keyspace.tree(), bounds);
+        let Some(tree) = keyspace.stored() else { return Ok(Vec::new()) };
+        let rows = self.view.range::<&[u8], _>(tree, bounds);
         take_rows(rows, direction, limit)
     }
 
@@ -72,7 +74,8 @@ impl Snapshot {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
         self.check(keyspace)?;
-        take_rows(self.view.prefix(keyspace.tree(), prefix), direction, limit)
+        let Some(tree) = keyspace.stored() else { return Ok(Vec::new()) };
+        take_rows(self.view.prefix(tree, prefix), direction, limit)
     }
 
     /// The row with the greatest key that begins with the prefix.

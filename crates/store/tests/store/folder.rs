@@ -1,10 +1,15 @@
 //! The data folder: one holder, one format, its secrets, its mode.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use confab_store::{
     OpenError, StoreError,
-    embedded::{Engine, Options},
+    embedded::{Direction, Engine, Options},
 };
 
 use crate::child::{Process, say};
@@ -19,6 +24,10 @@ pub(crate) fn child(folder: &Path) {
 
 fn open(folder: &Path) -> Result<Engine, OpenError> {
     Engine::open(folder, Options::default())
+}
+
+fn open_existing(folder: &Path) -> Result<Engine, OpenError> {
+    Engine::open_existing(folder, Options::default())
 }
 
 fn mode(path: &Path) -> u32 {
@@ -81,9 +90,114 @@ fn an_unknown_format_is_refused_and_left_alone() {
 fn what_a_crash_left_of_an_unfinished_creation_is_replaced() {
     let folder = tempfile::tempdir().expect("a folder");
     let database = folder.path().join("db");
+    let mark = folder.path().join("CONFAB-UNFINISHED");
+    fs::write(&mark, "").expect("the mark");
     fs::create_dir(&database).expect("a folder");
     fs::write(database.join("0.jnl"), [0; 100]).expect("half a database");
-    open(folder.path()).expect("the folder opens");
+    fs::write(database.join("version"), "half of it").expect("half a database");
+    fs::write(folder.path().join("FORMAT.tmp"), "con").expect("half of a FORMAT");
+    drop(open(folder.path()).expect("the folder opens"));
+    assert!(!mark.exists());
+
+    // The crash came after FORMAT was there.
+    fs::write(&mark, "").expect("the mark");
+    let engine = open(folder.path()).expect("the folder again");
+    assert!(!mark.exists());
+    drop(engine);
+    assert!(database.join("version").exists());
+}
+
+/// Every file below a folder, with its content.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.insert(path.clone(), Vec::new());
+            found.extend(contents(&path));
+        } else {
+            found.insert(path.clone(), fs::read(&path).expect("a file"));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_strangers_folder_is_refused_and_left_alone() {
+    for names in [vec!["db/schema.rb"], vec!["LOCK"], vec!["db/0.jnl", "notes"], vec!["keys/x"]] {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in &names {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            fs::write(path, "precious").expect("a file");
+        }
+        let before = contents(folder.path());
+        let error = open(folder.path()).expect_err("a stranger's folder");
+        assert!(matches!(error, OpenError::Foreign { .. }), "{names:?}: {error}");
+        assert!(error.to_string().contains(folder.path().to_str().expect("text")), "{error}");
+        let error = open_existing(folder.path()).expect_err("a stranger's folder");
+        assert!(matches!(error, OpenError::NotADataFolder { .. }), "{names:?}: {error}");
+        assert_eq!(contents(folder.path()), before, "{names:?}");
+    }
+}
+
+#[test]
+fn an_empty_folder_of_a_new_file_system_is_made_a_data_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("lost+found")).expect("a folder");
+    open(folder.path()).expect("an empty folder");
+}
+
+#[test]
+fn a_folder_that_has_lost_its_database_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(open(folder.path()).expect("a new folder"));
+    fs::remove_dir_all(folder.path().join("db")).expect("removed");
+    for error in [open(folder.path()), open_existing(folder.path())].map(Result::err) {
+        assert!(matches!(error, Some(OpenError::Database { .. })), "{error:?}");
+    }
+    assert!(!folder.path().join("db").exists());
+}
+
+#[test]
+fn opening_what_exists_makes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = folder.path().join("missing");
+    let error = open_existing(&missing).expect_err("there is none");
+    assert!(matches!(error, OpenError::NotADataFolder { .. }), "{error}");
+    assert!(!missing.exists());
+    let error = open_existing(folder.path()).expect_err("it is empty");
+    assert!(matches!(error, OpenError::NotADataFolder { .. }), "{error}");
+    assert_eq!(contents(folder.path()), BTreeMap::new());
+}
+
+#[tokio::test]
+async fn an_engine_that_only_reads_makes_no_keyspace_and_takes_no_write() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let engine = open(folder.path()).expect("a new folder");
+    let rows = engine.keyspace("rows").expect("a keyspace");
+    let space = rows.clone();
+    engine.transact(move |txn| txn.put(&space, "key", "value")).await.expect("written");
+    drop((engine, rows));
+
+    let engine = open_existing(folder.path()).expect("the folder");
+    let rows = engine.keyspace("rows").expect("the keyspace");
+    assert_eq!(rows.get("key").expect("read").as_deref(), Some(&b"value"[..]));
+    let missing = engine.keyspace("missing").expect("an empty keyspace");
+    assert_eq!(missing.get("key").expect("read"), None);
+    assert_eq!(missing.prefix("", Direction::Forward, 1).expect("read"), []);
+    assert_eq!(missing.range::<&str>(.., Direction::Backward, 1).expect("read"), []);
+    let space = rows.clone();
+    let refused = engine.transact(move |txn| txn.put(&space, "key", "other")).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
+    drop((engine, rows, missing));
+
+    let tables = folder.path().join("db/keyspaces");
+    let before = fs::read_dir(&tables).expect("the keyspaces").count();
+    let engine = open_existing(folder.path()).expect("the folder");
+    drop(engine.keyspace("missing").expect("an empty keyspace"));
+    drop(engine);
+    assert_eq!(fs::read_dir(&tables).expect("the keyspaces").count(), before);
 }
 
 #[test]

@@ -67,9 +67,11 @@ impl Inboxes {
                     let change = match event.body {
                         InboxBody::Joined { seq, .. } => (seq, true),
                         InboxBody::Left { seq } => (seq, false),
-                        InboxBody::Read { .. } => continue,
+                        _ => continue,
                     };
-                    found.entry(event.conversation).or_default().push(change);
+                    if let Some(conversation) = event.conversation {
+                        found.entry(conversation).or_default().push(change);
+                    }
                 }
             }
             for (conversation, expected) in expected {

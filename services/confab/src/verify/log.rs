@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashSet};
 
 use confab_conversations::ConversationStore as _;
 use confab_log::{
-    Event, EventBody, Row, RowKey, Seq, State, fold::names, row::MessageRow, state::View as _,
+    Content, Event, EventBody, Row, RowKey, Seq, State, fold::names, row::MessageRow,
+    state::View as _,
 };
 use confab_messages::store::{Direction, LogKey, LogStore as _};
 use confab_participants::MemberStore as _;
@@ -145,14 +146,13 @@ impl Replay {
 
 fn as_sent(event: &Event) -> Option<MessageRow> {
     match &event.body {
-        EventBody::MessageCreated(_) => Some(MessageRow {
+        // What was sent with it stays; what later events change is left out.
+        EventBody::MessageCreated(row) => Some(MessageRow {
             content: None,
-            edit_time: None,
-            delete_time: None,
-            reactions: Vec::new(),
-            edits: Vec::new(),
-            sender: event.actor.clone(),
-            applied_seq: event.seq,
+            reply_to: row.reply_to,
+            thread: row.thread,
+            flags: row.flags.clone(),
+            ..MessageRow::new(event.actor.clone(), Content::default(), event.seq)
         }),
         _ => None,
     }

@@ -4,12 +4,14 @@
 use confab_kit::{clock, error::Error, validate::Violations};
 use confab_log::{
     ConversationId, Digest, Micros, RequestId, TenantId, UserId,
-    event::{Creation, Description, Kind, Role},
+    event::{Creation, Description, History, Kind, Retention, Role},
+    inbox::Settings,
     row::ConversationRow,
 };
 use confab_proto::{
     conversations::v1 as pb,
     messages::v1::{self as log_pb, append_request::Command as LogCommand},
+    participants::v1 as members_pb,
 };
 use prost_types::Timestamp;
 
@@ -50,12 +52,8 @@ fn incomplete() -> Error {
 fn row_from_pb(row: pb::ConversationRow) -> Result<ConversationRow, Error> {
     let mut check = Violations::default();
     let seen = row.conversation.unwrap_or_default();
-    let kind = match seen.r#type() {
-        pb::ConversationType::Direct => Some(Kind::Direct),
-        pb::ConversationType::Group => Some(Kind::Group),
-        pb::ConversationType::Unspecified => None,
-    };
-    check.check(kind.is_some(), "row.type", "must be direct or group");
+    let kind = kind_from_pb(seen.r#type());
+    check.check(kind.is_some(), "row.type", "must be a type of conversation");
     let creator = check.parse("row.creator_id", UserId::parse(&seen.creator_id));
     let request_id = RequestId::parse(&row.create_request_id);
     let create_request_id = check.parse("row.create_request_id", request_id);
@@ -66,6 +64,15 @@ fn row_from_pb(row: pb::ConversationRow) -> Result<ConversationRow, Error> {
     let update_time = time(&mut check, "row.update_time", seen.update_time.as_ref());
     let archive_time = time(&mut check, "row.archive_time", seen.archive_time.as_ref());
     let delete_time = time(&mut check, "row.delete_time", seen.delete_time.as_ref());
+    let owner = Some(seen.owner_id.as_str()).filter(|id| !id.is_empty());
+    let owner = owner.and_then(|id| check.parse("row.owner_id", UserId::parse(id)));
+    let blocked_by = seen.blocked_by_ids.iter();
+    let blocked_by =
+        blocked_by.filter_map(|id| check.parse("row.blocked_by_ids", UserId::parse(id))).collect();
+    let history = match seen.history_visibility() {
+        pb::HistoryVisibility::FromJoin => History::FromJoin,
+        pb::HistoryVisibility::Full | pb::HistoryVisibility::Unspecified => History::Full,
+    };
     check.finish()?;
     Ok(ConversationRow {
         kind: kind.ok_or_else(incomplete)?,
@@ -83,6 +90,16 @@ fn row_from_pb(row: pb::ConversationRow) -> Result<ConversationRow, Error> {
         delete_time,
         version_seq: row.version_seq,
         applied_seq: seen.applied_seq,
+        history,
+        public: seen.public,
+        owner,
+        pins: seen.pinned_seqs,
+        blocked_by,
+        retention: seen.retention.map_or_else(Retention::default, |retention| Retention {
+            max_age: retention.max_age_seconds,
+            max_messages: retention.max_messages,
+        }),
+        expired_through: seen.expired_through_seq,
     })
 }
 
@@ -109,6 +126,46 @@ pub(crate) fn conversation_to_pb(id: &ConversationId, row: ConversationRow) -> p
         delete_time: row.delete_time.map(clock::timestamp),
         etag: row.version_seq.to_string(),
         applied_seq: row.applied_seq,
+        history_visibility: history_to_pb(row.history).into(),
+        public: row.public,
+        pinned_seqs: row.pins,
+        blocked_by_ids: row.blocked_by.iter().map(ToString::to_string).collect(),
+        retention: (!row.retention.is_unlimited()).then(|| retention_to_pb(row.retention)),
+        expired_through_seq: row.expired_through,
+        owner_id: row.owner.map(|owner| owner.to_string()).unwrap_or_default(),
+    }
+}
+
+fn history_to_pb(history: History) -> pb::HistoryVisibility {
+    match history {
+        History::Full => pb::HistoryVisibility::Full,
+        History::FromJoin => pb::HistoryVisibility::FromJoin,
+    }
+}
+
+/// How long messages are kept.
+pub(crate) fn retention_to_pb(retention: Retention) -> log_pb::Retention {
+    log_pb::Retention { max_age_seconds: retention.max_age, max_messages: retention.max_messages }
+}
+
+/// How a user has arranged a conversation.
+pub(crate) fn settings_to_pb(settings: &Settings) -> members_pb::ConversationSettings {
+    members_pb::ConversationSettings {
+        muted: settings.muted,
+        mute_until: settings.mute_until.map(clock::timestamp),
+        archived: settings.archived,
+        favourite: settings.favourite,
+    }
+}
+
+/// The same, as participants tells it.
+pub(crate) fn settings_from_pb(settings: Option<members_pb::ConversationSettings>) -> Settings {
+    let settings = settings.unwrap_or_default();
+    Settings {
+        muted: settings.muted,
+        mute_until: settings.mute_until.as_ref().and_then(clock::micros),
+        archived: settings.archived,
+        favourite: settings.favourite,
     }
 }
 
@@ -140,6 +197,17 @@ pub(crate) fn kind_to_pb(kind: Kind) -> pb::ConversationType {
     match kind {
         Kind::Direct => pb::ConversationType::Direct,
         Kind::Group => pb::ConversationType::Group,
+        Kind::Channel => pb::ConversationType::Channel,
+    }
+}
+
+/// The kind of a number on the wire; `None` for none.
+pub(crate) fn kind_from_pb(kind: pb::ConversationType) -> Option<Kind> {
+    match kind {
+        pb::ConversationType::Direct => Some(Kind::Direct),
+        pb::ConversationType::Group => Some(Kind::Group),
+        pb::ConversationType::Channel => Some(Kind::Channel),
+        pb::ConversationType::Unspecified => None,
     }
 }
 
@@ -152,6 +220,7 @@ pub(crate) fn head_to_pb(head: log_pb::LogHead) -> pb::ConversationHead {
         last_message: head.last_message,
         read_seq: head.receipt.map_or(0, |receipt| receipt.read_seq),
         activity_time: head.activity_time,
+        mention_count: head.mention_count,
     }
 }
 
@@ -173,6 +242,12 @@ pub(crate) fn creation_to_log(creation: Creation) -> LogCommand {
         description: description.description.unwrap_or_default(),
         avatar_url: description.avatar_url.unwrap_or_default(),
         metadata: description.metadata.unwrap_or_default(),
+        public: description.public.unwrap_or_default(),
+        history_visibility: description.history.map_or(0, |history| history_to_pb(history).into()),
+        retention: description
+            .retention
+            .filter(|retention| !retention.is_unlimited())
+            .map(retention_to_pb),
     })
 }
 
@@ -201,5 +276,8 @@ fn changes_to_log(changes: Description) -> log_pb::ConversationUpdated {
         description: changes.description,
         avatar_url: changes.avatar_url,
         metadata: changes.metadata.map(|entries| log_pb::MetadataValue { entries }),
+        public: changes.public,
+        history_visibility: changes.history.map(|history| history_to_pb(history).into()),
+        retention: changes.retention.map(retention_to_pb),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use confab_kit::{admission::Admitted, clock, identity::Caller};
+use confab_kit::{admission::Admitted, identity::Caller};
 use confab_log::{ConversationId, row::ConversationRow};
 use confab_proto::{conversations::v1 as pb, messages::v1::HeadQuery, method::RpcRequest};
 use prost::Message as _;
@@ -12,7 +12,7 @@ use prost::Message as _;
 use super::public::Public;
 use crate::{
     convert::rows,
-    domain::{Compare, Filter, List, Place},
+    domain::{Compare, Filter, List, ListPublic, Part, Place},
     error::Error,
     peers::Memberships,
     store::ConversationStore,
@@ -20,6 +20,9 @@ use crate::{
 
 /// How often heads are asked for while memberships change under the question.
 const ROUNDS: usize = 3;
+
+/// Rows read at once while a filter looks for the ones it shows.
+const ROWS_PER_READ: usize = 128;
 
 /// How many bytes an answer may have before it is cut short: clients take 4 MiB,
 /// and one more item has far less than what is left.
@@ -35,7 +38,7 @@ impl<S: ConversationStore> Public<S> {
         let before = self.peers.memberships(caller).await?;
         let mut places = self.places(caller, &list.filter, &before).await?;
         places.retain(|place| after.as_ref().is_none_or(|after| place > after));
-        places.sort_unstable();
+        let mut places = self.shown(caller, list, places).await?;
         let mut more = places.len() > list.limit;
         places.truncate(list.limit);
 
@@ -59,7 +62,8 @@ impl<S: ConversationStore> Public<S> {
         Ok(answer)
     }
 
-    /// The place of every conversation that the filter shows; unsorted.
+    /// The places of the caller's conversations, in order. When they moved may be a
+    /// second old; that there is one is never.
     async fn places(
         &self,
         caller: &Caller,
@@ -67,15 +71,43 @@ impl<S: ConversationStore> Public<S> {
         memberships: &Memberships,
     ) -> Result<Vec<Place>, Error> {
         let active = memberships.iter().filter(|(_, membership)| membership.active);
-        let active: Vec<ConversationId> = active.map(|(id, _)| id.clone()).collect();
-        let shown = self.rows(caller, &active, filter).await?;
-        let queries: Vec<HeadQuery> = shown.keys().map(unlimited).collect();
-        self.peers
-            .heads(caller, &queries, |conversation, head| {
-                let activity = head.activity_time.as_ref().and_then(clock::micros).unwrap_or(0);
-                Place { activity, conversation }
-            })
-            .await
+        let wanted = active.filter(|(_, membership)| filter.part.holds(&membership.settings));
+        let wanted: Vec<&ConversationId> = wanted.map(|(id, _)| id).collect();
+        let order = self.orders.of(caller);
+        let mut order = order.lock().await;
+        let known = order.young();
+        let unknown: Vec<HeadQuery> =
+            wanted.iter().filter(|id| !known.contains_key(**id)).map(|id| unlimited(id)).collect();
+        known.extend(self.peers.activity(caller, &unknown).await?);
+        let places = wanted.iter().filter_map(|id| {
+            let activity = *known.get(*id)?;
+            Some(Place { activity, conversation: (*id).clone() })
+        });
+        let mut places: Vec<Place> = places.collect();
+        drop(order);
+        places.sort_unstable();
+        Ok(places)
+    }
+
+    /// As many places as a page needs, and one more, of those that the filter shows.
+    async fn shown(
+        &self,
+        caller: &Caller,
+        list: &List,
+        places: Vec<Place>,
+    ) -> Result<Vec<Place>, Error> {
+        let mut shown = Vec::new();
+        for chunk in places.chunks(ROWS_PER_READ) {
+            let ids: Vec<_> = chunk.iter().map(|place| place.conversation.clone()).collect();
+            let rows = self.rows(caller, &ids, &list.filter).await?;
+            let seen = chunk.iter().filter(|place| rows.contains_key(&place.conversation));
+            shown.extend(seen.cloned());
+            if shown.len() > list.limit {
+                break;
+            }
+        }
+        shown.truncate(list.limit + 1);
+        Ok(shown)
     }
 
     /// What is shown at these places. The rows are read after the heads, so that
@@ -90,17 +122,58 @@ impl<S: ConversationStore> Public<S> {
         let ids: Vec<ConversationId> =
             places.iter().map(|place| place.conversation.clone()).collect();
         let queries: Vec<HeadQuery> = ids.iter().map(unlimited).collect();
-        let heads = self.peers.heads(caller, &queries, |id, head| (id, head)).await?;
+        let heads = self.peers.heads(caller, &queries).await?;
         let mut rows = self.rows(caller, &ids, filter).await?;
         let now = self.peers.memberships(caller).await?;
         let items = heads.into_iter().filter_map(|(id, head)| {
-            let unmoved = before.get(&id) == now.get(&id);
-            let row = rows.remove(&id).filter(|_| unmoved)?;
+            let membership = now.get(&id).filter(|now| before.get(&id) == Some(now))?;
+            let row = rows.remove(&id)?;
             let conversation = Some(rows::conversation_to_pb(&id, row));
             let head = Some(rows::head_to_pb(head));
-            Some((id, pb::ConversationListItem { conversation, head }))
+            let settings = Some(rows::settings_to_pb(&membership.settings));
+            Some((id, pb::ConversationListItem { conversation, head, settings }))
         });
         Ok(items.collect())
+    }
+
+    pub(crate) async fn public_channels(
+        &self,
+        admitted: &Admitted<ListPublic>,
+    ) -> Result<pb::ListPublicChannelsResponse, Error> {
+        let (caller, list) = (admitted.caller(), admitted.message());
+        let context = [
+            pb::ListPublicChannelsRequest::METHOD.path,
+            caller.tenant.as_str(),
+            caller.user.as_str(),
+            &list.title,
+        ];
+        let after = match list.page_token.as_str() {
+            "" => None,
+            token => {
+                let id = self.sealer.open(&context, token)?.try_into();
+                let id = id.map_err(|_| Error::Contract("a page token that is ours and wrong"))?;
+                Some(ConversationId::from_bytes(id))
+            }
+        };
+        // A page is what one read finds: a rare title is not searched for at once.
+        let rows = self.store.public(&caller.tenant, after.as_ref(), ROWS_PER_READ).await?;
+        let mut answer = pb::ListPublicChannelsResponse::default();
+        let mut end = rows.last().filter(|_| rows.len() == ROWS_PER_READ).map(|(id, _)| id.clone());
+        for (id, row) in rows {
+            if answer.conversations.len() == list.limit {
+                break;
+            }
+            if list.title.is_empty() || row.title.to_lowercase().contains(&list.title) {
+                answer.conversations.push(rows::conversation_to_pb(&id, row));
+                if answer.conversations.len() == list.limit {
+                    end = Some(id);
+                }
+            }
+        }
+        if let Some(end) = end {
+            answer.next_page_token = self.sealer.seal(&context, &end.to_bytes());
+        }
+        Ok(answer)
     }
 
     async fn rows(
@@ -130,7 +203,7 @@ impl<S: ConversationStore> Public<S> {
                     })
                 })
                 .collect();
-            let mut heads = self.peers.heads(caller, &queries, |id, head| (id, head)).await?;
+            let mut heads = self.peers.heads(caller, &queries).await?;
             let now = self.peers.memberships(caller).await?;
             let asked = heads.len();
             heads.retain(|(id, _)| memberships.get(id) == now.get(id));
@@ -182,7 +255,7 @@ fn bounded(mut moved: Vec<pb::ConversationHead>) -> Vec<pb::ConversationHead> {
 }
 
 /// What a token is good for: this user and these filters, nothing else.
-fn context(caller: &Caller, list: &List) -> [String; 6] {
+fn context(caller: &Caller, list: &List) -> [String; 7] {
     let kind = list.filter.kind.map_or(0, |kind| i32::from(rows::kind_to_pb(kind)));
     [
         pb::ListConversationsRequest::METHOD.path.to_owned(),
@@ -191,6 +264,13 @@ fn context(caller: &Caller, list: &List) -> [String; 6] {
         kind.to_string(),
         list.filter.title.clone(),
         list.filter.archived.to_string(),
+        match list.filter.part {
+            Part::Current => "current",
+            Part::Archive => "archive",
+            Part::Favourites => "favourites",
+            Part::Everything => "everything",
+        }
+        .to_owned(),
     ]
 }
 

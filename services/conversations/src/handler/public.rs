@@ -6,7 +6,7 @@ use std::sync::Arc;
 use confab_kit::{
     admission::{Admission, Admitted},
     error::Error as KitError,
-    identity::Caller,
+    identity::{Caller, CallerKind},
     page_token::Sealer,
 };
 use confab_log::{ConversationId, RequestId, Seq, row::ConversationRow};
@@ -19,11 +19,13 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     convert::rows,
-    domain::{self, Command, Compare, Create, Get, List},
+    domain::{self, Command, Compare, Create, Get, List, ListPublic},
     error::Error,
     peers::Peers,
     store::ConversationStore,
 };
+
+use super::Orders;
 
 /// The public handler.
 pub struct Public<S> {
@@ -31,15 +33,28 @@ pub struct Public<S> {
     pub(crate) peers: Peers,
     pub(crate) admission: Admission,
     pub(crate) sealer: Sealer,
+    pub(crate) orders: Orders,
 }
 
 impl<S: ConversationStore> Public<S> {
     async fn create(&self, admitted: Admitted<Create>) -> Result<pb::Conversation, Error> {
         let plan = domain::plan(&admitted)?;
         let (caller, create, _) = admitted.into_parts();
-        let command = rows::creation_to_log(plan.creation);
-        let request = append_request(&caller, &plan.conversation, &create.request_id, 0, command);
+        let block = match plan.pair() {
+            Some((one, other)) => self.peers.block_between(&caller, one, other).await?,
+            None => None,
+        };
+        let command = rows::creation_to_log(plan.creation.clone());
+        let mut request =
+            append_request(&caller, &plan.conversation, &create.request_id, 0, command);
+        // Whoever finds the conversation there is answered with it all the same.
+        request.blocked_by_id = block.unwrap_or_default();
         let seq = self.peers.append(request).await?;
+        if let Some((one, other)) = plan.pair() {
+            // Blocks are kept before conversations are told of them, so one that came
+            // since the look above is found here, or finds the conversation.
+            self.peers.enforce_blocks(&caller, one, other).await?;
+        }
         self.answer(&caller, &plan.conversation, seq).await
     }
 
@@ -128,6 +143,8 @@ fn append_request(
         actor_id: caller.user.as_str().to_owned(),
         request_id: request_id.as_str().to_owned(),
         after_seq,
+        application: caller.kind == CallerKind::Application,
+        blocked_by_id: String::new(),
         command: Some(command),
     }
 }
@@ -191,6 +208,14 @@ impl<S: ConversationStore> ConversationsService for Public<S> {
     ) -> Result<Response<pb::UnarchiveConversationResponse>, Status> {
         let seq = self.submit(request).await?;
         Ok(Response::new(pb::UnarchiveConversationResponse { seq }))
+    }
+
+    async fn list_public_channels(
+        &self,
+        request: Request<pb::ListPublicChannelsRequest>,
+    ) -> Result<Response<pb::ListPublicChannelsResponse>, Status> {
+        let admitted = self.admission.admit(request).await?.try_map(ListPublic::try_from)?;
+        Ok(Response::new(self.public_channels(&admitted).await?))
     }
 
     async fn list_conversations(

@@ -32,22 +32,17 @@ fn conversation(number: u8) -> ConversationId {
 }
 
 fn row(applied_seq: Seq) -> ConversationRow {
+    let (creator, request) = (UserId::parse("ada"), RequestId::parse("r-1"));
+    let (creator, request) = (creator.expect("a user"), request.expect("a request id"));
     ConversationRow {
-        kind: Kind::Group,
         title: format!("title {applied_seq}"),
         description: "ü\n".to_owned(),
         avatar_url: "https://example.test/a.png".to_owned(),
         metadata: BTreeMap::from([("key".to_owned(), "value".to_owned())]),
-        creator: UserId::parse("ada").expect("a user"),
-        create_request_id: RequestId::parse("r-1").expect("a request id"),
-        create_digest: Digest([3; 16]),
         participant_count: 2,
-        create_time: 10,
         update_time: 11,
         archive_time: Some(12),
-        delete_time: None,
-        version_seq: applied_seq,
-        applied_seq,
+        ..ConversationRow::new(Kind::Group, creator, request, Digest([3; 16]), 10, applied_seq)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The port's suite on the embedded engine, and what only a data folder can
 //! show: that a row outlives the engine that wrote it.
 
-use std::{cell::Cell, collections::BTreeMap, path::Path};
+use std::{cell::Cell, path::Path};
 
 use confab_conversations::{ConversationStore, EmbeddedStore, domain::Applied, store::conformance};
 use confab_log::{
@@ -30,23 +30,9 @@ async fn rows_stay_over_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
     let tenant = TenantId::parse("acme").expect("a tenant");
     let room = ConversationId::from_bytes([1; 16]);
-    let row = ConversationRow {
-        kind: Kind::Direct,
-        title: String::new(),
-        description: String::new(),
-        avatar_url: String::new(),
-        metadata: BTreeMap::new(),
-        creator: UserId::parse("ada").expect("a user"),
-        create_request_id: RequestId::parse("r-1").expect("a request id"),
-        create_digest: Digest([3; 16]),
-        participant_count: 2,
-        create_time: 10,
-        update_time: 10,
-        archive_time: None,
-        delete_time: None,
-        version_seq: 1,
-        applied_seq: 1,
-    };
+    let creator = UserId::parse("ada").expect("a user");
+    let request = RequestId::parse("r-1").expect("a request id");
+    let row = ConversationRow::new(Kind::Direct, creator, request, Digest([3; 16]), 10, 1);
     let applied = open(folder.path()).apply(&tenant, &room, row.clone()).await;
     assert_eq!(applied.expect("apply"), Applied::First);
     let store = open(folder.path());

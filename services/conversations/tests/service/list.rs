@@ -209,20 +209,32 @@ async fn heads_are_asked_for_in_bounded_calls() {
 }
 
 #[tokio::test]
-async fn only_what_the_filter_shows_is_asked_about() {
+async fn pages_of_one_list_cost_one_look_at_all_heads() {
     let world = World::new();
     world.fake.script(|script| {
         for number in 0..250 {
             script.memberships.insert(id(number), (true, 1, 0));
+            script.heads.insert(id(number), (9, 1000 + i64::from(number), 0));
         }
     });
     for number in (0..250).step_by(10) {
         world.apply(row(&id(number), 5)).await;
     }
-    let (seen, _) = list(&mut world.client("ada"), pb::ListConversationsRequest::default()).await;
-    assert_eq!(seen, Vec::<String>::new());
-    let asked: Vec<usize> = world
-        .fake
-        .script(|script| script.asked_heads.iter().map(|one| one.queries.len()).collect());
-    assert_eq!(asked, [25]);
+    let mut request = pb::ListConversationsRequest { page_size: 10, ..Default::default() };
+    let mut seen = Vec::new();
+    loop {
+        let (page, token) = list(&mut world.client("ada"), request.clone()).await;
+        seen.extend(page);
+        if token.is_empty() {
+            break;
+        }
+        request.page_token = token;
+    }
+    let newest_first: Vec<String> = (0..250).step_by(10).rev().map(id).collect();
+    assert_eq!(seen, newest_first);
+    let asked: Vec<(bool, usize)> = world.fake.script(|script| {
+        script.asked_heads.iter().map(|one| (one.positions_only, one.queries.len())).collect()
+    });
+    // All positions once, then what each page shows.
+    assert_eq!(asked, [(true, 250), (false, 10), (false, 10), (false, 5)]);
 }

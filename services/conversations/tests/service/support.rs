@@ -32,7 +32,8 @@ use confab_proto::{
     },
     method::Relation,
     participants::v1::{
-        ApplyMembersRequest, ApplyMembersResponse, ListMembershipsRequest, ListMembershipsResponse,
+        ApplyMembersRequest, ApplyMembersResponse, EnforceBlocksRequest, EnforceBlocksResponse,
+        FindBlocksRequest, FindBlocksResponse, ListMembershipsRequest, ListMembershipsResponse,
         LoadMembersRequest, LoadMembersResponse, Membership, RecordReadRequest, RecordReadResponse,
         member_rows_service_client::MemberRowsServiceClient,
         member_rows_service_server::{MemberRowsService, MemberRowsServiceServer},
@@ -75,6 +76,10 @@ pub(crate) struct Script {
     /// Per conversation: the head, its time, the unread.
     pub(crate) heads: BTreeMap<String, (u64, i64, u64)>,
     pub(crate) asked_heads: Vec<HeadsRequest>,
+    /// Who has blocked everybody.
+    pub(crate) blockers: Vec<String>,
+    /// How often blocks were to be enforced.
+    pub(crate) enforced: u32,
     /// What every last message says; empty for no message.
     pub(crate) text: String,
 }
@@ -137,7 +142,9 @@ impl LogService for Fake {
         let user = request.into_inner().user_id;
         let relation = self.script(|script| script.relations.get(&user).copied());
         let relation = relation.unwrap_or(Relation::Stranger).number();
-        let seen = ObserveResponse { as_of_seq: 40, relation, visible_seq: 40, join_seq: 1 };
+        let (as_of_seq, visible_seq, join_seq) = (40, 40, 1);
+        let spans = Vec::new();
+        let seen = ObserveResponse { as_of_seq, relation, visible_seq, join_seq, spans };
         Ok(Response::new(seen))
     }
 
@@ -162,6 +169,7 @@ impl LogService for Fake {
                     unread_count: unread,
                     last_message: script.message(),
                     receipt: Some(Receipt { read_seq: 2, ..Receipt::default() }),
+                    mention_count: 0,
                 })
             });
             HeadsResponse { heads: heads.collect() }
@@ -197,10 +205,31 @@ impl MemberRowsService for Fake {
                     active: *active,
                     join_seq: *join_seq,
                     leave_seq: *leave_seq,
+                    settings: None,
                 });
             list.collect()
         });
         Ok(Response::new(ListMembershipsResponse { memberships, head_inbox_seq: 1 }))
+    }
+
+    async fn find_blocks(
+        &self,
+        request: Request<FindBlocksRequest>,
+    ) -> Result<Response<FindBlocksResponse>, Status> {
+        let request = request.into_inner();
+        let blocked_by_ids = self.script(|script| {
+            let others = request.other_ids.into_iter();
+            others.filter(|other| script.blockers.contains(other)).collect()
+        });
+        Ok(Response::new(FindBlocksResponse { blocked_by_ids, blocked_ids: Vec::new() }))
+    }
+
+    async fn enforce_blocks(
+        &self,
+        _: Request<EnforceBlocksRequest>,
+    ) -> Result<Response<EnforceBlocksResponse>, Status> {
+        self.script(|script| script.enforced += 1);
+        Ok(Response::new(EnforceBlocksResponse {}))
     }
 
     async fn record_read(
@@ -291,6 +320,7 @@ pub(crate) fn row(conversation: &str, applied_seq: u64) -> pb::ConversationRow {
         update_time: Some(clock::timestamp(2_000_000)),
         etag: applied_seq.to_string(),
         applied_seq,
+        history_visibility: pb::HistoryVisibility::Full.into(),
         ..pb::Conversation::default()
     };
     pb::ConversationRow {

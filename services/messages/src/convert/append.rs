@@ -3,12 +3,13 @@
 
 use confab_kit::{clock, error::Error as KitError, validate::Violations};
 use confab_log::{
-    Command, ConversationId, RequestId, TenantId, UserId,
-    event::{Assignment, Creation, Description, LeaveCause, Role, Sentence},
+    Command, ConversationId, Refusal, RequestId, TenantId, UserId,
+    command::Authority,
+    event::{Assignment, Creation, Description, History, LeaveCause, Role, Sentence},
 };
 use confab_proto::messages::v1::{self as pb, append_request::Command as PbCommand};
 
-use super::row::{kind_from_pb, role_from_pb};
+use super::row::{history_from_pb, kind_from_pb, retention_from_pb, role_from_pb};
 use crate::{domain::Append, store::LogKey};
 
 impl TryFrom<pb::AppendRequest> for Append {
@@ -22,6 +23,8 @@ impl TryFrom<pb::AppendRequest> for Append {
             v.parse("conversation_id", ConversationId::parse(&request.conversation_id));
         let actor = v.parse("actor_id", UserId::parse(&request.actor_id));
         let request_id = v.parse("request_id", RequestId::parse(&request.request_id));
+        let blocked_by = Some(request.blocked_by_id).filter(|id| !id.is_empty());
+        let blocked_by = blocked_by.and_then(|id| v.parse("blocked_by_id", UserId::parse(&id)));
         let command = request.command.and_then(|command| command_from_pb(v, command));
         v.check(command.is_some(), "command", "must be one that this version knows");
         violations.finish()?;
@@ -36,6 +39,12 @@ impl TryFrom<pb::AppendRequest> for Append {
             actor,
             request_id,
             after_seq: Some(request.after_seq).filter(|seq| *seq > 0),
+            authority: if request.application {
+                Authority::Application
+            } else {
+                Authority::Participant
+            },
+            veto: blocked_by.map(|user| Refusal::Blocked { user }),
             command,
         })
     }
@@ -87,6 +96,9 @@ fn command_from_pb(v: &mut Violations, command: PbCommand) -> Option<Command> {
         PbCommand::UnbanParticipant(unbanned) => {
             Command::Unban { user: user(v, &unbanned.user_id)? }
         }
+        PbCommand::Join(_) => Command::Join,
+        PbCommand::BlockParticipant(block) => Command::Block { user: user(v, &block.user_id)? },
+        PbCommand::UnblockParticipant(block) => Command::Unblock { user: user(v, &block.user_id)? },
     })
 }
 
@@ -123,7 +135,7 @@ fn sentence(
 
 fn creation_from_pb(v: &mut Violations, creation: pb::ConversationCreated) -> Option<Creation> {
     let kind = kind_from_pb(creation.r#type);
-    v.check(kind.is_some(), "type", "must be direct or group");
+    v.check(kind.is_some(), "type", "must be a type of conversation");
     let participants = creation
         .participants
         .iter()
@@ -137,6 +149,11 @@ fn creation_from_pb(v: &mut Violations, creation: pb::ConversationCreated) -> Op
             description: Some(creation.description),
             avatar_url: Some(creation.avatar_url),
             metadata: Some(creation.metadata),
+            // What is as ever is left out, so that digests of old requests stay.
+            public: Some(creation.public).filter(|public| *public),
+            history: history_from_pb(creation.history_visibility)
+                .filter(|history| *history != History::Full),
+            retention: creation.retention.map(|retention| retention_from_pb(Some(retention))),
         },
     })
 }
@@ -147,5 +164,8 @@ fn description(changes: pb::ConversationUpdated) -> Description {
         description: changes.description,
         avatar_url: changes.avatar_url,
         metadata: changes.metadata.map(|value| value.entries),
+        public: changes.public,
+        history: changes.history_visibility.and_then(history_from_pb),
+        retention: changes.retention.map(|retention| retention_from_pb(Some(retention))),
     }
 }

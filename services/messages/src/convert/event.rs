@@ -2,14 +2,14 @@
 
 use confab_kit::clock;
 use confab_log::{
-    Content, ConversationId, Event, EventBody,
-    event::{Assignment, Creation, Description, LeaveCause, Sentence},
+    Content, ConversationId, Event, EventBody, Seq,
+    event::{Assignment, Creation, Description, EntityKind, LeaveCause, Sentence},
     mutant,
     row::MessageRow,
 };
-use confab_proto::messages::v1::{self as pb, event::Kind};
+use confab_proto::messages::v1::{self as pb, entity, event::Kind};
 
-use super::row::{kind_to_pb, role_to_pb};
+use super::row::{history_to_pb, kind_to_pb, retention_to_pb, role_to_pb};
 
 /// An event; `reacted` are the reader's own reactions, where it is a message.
 pub(crate) fn event_to_pb(id: &ConversationId, event: &Event, reacted: &[String]) -> pb::Event {
@@ -59,11 +59,41 @@ fn message(
         delete_time: row.delete_time.map(clock::timestamp),
         reactions: reactions.collect(),
         applied_seq: if mutant::is("applied-seq-forgotten") { event.seq } else { row.applied_seq },
+        reply_to_seq: row.reply_to.unwrap_or(0),
+        thread_seq: row.thread.unwrap_or(0),
+        thread: row.replies.map(|replies| pb::ThreadSummary {
+            reply_count: replies.count,
+            last_reply_seq: replies.last,
+        }),
     }
 }
 
-fn content_to_pb(content: &Content) -> pb::Content {
-    pb::Content { text: content.text.clone(), attributes: content.attributes.clone() }
+/// What a message says.
+pub(crate) fn content_to_pb(content: &Content) -> pb::Content {
+    let entities = content.entities.iter().map(|part| pb::Entity {
+        start: part.start,
+        end: part.end,
+        kind: Some(match &part.kind {
+            EntityKind::Mention(user) => entity::Kind::Mention(user.to_string()),
+            EntityKind::Link(address) => entity::Kind::Link(address.clone()),
+            EntityKind::Hashtag(tag) => entity::Kind::Hashtag(tag.clone()),
+        }),
+    });
+    pb::Content {
+        text: content.text.clone(),
+        attributes: content.attributes.clone(),
+        html: content.html.clone().unwrap_or_default(),
+        entities: entities.collect(),
+    }
+}
+
+/// The message that an event is about, where it may say something about one that
+/// its reader cannot see.
+pub(crate) fn edited(event: &Event) -> Option<Seq> {
+    match event.body {
+        EventBody::MessageEdited { target, .. } => Some(target),
+        _ => None,
+    }
 }
 
 fn kind(id: &ConversationId, event: &Event, reacted: &[String]) -> Kind {
@@ -77,12 +107,23 @@ fn kind(id: &ConversationId, event: &Event, reacted: &[String]) -> Kind {
         EventBody::ConversationDeleted => Kind::ConversationDeleted(pb::ConversationDeleted {}),
         EventBody::ConversationRestored => Kind::ConversationRestored(pb::ConversationRestored {}),
         EventBody::MessageCreated(row) => Kind::MessageCreated(message(id, event, row, reacted)),
-        EventBody::MessageEdited { target, content } => Kind::MessageEdited(pb::MessageEdited {
-            message_seq: *target,
-            content: content.as_ref().map(content_to_pb),
-        }),
+        EventBody::MessageEdited { target, content, .. } => {
+            Kind::MessageEdited(pb::MessageEdited {
+                message_seq: *target,
+                content: content.as_ref().map(content_to_pb),
+            })
+        }
         EventBody::MessageDeleted { target } => {
             Kind::MessageDeleted(pb::MessageDeleted { message_seq: *target })
+        }
+        EventBody::MessagePinned { target } => {
+            Kind::MessagePinned(pb::MessagePinned { message_seq: *target })
+        }
+        EventBody::MessageUnpinned { target } => {
+            Kind::MessageUnpinned(pb::MessageUnpinned { message_seq: *target })
+        }
+        EventBody::MessagesExpired { from, to } => {
+            Kind::MessagesExpired(pb::MessagesExpired { from_seq: *from, to_seq: *to })
         }
         EventBody::ReactionAdded { target, emoji } => {
             Kind::ReactionAdded(pb::ReactionAdded { message_seq: *target, emoji: emoji.clone() })
@@ -126,6 +167,12 @@ fn kind(id: &ConversationId, event: &Event, reacted: &[String]) -> Kind {
         EventBody::ParticipantUnbanned { user } => {
             Kind::ParticipantUnbanned(pb::ParticipantUnbanned { user_id: user.to_string() })
         }
+        EventBody::ParticipantBlocked { user } => {
+            Kind::ParticipantBlocked(pb::ParticipantBlocked { user_id: user.to_string() })
+        }
+        EventBody::ParticipantUnblocked { user } => {
+            Kind::ParticipantUnblocked(pb::ParticipantUnblocked { user_id: user.to_string() })
+        }
     }
 }
 
@@ -138,7 +185,8 @@ fn assignments(assignments: &[Assignment]) -> Vec<pb::RoleAssignment> {
 }
 
 fn created(creation: &Creation) -> pb::ConversationCreated {
-    let Description { title, description, avatar_url, metadata } = creation.description.clone();
+    let Description { title, description, avatar_url, metadata, public, history, retention } =
+        creation.description.clone();
     pb::ConversationCreated {
         r#type: kind_to_pb(creation.kind),
         participants: assignments(&creation.participants),
@@ -146,16 +194,27 @@ fn created(creation: &Creation) -> pb::ConversationCreated {
         description: description.unwrap_or_default(),
         avatar_url: avatar_url.unwrap_or_default(),
         metadata: metadata.unwrap_or_default(),
+        public: public.unwrap_or_default(),
+        history_visibility: history_to_pb(history.unwrap_or_default()),
+        retention: retention_to_pb(retention.unwrap_or_default()),
     }
 }
 
 fn updated(changes: &Description) -> pb::ConversationUpdated {
-    let Description { title, description, avatar_url, metadata } = changes.clone();
+    let Description { title, description, avatar_url, metadata, public, history, retention } =
+        changes.clone();
     pb::ConversationUpdated {
         title,
         description,
         avatar_url,
         metadata: metadata.map(|entries| pb::MetadataValue { entries }),
+        public,
+        history_visibility: history.map(history_to_pb),
+        // Here an unlimited one is a value: everything is kept from now on.
+        retention: retention.map(|retention| pb::Retention {
+            max_age_seconds: retention.max_age,
+            max_messages: retention.max_messages,
+        }),
     }
 }
 

@@ -4,10 +4,12 @@
 use confab_kit::clock;
 use confab_log::{
     ConversationId, Digest, Micros, RequestId, UserId,
-    event::{Kind, Role},
+    event::{History, Kind, Retention, Role},
     row::{ConversationRow, Interval, MemberRow, Restriction},
 };
-use confab_proto::{conversations::v1 as conversations, participants::v1 as participants};
+use confab_proto::{
+    conversations::v1 as conversations, messages::v1 as pb, participants::v1 as participants,
+};
 use confab_store::StoreError;
 use prost_types::Timestamp;
 
@@ -42,6 +44,13 @@ pub(crate) fn conversation_to_pb(
             delete_time: row.delete_time.map(clock::timestamp),
             etag: row.version_seq.to_string(),
             applied_seq: row.applied_seq,
+            history_visibility: history_to_pb(row.history),
+            public: row.public,
+            pinned_seqs: row.pins.clone(),
+            blocked_by_ids: row.blocked_by.iter().map(ToString::to_string).collect(),
+            retention: retention_to_pb(row.retention),
+            expired_through_seq: row.expired_through,
+            owner_id: row.owner.as_ref().map(ToString::to_string).unwrap_or_default(),
         }),
         version_seq: row.version_seq,
         create_request_id: row.create_request_id.to_string(),
@@ -73,7 +82,25 @@ pub(crate) fn conversation_from_pb(
         participant_count: seen.participant_count,
         version_seq: row.version_seq,
         applied_seq: seen.applied_seq,
+        history: history_from_pb(seen.history_visibility).ok_or_else(|| corrupt("history"))?,
+        public: seen.public,
+        owner: user_or_none(&seen.owner_id, "owner_id")?,
+        pins: seen.pinned_seqs,
+        blocked_by: users(&seen.blocked_by_ids, "blocked_by_ids")?,
+        retention: retention_from_pb(seen.retention),
+        expired_through: seen.expired_through_seq,
     })
+}
+
+fn user_or_none(text: &str, what: &'static str) -> Result<Option<UserId>, Error> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    UserId::parse(text).map(Some).map_err(|_| corrupt(what))
+}
+
+fn users(texts: &[String], what: &'static str) -> Result<Vec<UserId>, Error> {
+    texts.iter().map(|text| UserId::parse(text).map_err(|_| corrupt(what))).collect()
 }
 
 /// The row as the participants service keeps it.
@@ -162,14 +189,46 @@ pub(crate) fn kind_to_pb(kind: Kind) -> i32 {
     match kind {
         Kind::Direct => conversations::ConversationType::Direct,
         Kind::Group => conversations::ConversationType::Group,
+        Kind::Channel => conversations::ConversationType::Channel,
     }
     .into()
+}
+
+pub(crate) fn history_to_pb(history: History) -> i32 {
+    match history {
+        History::Full => conversations::HistoryVisibility::Full,
+        History::FromJoin => conversations::HistoryVisibility::FromJoin,
+    }
+    .into()
+}
+
+pub(crate) fn history_from_pb(number: i32) -> Option<History> {
+    match conversations::HistoryVisibility::try_from(number).ok()? {
+        conversations::HistoryVisibility::FromJoin => Some(History::FromJoin),
+        _ => Some(History::Full),
+    }
+}
+
+/// Absent where everything is kept.
+pub(crate) fn retention_to_pb(retention: Retention) -> Option<pb::Retention> {
+    (!retention.is_unlimited()).then_some(pb::Retention {
+        max_age_seconds: retention.max_age,
+        max_messages: retention.max_messages,
+    })
+}
+
+pub(crate) fn retention_from_pb(retention: Option<pb::Retention>) -> Retention {
+    retention.map_or_else(Retention::default, |retention| Retention {
+        max_age: retention.max_age_seconds,
+        max_messages: retention.max_messages,
+    })
 }
 
 pub(crate) fn kind_from_pb(number: i32) -> Option<Kind> {
     match conversations::ConversationType::try_from(number).ok()? {
         conversations::ConversationType::Direct => Some(Kind::Direct),
         conversations::ConversationType::Group => Some(Kind::Group),
+        conversations::ConversationType::Channel => Some(Kind::Channel),
         conversations::ConversationType::Unspecified => None,
     }
 }

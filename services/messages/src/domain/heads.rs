@@ -2,13 +2,19 @@
 //! return. A log that nobody drives and whose effects are all applied is read
 //! straight from the store; any other is asked through its driver.
 
-use confab_log::{Event, EventBody, Micros, Seq, UserId};
+use confab_log::{Content, Event, EventBody, Micros, RowKey, Seq, UserId};
 
-use super::Domain;
+use super::{
+    Domain, Standing,
+    sight::{Sight, Span},
+};
 use crate::{
     error::Error,
-    store::{Cursors, Direction, LogKey, LogStore},
+    store::{Cursors, LogKey, LogStore},
 };
+
+/// Mentions that are counted, at most.
+const MAX_MENTIONS: usize = 100;
 
 /// One log asked about.
 #[derive(Debug)]
@@ -18,6 +24,8 @@ pub(crate) struct HeadQuery {
     pub(crate) limit: Option<Seq>,
     /// Only answered when the head is above this.
     pub(crate) above: Seq,
+    /// Only where and when the log ends is wanted.
+    pub(crate) position_only: bool,
 }
 
 /// The end of one log.
@@ -26,6 +34,8 @@ pub(crate) struct Head {
     pub(crate) seq: Seq,
     pub(crate) time: Micros,
     pub(crate) unread: u64,
+    /// Unread messages that mention the user.
+    pub(crate) mentions: u32,
     /// With the user's own reactions to it.
     pub(crate) last_message: Option<(Event, Vec<String>)>,
     pub(crate) cursors: Cursors,
@@ -37,54 +47,124 @@ impl<S: LogStore> Domain<S> {
         user: &UserId,
         query: HeadQuery,
     ) -> Result<Option<Head>, Error> {
-        let HeadQuery { key, limit, above } = query;
-        let Some(end) = self.end(&key, user, limit).await? else { return Ok(None) };
+        let HeadQuery { key, limit, above, position_only } = query;
+        let Some((end, sight)) = self.end(&key, user, limit).await? else { return Ok(None) };
         if end.seq <= above {
             return Ok(None);
         }
-        let store = self.logs.store();
-        let last_message = match end.last_message {
-            0 => None,
-            seq if seq == end.seq => Some(end.clone()),
-            seq => store.read(&key, seq, seq, Direction::OldestFirst, 1).await?.pop(),
-        };
-        let last_message = match last_message {
-            None => None,
-            Some(message) => {
-                let message = within(message, end.seq);
-                let rows = self.with_own_reactions(&key, user, vec![message]).await?;
-                rows.into_iter().next()
-            }
-        };
-        let cursors = store.cursors(&key, user).await?;
-        Ok(Some(Head {
+        let mut head = Head {
             seq: end.seq,
             time: end.time,
-            unread: end.ordinal.saturating_sub(cursors.read_ordinal),
-            last_message,
-            cursors,
+            unread: 0,
+            mentions: 0,
+            last_message: None,
+            cursors: Cursors::default(),
             key,
-        }))
+        };
+        if position_only {
+            return Ok(Some(head));
+        }
+        let key = &head.key;
+        head.cursors = self.logs.store().cursors(key, user).await?;
+        head.unread = end.ordinal.saturating_sub(head.cursors.read_ordinal);
+        if head.unread > 0 {
+            head.mentions = self.mentions(key, user, head.cursors.read_seq, end.seq).await?;
+        }
+        head.last_message = self.last_message(key, user, end, sight).await?;
+        Ok(Some(head))
     }
 
-    /// The newest row that the user may see.
+    /// The newest message up to the user's last event, if they may see it.
+    async fn last_message(
+        &self,
+        key: &LogKey,
+        user: &UserId,
+        end: Event,
+        sight: Option<Sight>,
+    ) -> Result<Option<(Event, Vec<String>)>, Error> {
+        let (last, visible) = (end.last_message, end.seq);
+        let message = match last {
+            0 => return Ok(None),
+            seq if seq == visible => end,
+            seq => {
+                // It is older than the last event: perhaps older than a join.
+                let sight = match sight {
+                    Some(sight) => sight,
+                    None => self.settled_sight(key, user, visible).await?,
+                };
+                if !sight.sees(seq) {
+                    return Ok(None);
+                }
+                match self.pages.read(key, Span::one(seq)).await?.pop() {
+                    Some(message) => message,
+                    None => return Ok(None),
+                }
+            }
+        };
+        let message = within(message, visible);
+        let rows = self.with_own_reactions(key, user, vec![message]).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// What the user may see of a log whose effects are all applied: the rows say it.
+    async fn settled_sight(
+        &self,
+        key: &LogKey,
+        user: &UserId,
+        visible: Seq,
+    ) -> Result<Sight, Error> {
+        let names = [RowKey::Conversation, RowKey::Member(user.clone())];
+        let rows = self.projections.load(key, &names).await?;
+        let standing = Standing::of_rows(visible, rows);
+        Ok(standing.sight())
+    }
+
+    /// Messages above the read cursor that mention the user now.
+    async fn mentions(
+        &self,
+        key: &LogKey,
+        user: &UserId,
+        read: Seq,
+        visible: Seq,
+    ) -> Result<u32, Error> {
+        let store = self.logs.store();
+        let mut count = 0;
+        for seq in store.list_mentions(key, user, read, MAX_MENTIONS).await? {
+            if seq > visible {
+                break;
+            }
+            let rows = self.pages.read(key, Span::one(seq)).await?;
+            let says_so = |content: &Content| content.mentions().any(|named| named == user);
+            count += u32::from(rows.first().is_some_and(|row| match &row.body {
+                EventBody::MessageCreated(message) => message.content.as_ref().is_some_and(says_so),
+                _ => false,
+            }));
+        }
+        Ok(count)
+    }
+
+    /// The newest row that the user may see, and what else they may, if it was
+    /// looked at.
     async fn end(
         &self,
         key: &LogKey,
         user: &UserId,
         limit: Option<Seq>,
-    ) -> Result<Option<Event>, Error> {
+    ) -> Result<Option<(Event, Option<Sight>)>, Error> {
         let store = self.logs.store();
         let Some(end) = store.end(key).await? else { return Ok(None) };
-        let mut visible = end.head.seq;
+        let (mut visible, mut sight) = (end.head.seq, None);
         if self.logs.is_driven(key) || end.applied_through < end.head.seq {
-            visible = self.standing(key, user).await?.visible();
+            let looked = self.standing(key, user).await?.sight();
+            visible = looked.visible();
+            sight = Some(looked);
         }
         let visible = limit.map_or(visible, |limit| visible.min(limit));
         if visible == end.head.seq {
-            return Ok(Some(end.head));
+            return Ok(Some((end.head, sight)));
         }
-        Ok(store.read(key, visible, visible, Direction::OldestFirst, 1).await?.pop())
+        let row = self.pages.read(key, Span::one(visible)).await?.pop();
+        Ok(row.map(|row| (row, sight)))
     }
 }
 
@@ -95,6 +175,7 @@ fn within(mut message: Event, seq: Seq) -> Event {
     {
         row.content = None;
         row.reactions.clear();
+        row.replies = None;
     }
     message
 }

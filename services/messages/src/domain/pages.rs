@@ -1,57 +1,86 @@
 //! Rows of a log as readers want them: the same page at the same time is read
 //! once. Who may see what of it is for each reader to find out.
 
-use std::sync::Arc;
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use confab_log::{Event, Seq, mutant};
 use confab_store::StoreError;
 
-use super::flights::Flights;
+use super::{flights::Flights, sight::Span};
 use crate::{
     error::Error,
-    store::{Direction, LogKey, LogStore, StoreResult},
+    store::{LogKey, LogStore, StoreResult},
 };
 
-/// A page, by all that makes it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Page {
-    pub(super) key: LogKey,
-    pub(super) from: Seq,
-    pub(super) to: Seq,
-    pub(super) direction: Direction,
-    pub(super) limit: usize,
-}
+/// Rows, by all that makes them what they are.
+type Rows = (LogKey, Span);
+/// Messages of a thread, by its root.
+type Thread = (LogKey, Seq, Span);
+type Reading<T> = Pin<Box<dyn Future<Output = StoreResult<Arc<Vec<T>>>> + Send>>;
 
 /// Reads pages.
-pub(crate) struct Pages(Flights<Page, StoreResult<Arc<Vec<Event>>>>);
+pub(crate) struct Pages {
+    rows: Flights<Rows, StoreResult<Arc<Vec<Event>>>>,
+    threads: Flights<Thread, StoreResult<Arc<Vec<Seq>>>>,
+}
 
 impl Pages {
     pub(crate) fn new<S: LogStore>(store: Arc<S>) -> Self {
-        let read = move |page: Page| -> std::pin::Pin<Box<dyn Future<Output = _> + Send>> {
+        let threads_of = Arc::clone(&store);
+        let rows = move |(key, span): Rows| -> Reading<Event> {
             let store = Arc::clone(&store);
             Box::pin(async move {
-                let Page { key, from, to, direction, limit } = page;
+                let Span { from, to, direction, limit } = span;
                 let rows = store.read(&key, from, to, direction, limit).await;
                 if mutant::is("slow-pages") {
                     // Breaks nothing by itself, but gives others the time to come.
-                    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+                    tokio::time::sleep(Duration::from_secs(2)).await;
                 }
                 rows.map(Arc::new)
             })
         };
-        Self(Flights::new(
-            read,
-            metrics::counter!("confab_page_reads_total"),
-            metrics::counter!("confab_page_reads_shared_total"),
-        ))
+        let threads = move |(key, root, span): Thread| -> Reading<Seq> {
+            let store = Arc::clone(&threads_of);
+            Box::pin(async move {
+                let Span { from, to, direction, limit } = span;
+                store.list_thread(&key, root, from, to, direction, limit).await.map(Arc::new)
+            })
+        };
+        Self { rows: flights(rows), threads: flights(threads) }
     }
 
-    /// Rows that stood in the store at a moment after this call.
-    pub(super) async fn read(&self, page: Page) -> Result<Vec<Event>, Error> {
-        match self.0.get(page).await {
-            Some(rows) => Ok(Arc::unwrap_or_clone(rows?)),
-            // It was logged where it happened.
-            None => Err(Error::Store(StoreError::Panicked)),
-        }
+    /// Rows as they stood at a moment after this call.
+    pub(super) async fn read(&self, key: &LogKey, span: Span) -> Result<Vec<Event>, Error> {
+        landed(self.rows.get((key.clone(), span)).await)
+    }
+
+    /// Messages of a thread as they stood at a moment after this call.
+    pub(super) async fn thread(
+        &self,
+        key: &LogKey,
+        root: Seq,
+        span: Span,
+    ) -> Result<Vec<Seq>, Error> {
+        landed(self.threads.get((key.clone(), root, span)).await)
+    }
+}
+
+fn flights<K, T>(
+    read: impl Fn(K) -> Reading<T> + Send + Sync + 'static,
+) -> Flights<K, StoreResult<Arc<Vec<T>>>>
+where
+    K: super::flights::Key,
+    T: Clone + Send + Sync + 'static,
+{
+    let reads = metrics::counter!("confab_page_reads_total");
+    Flights::new(read, reads, metrics::counter!("confab_page_reads_shared_total"))
+}
+
+/// The reader's own copy; the last reader's is no copy.
+fn landed<T: Clone>(flight: Option<StoreResult<Arc<Vec<T>>>>) -> Result<Vec<T>, Error> {
+    match flight {
+        Some(rows) => Ok(Arc::unwrap_or_clone(rows?)),
+        // It was logged where it happened.
+        None => Err(Error::Store(StoreError::Panicked)),
     }
 }

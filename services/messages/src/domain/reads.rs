@@ -1,27 +1,35 @@
-//! Reads of one conversation: messages, events, reactions, cursors.
+//! Reads of messages and events.
 //!
 //! Every read was admitted with a look at the head. A row that turns out to be
 //! newer than that look makes the read look again: the reader may have been
 //! removed between. For a reader who has left, a row that changed after the
-//! leave is shown without what it says.
+//! leave is shown without what it says; so is an event on a message that the
+//! reader may not see.
 
 use confab_kit::{
     admission::Admitted,
-    bus::Signal,
     error::{Error as KitError, Reason},
     identity::Caller,
 };
-use confab_log::{Event, EventBody, Refusal, Row, RowKey, Seq, UserId, mutant};
+use confab_log::{ConversationId, Event, EventBody, Row, RowKey, Seq, UserId, mutant};
 
-use super::{Domain, Mark, Page, pages};
+use super::{
+    Domain, Page,
+    sight::{Sight, Span},
+};
 use crate::{
-    convert::receipt_to_pb,
+    convert::event::edited,
     error::Error,
-    store::{Cursors, Direction, LogKey, LogStore},
+    store::{Direction, LogKey, LogStore},
 };
 
 /// Looks of one read at a head that keeps moving, at most.
 const MAX_LOOKS: usize = 8;
+/// A page ends early when it says this much, in bytes: clients take answers of
+/// 4 MiB, and one more row has far less than what is left.
+const MAX_PAGE_BYTES: usize = 3 << 20;
+/// Rows that are read at once, so that a page of large ones is not read in vain.
+const READ_ROWS: usize = 64;
 
 /// A page of messages, with the reader's own reactions to each.
 pub(crate) struct Messages {
@@ -38,85 +46,121 @@ pub(crate) struct Events {
     pub(crate) head: Seq,
 }
 
-/// A page of cursors.
-pub(crate) struct ReceiptsPage {
-    pub(crate) rows: Vec<(UserId, Cursors)>,
-    pub(crate) next_page_token: String,
+/// Which messages a list shows, and from where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listing {
+    pub(crate) direction: Direction,
+    /// Starts beside this message; 0 starts at the end.
+    pub(crate) from: Seq,
+    /// Only this thread.
+    pub(crate) thread: Option<Seq>,
 }
 
-/// What the reader may see.
-#[derive(Clone, Copy)]
-struct Sight {
-    as_of: Seq,
-    visible: Seq,
+/// Which rows a read wants.
+#[derive(Debug)]
+enum Wanted<'a> {
+    Rows(Span),
+    Thread(Seq, Span),
+    These(&'a [Seq]),
 }
 
-fn sight<T>(admitted: &Admitted<T>) -> Result<Sight, Error> {
+/// Rows that were read.
+#[derive(Debug, Default)]
+struct Rows {
+    found: Vec<Event>,
+    bytes: usize,
+    /// There may be more, but these say enough for one answer.
+    cut: bool,
+}
+
+impl Rows {
+    /// Takes rows until they say too much; the rest is for the next page.
+    fn extend(&mut self, rows: Vec<Event>) {
+        for row in rows {
+            if self.cut {
+                return;
+            }
+            self.bytes += weight(&row);
+            self.cut = self.bytes >= MAX_PAGE_BYTES;
+            self.found.push(row);
+        }
+    }
+}
+
+/// About how many bytes a row has in an answer.
+fn weight(row: &Event) -> usize {
+    let content = match &row.body {
+        EventBody::MessageCreated(message) => message.content.as_ref(),
+        EventBody::MessageEdited { content, .. } => content.as_ref(),
+        _ => None,
+    };
+    let said = content.map_or(0, |content| {
+        let attributes = content.attributes.iter().map(|(key, value)| key.len() + value.len() + 8);
+        let html = content.html.as_ref().map_or(0, String::len);
+        content.text.len() + html + attributes.sum::<usize>() + content.entities.len() * 64
+    });
+    said + 256
+}
+
+pub(super) fn sight<T>(admitted: &Admitted<T>) -> Result<Sight, Error> {
     let view = admitted.view().ok_or_else(|| {
         Error::Kit(KitError::new(Reason::Internal, "a read was admitted without a look"))
     })?;
-    Ok(Sight { as_of: view.as_of, visible: view.visible })
+    Ok(Sight::of_view(view))
 }
 
-fn key_of(caller: &Caller, conversation: &confab_log::ConversationId) -> LogKey {
+pub(super) fn key_of(caller: &Caller, conversation: &ConversationId) -> LogKey {
     LogKey { tenant: caller.tenant.clone(), conversation: conversation.clone() }
 }
 
 impl<S: LogStore> Domain<S> {
     pub(crate) async fn get(
         &self,
-        admitted: Admitted<(confab_log::ConversationId, Seq)>,
+        admitted: Admitted<(ConversationId, Seq)>,
     ) -> Result<Messages, Error> {
         let sight = sight(&admitted)?;
         let (caller, (conversation, seq), _) = admitted.into_parts();
         let key = key_of(&caller, &conversation);
-        let span = Span { from: seq, to: seq, direction: Direction::OldestFirst, limit: 1 };
-        let (rows, sight) = self.rows(&key, &caller, span, sight).await?;
-        if !rows.iter().any(|row| matches!(row.body, EventBody::MessageCreated(_))) {
+        let (rows, sight) = self.rows(&key, &caller, Wanted::Rows(Span::one(seq)), sight).await?;
+        if !rows.found.iter().any(is_message) {
             return Err(Error::MessageNotFound);
         }
-        let rows = self.with_own_reactions(&key, &caller.user, rows).await?;
-        Ok(Messages { key, rows, next_page_token: String::new(), as_of: sight.as_of })
+        let rows = self.with_own_reactions(&key, &caller.user, rows.found).await?;
+        Ok(Messages { key, rows, next_page_token: String::new(), as_of: sight.visible() })
     }
 
     pub(crate) async fn list(
         &self,
         admitted: Admitted<Page>,
-        direction: Direction,
-        from_seq: Seq,
+        listing: Listing,
     ) -> Result<Messages, Error> {
         let mut sight = sight(&admitted)?;
         let (caller, page, _) = admitted.into_parts();
         let key = key_of(&caller, &page.conversation);
-        let order = if direction == Direction::NewestFirst { "newest" } else { "oldest" };
-        let from_text = from_seq.to_string();
-        let context = [
-            "ListMessages",
-            caller.tenant.as_str(),
-            caller.user.as_str(),
-            key.conversation.as_str(),
-            order,
-            &from_text,
-        ];
+        let context = context_of(&caller, &key, listing);
+        let context: Vec<&str> = context.iter().map(String::as_str).collect();
         // The seq beside which the page begins; 0 begins at the end.
-        let mut beside = self.open_seq(&context, &page.token)?.unwrap_or(from_seq);
-        let mut found = Vec::new();
-        let mut more = true;
-        let mut as_of = None;
-        while more && found.len() < page.size {
-            let span = Span::beside(beside, direction, page.size + 1);
-            let (rows, newer) = self.rows(&key, &caller, span, sight).await?;
+        let mut beside = self.open_seq(&context, &page.token)?.unwrap_or(listing.from);
+        let (mut found, mut bytes, mut more, mut as_of) = (Vec::new(), 0, true, None);
+        while more && found.len() < page.size && bytes < MAX_PAGE_BYTES {
+            let span = Span::beside(beside, listing.direction, page.size + 1);
+            let wanted = match listing.thread {
+                None => Wanted::Rows(span),
+                Some(root) => Wanted::Thread(root, span),
+            };
+            let (rows, newer) = self.rows(&key, &caller, wanted, sight).await?;
             sight = newer;
             // Later rows may be newer than this; the first ones are not.
-            as_of.get_or_insert(sight.as_of);
-            more = rows.len() > page.size;
-            for row in rows {
-                if found.len() == page.size {
+            as_of.get_or_insert(sight.visible());
+            more = rows.cut || rows.found.len() > page.size;
+            for row in rows.found {
+                if found.len() == page.size || bytes >= MAX_PAGE_BYTES {
                     more = true;
                     break;
                 }
                 beside = row.seq;
-                if matches!(row.body, EventBody::MessageCreated(_)) {
+                if is_message(&row) {
+                    bytes += weight(&row);
                     found.push(row);
                 }
             }
@@ -124,7 +168,7 @@ impl<S: LogStore> Domain<S> {
         let next_page_token =
             if more { self.sealer.seal(&context, &beside.to_be_bytes()) } else { String::new() };
         let rows = self.with_own_reactions(&key, &caller.user, found).await?;
-        Ok(Messages { key, rows, next_page_token, as_of: as_of.unwrap_or(sight.as_of) })
+        Ok(Messages { key, rows, next_page_token, as_of: as_of.unwrap_or(sight.visible()) })
     }
 
     pub(crate) async fn events(
@@ -135,15 +179,27 @@ impl<S: LogStore> Domain<S> {
         let sight = sight(&admitted)?;
         let (caller, page, _) = admitted.into_parts();
         let key = key_of(&caller, &page.conversation);
-        let span = Span {
-            from: after.saturating_add(1),
-            to: Seq::MAX,
-            direction: Direction::OldestFirst,
-            limit: page.size,
-        };
-        let (rows, sight) = self.rows(&key, &caller, span, sight).await?;
-        let rows = self.with_own_reactions(&key, &caller.user, rows).await?;
-        Ok(Events { key, rows, head: sight.visible })
+        let span = Span::beside(after, Direction::OldestFirst, page.size);
+        let (rows, sight) = self.rows(&key, &caller, Wanted::Rows(span), sight).await?;
+        let rows = self.with_own_reactions(&key, &caller.user, rows.found).await?;
+        Ok(Events { key, rows, head: sight.visible() })
+    }
+
+    /// The pinned messages that the caller may see.
+    pub(crate) async fn pinned(
+        &self,
+        admitted: Admitted<ConversationId>,
+    ) -> Result<Messages, Error> {
+        let (caller, conversation, _) = admitted.into_parts();
+        let key = key_of(&caller, &conversation);
+        let observed = self.logs.observe(&key, vec![RowKey::Conversation]).await?;
+        let pins = observed.conversation().map(|row| row.pins.clone()).unwrap_or_default();
+        // Looked at after the pins: whoever was removed since sees none of them.
+        let sight = self.look(&key, &caller).await?;
+        let (rows, sight) = self.rows(&key, &caller, Wanted::These(&pins), sight).await?;
+        let rows = self.with_own_reactions(&key, &caller.user, rows.found).await?;
+        let as_of = observed.as_of.min(sight.visible());
+        Ok(Messages { key, rows, next_page_token: String::new(), as_of })
     }
 
     /// One row, for a caller whom the log has let know of it.
@@ -153,34 +209,99 @@ impl<S: LogStore> Domain<S> {
         caller: &Caller,
         seq: Seq,
     ) -> Result<Event, Error> {
-        let standing = self.standing(key, &caller.user).await?;
-        let sight = Sight { as_of: standing.as_of, visible: standing.visible() };
-        let span = Span { from: seq, to: seq, direction: Direction::OldestFirst, limit: 1 };
-        let (rows, _) = self.rows(key, caller, span, sight).await?;
-        rows.into_iter().next().ok_or(Error::MessageNotFound)
+        let sight = self.look(key, caller).await?;
+        let (rows, _) = self.rows(key, caller, Wanted::Rows(Span::one(seq)), sight).await?;
+        rows.found.into_iter().next().ok_or(Error::MessageNotFound)
+    }
+
+    /// One message as of what was admitted, for what hangs on it.
+    pub(super) async fn one(
+        &self,
+        key: &LogKey,
+        caller: &Caller,
+        seq: Seq,
+        sight: Sight,
+    ) -> Result<Event, Error> {
+        let (rows, _) = self.rows(key, caller, Wanted::Rows(Span::one(seq)), sight).await?;
+        rows.found.into_iter().find(is_message).ok_or(Error::MessageNotFound)
     }
 
     /// Reads rows, and looks at the head again while one is newer than the look.
+    /// The reads begin after the look, whoever makes them, so they hold all that it
+    /// has seen.
     async fn rows(
         &self,
         key: &LogKey,
         caller: &Caller,
-        span: Span,
+        wanted: Wanted<'_>,
         mut sight: Sight,
-    ) -> Result<(Vec<Event>, Sight), Error> {
+    ) -> Result<(Rows, Sight), Error> {
         for _ in 0..MAX_LOOKS {
-            // It begins after the look, and so holds all that the look has seen.
-            let mut rows = self.pages.read(span.page(key, sight.visible)).await?;
-            if rows.iter().all(|row| applied_seq(row) <= sight.as_of) {
-                for row in &mut rows {
-                    blank_unseen(row, sight);
+            let mut rows = self.read(key, &wanted, &sight).await?;
+            if rows.found.iter().all(|row| applied_seq(row) <= sight.as_of) {
+                for row in &mut rows.found {
+                    blank_unseen(row, &sight);
                 }
                 return Ok((rows, sight));
             }
-            let standing = self.standing(key, &caller.user).await?;
-            sight = Sight { as_of: standing.as_of, visible: standing.visible() };
+            sight = self.look(key, caller).await?;
         }
         Err(Error::Overloaded)
+    }
+
+    /// What the reader may see of the rows that are wanted.
+    async fn read(&self, key: &LogKey, wanted: &Wanted<'_>, sight: &Sight) -> Result<Rows, Error> {
+        let mut rows = Rows::default();
+        match wanted {
+            Wanted::Rows(span) => {
+                for part in sight.clip(*span) {
+                    self.read_part(key, part, &mut rows).await?;
+                }
+            }
+            Wanted::Thread(root, span) => {
+                let mut seqs = Vec::new();
+                for part in sight.clip(*span) {
+                    let part = Span { limit: span.limit - seqs.len(), ..part };
+                    seqs.extend(self.pages.thread(key, *root, part).await?);
+                }
+                self.read_each(key, seqs, &mut rows).await?;
+            }
+            Wanted::These(these) => {
+                let seen = these.iter().copied().filter(|seq| sight.sees(*seq)).collect();
+                self.read_each(key, seen, &mut rows).await?;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Some rows at a time, until there are as many as the part may have or they
+    /// say too much.
+    async fn read_part(&self, key: &LogKey, part: Span, rows: &mut Rows) -> Result<(), Error> {
+        let (mut from, mut to) = (part.from, part.to);
+        while rows.found.len() < part.limit && from <= to && !rows.cut {
+            let limit = READ_ROWS.min(part.limit - rows.found.len());
+            let read = self.pages.read(key, Span { from, to, limit, ..part }).await?;
+            let Some(last) = read.last().map(|row| row.seq).filter(|_| read.len() == limit) else {
+                rows.extend(read);
+                return Ok(());
+            };
+            rows.extend(read);
+            match part.direction {
+                Direction::OldestFirst => from = last + 1,
+                Direction::NewestFirst => to = last - 1,
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_each(&self, key: &LogKey, seqs: Vec<Seq>, rows: &mut Rows) -> Result<(), Error> {
+        for seq in seqs {
+            if rows.cut {
+                break;
+            }
+            rows.extend(self.pages.read(key, Span::one(seq)).await?);
+        }
+        Ok(())
     }
 
     pub(super) async fn with_own_reactions(
@@ -198,10 +319,10 @@ impl<S: LogStore> Domain<S> {
             .filter(has_reactions)
             .map(|row| RowKey::Reactions(row.seq, user.clone()))
             .collect();
-        let mut own = std::collections::BTreeMap::new();
         if keys.is_empty() {
             return Ok(rows.into_iter().map(|row| (row, Vec::new())).collect());
         }
+        let mut own = std::collections::BTreeMap::new();
         for (name, row) in self.logs.store().load(key, &keys).await? {
             if let (RowKey::Reactions(seq, _), Some(Row::Reactions(row))) = (name, row) {
                 own.insert(seq, row.emoji);
@@ -213,170 +334,24 @@ impl<S: LogStore> Domain<S> {
         });
         Ok(with_own.collect())
     }
-
-    pub(crate) async fn reactions(
-        &self,
-        admitted: Admitted<Page>,
-        message: Seq,
-    ) -> Result<(Vec<(UserId, Vec<String>)>, String), Error> {
-        let sight = sight(&admitted)?;
-        let (caller, page, _) = admitted.into_parts();
-        let key = key_of(&caller, &page.conversation);
-        let span = Span { from: message, to: message, direction: Direction::OldestFirst, limit: 1 };
-        let (rows, _) = self.rows(&key, &caller, span, sight).await?;
-        let Some(EventBody::MessageCreated(row)) = rows.into_iter().next().map(|row| row.body)
-        else {
-            return Err(Error::MessageNotFound);
-        };
-        if row.delete_time.is_some() {
-            return Ok((Vec::new(), String::new()));
-        }
-        let message_text = message.to_string();
-        let context = [
-            "ListReactions",
-            caller.tenant.as_str(),
-            caller.user.as_str(),
-            key.conversation.as_str(),
-            &message_text,
-        ];
-        let after = self.open_user(&context, &page.token)?;
-        let store = self.logs.store();
-        let mut rows = store.list_reactions(&key, message, after.as_ref(), page.size + 1).await?;
-        self.still_participates(&key, &caller).await?;
-        let token = self.token_after(&context, &mut rows, page.size);
-        Ok((rows, token))
-    }
-
-    pub(crate) async fn receipts(&self, admitted: Admitted<Page>) -> Result<ReceiptsPage, Error> {
-        let (caller, page, _) = admitted.into_parts();
-        let key = key_of(&caller, &page.conversation);
-        let context = [
-            "ListReceipts",
-            caller.tenant.as_str(),
-            caller.user.as_str(),
-            key.conversation.as_str(),
-        ];
-        let after = self.open_user(&context, &page.token)?;
-        let store = self.logs.store();
-        let mut rows = store.list_cursors(&key, after.as_ref(), page.size + 1).await?;
-        self.still_participates(&key, &caller).await?;
-        let next_page_token = self.token_after(&context, &mut rows, page.size);
-        Ok(ReceiptsPage { rows, next_page_token })
-    }
-
-    /// What was read may be newer than the look that the call was admitted with:
-    /// whoever was removed in between must not see it.
-    async fn still_participates(&self, key: &LogKey, caller: &Caller) -> Result<(), Error> {
-        let standing = self.standing(key, &caller.user).await?;
-        let active = standing.member.is_some_and(|member| member.is_active());
-        if active || mutant::is("no-second-look") {
-            return Ok(());
-        }
-        Err(Refusal::NotAParticipant.into())
-    }
-
-    /// Moves a cursor up to a seq that exists; `read` moves both. Returns the
-    /// cursors and how many messages are unread.
-    pub(crate) async fn mark(
-        &self,
-        admitted: Admitted<Mark>,
-        read: bool,
-    ) -> Result<(UserId, Cursors, u64), Error> {
-        let sight = sight(&admitted)?;
-        let (caller, mark, _) = admitted.into_parts();
-        let key = key_of(&caller, &mark.conversation);
-        if mark.seq > sight.as_of {
-            return Err(Error::CursorAboveHead { head: sight.as_of });
-        }
-        let store = self.logs.store();
-        let ordinal_at = async |seq: Seq| -> Result<u64, Error> {
-            let rows = store.read(&key, seq, seq, Direction::OldestFirst, 1).await?;
-            Ok(rows.first().map_or(0, |row| row.ordinal))
-        };
-        let to = if read {
-            let read_ordinal = ordinal_at(mark.seq).await?;
-            Cursors { read_seq: mark.seq, read_ordinal, delivered_seq: mark.seq }
-        } else {
-            Cursors { delivered_seq: mark.seq, ..Cursors::default() }
-        };
-        let (before, after) = store.raise_cursors(&key, &caller.user, to).await?;
-        if after.read_seq > before.read_seq {
-            self.projections.record_read(&key, &caller.user, after.read_seq).await?;
-        }
-        if after != before {
-            self.bus.publish(Signal::Receipt {
-                tenant: key.tenant.clone(),
-                conversation: key.conversation.clone(),
-                receipt: receipt_to_pb(&caller.user, after),
-            });
-        }
-        let unread = ordinal_at(sight.as_of).await?.saturating_sub(after.read_ordinal);
-        Ok((caller.user, after, unread))
-    }
-
-    fn open_seq(&self, context: &[&str], token: &str) -> Result<Option<Seq>, Error> {
-        if token.is_empty() {
-            return Ok(None);
-        }
-        let payload = self.sealer.open(context, token)?;
-        let bytes: [u8; 8] = payload.as_slice().try_into().map_err(|_| invalid_token())?;
-        Ok(Some(Seq::from_be_bytes(bytes)))
-    }
-
-    fn open_user(&self, context: &[&str], token: &str) -> Result<Option<UserId>, Error> {
-        if token.is_empty() {
-            return Ok(None);
-        }
-        let payload = self.sealer.open(context, token)?;
-        let text = std::str::from_utf8(&payload).map_err(|_| invalid_token())?;
-        Ok(Some(UserId::parse(text).map_err(|_| invalid_token())?))
-    }
-
-    /// Cuts the row that was read to know whether there is a next page.
-    fn token_after<T>(&self, context: &[&str], rows: &mut Vec<(UserId, T)>, size: usize) -> String {
-        if rows.len() <= size {
-            return String::new();
-        }
-        rows.truncate(size);
-        rows.last().map_or_else(String::new, |(user, _)| {
-            self.sealer.seal(context, user.as_str().as_bytes())
-        })
-    }
 }
 
-fn invalid_token() -> Error {
-    Error::Kit(KitError::new(Reason::InvalidPageToken, "the page token is not valid"))
+/// What a page token is good for: this user and this list.
+fn context_of(caller: &Caller, key: &LogKey, listing: Listing) -> [String; 7] {
+    let order = if listing.direction == Direction::NewestFirst { "newest" } else { "oldest" };
+    [
+        "ListMessages".to_owned(),
+        caller.tenant.to_string(),
+        caller.user.to_string(),
+        key.conversation.to_string(),
+        order.to_owned(),
+        listing.from.to_string(),
+        listing.thread.unwrap_or(0).to_string(),
+    ]
 }
 
-/// Rows to read.
-#[derive(Clone, Copy)]
-struct Span {
-    from: Seq,
-    /// What the reader may see ends it earlier, as of the look that the rows match.
-    to: Seq,
-    direction: Direction,
-    limit: usize,
-}
-
-impl Span {
-    /// From the neighbour of `beside` on, or from the end where that is 0.
-    fn beside(beside: Seq, direction: Direction, limit: usize) -> Self {
-        match (direction, beside) {
-            (Direction::NewestFirst, 0) => Self { from: 1, to: Seq::MAX, direction, limit },
-            (Direction::NewestFirst, _) => Self { from: 1, to: beside - 1, direction, limit },
-            (Direction::OldestFirst, _) => {
-                Self { from: beside.saturating_add(1), to: Seq::MAX, direction, limit }
-            }
-        }
-    }
-}
-
-impl Span {
-    /// Its rows up to here, as everybody who reads them at this moment asks for them.
-    fn page(self, key: &LogKey, visible: Seq) -> pages::Page {
-        let Self { from, to, direction, limit } = self;
-        pages::Page { key: key.clone(), from, to: to.min(visible), direction, limit }
-    }
+fn is_message(row: &Event) -> bool {
+    matches!(row.body, EventBody::MessageCreated(_))
 }
 
 fn applied_seq(row: &Event) -> Seq {
@@ -386,14 +361,23 @@ fn applied_seq(row: &Event) -> Seq {
     }
 }
 
-/// What changed after the reader's leave is not the reader's to know.
-fn blank_unseen(row: &mut Event, sight: Sight) {
+/// What changed after the reader's leave is not the reader's to know, nor what a
+/// message says that they may not see.
+fn blank_unseen(row: &mut Event, sight: &Sight) {
+    if edited(row).is_some_and(|target| !sight.sees(target))
+        && let EventBody::MessageEdited { content, .. } = &mut row.body
+    {
+        *content = None;
+    }
     if let EventBody::MessageCreated(message) = &mut row.body
-        && message.applied_seq > sight.visible
+        && message.applied_seq > sight.visible()
         && !mutant::is("former-sees-changes")
     {
         message.content = None;
         message.reactions.clear();
         message.edit_time = None;
+        message.delete_time = None;
+        message.replies = None;
+        message.applied_seq = sight.visible();
     }
 }

@@ -1,7 +1,15 @@
 //! One conversation's task: asks the appender what to do, does it, and tells
 //! it how that went. It decides nothing.
 
-use std::{collections::HashMap, fmt::Display, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt::Display,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use confab_kit::{bus::Signal, clock, random};
 use confab_log::{
@@ -23,6 +31,13 @@ const IDLE: Duration = Duration::from_mins(1);
 const IO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Before a failed I/O is tried again, so that a store that is down is not hammered.
 const RETRY_DELAY: Duration = Duration::from_millis(40);
+
+/// A log's time that is so much ahead of the clock is told of, and so often: a
+/// minute, in microseconds.
+const FAR_AHEAD: i64 = 60_000_000;
+
+/// When that was told last, of any conversation: they are all alike.
+static TOLD_OF_THE_CLOCK: AtomicI64 = AtomicI64::new(i64::MIN);
 
 pub(super) struct Job {
     pub(super) work: Work,
@@ -176,6 +191,7 @@ impl<S: LogStore> Driver<S> {
         let hour = u64::try_from(clock::now_micros()).unwrap_or(0) / 3_600_000_000;
         metrics::histogram!("confab_append_group_events")
             .record(f64::from(u32::try_from(events.len()).unwrap_or(u32::MAX)));
+        self.mind_the_clock(&events);
         let messages =
             events.iter().filter(|e| matches!(e.body, EventBody::MessageCreated(_))).count();
         let appended = self.logs.store().append(&self.key, events, hour).await?;
@@ -185,6 +201,24 @@ impl<S: LogStore> Driver<S> {
             metrics::counter!("confab_append_conflicts_total").increment(1);
         }
         Ok(appended)
+    }
+
+    /// Times in a log never go back, so after a clock that was ahead everything
+    /// there stays ahead, and mutes and bans that end before then are refused.
+    fn mind_the_clock(&self, events: &[Event]) {
+        let now = clock::now_micros();
+        let ahead = events.last().map_or(0, |event| event.time.saturating_sub(now));
+        let told = TOLD_OF_THE_CLOCK.load(Ordering::Relaxed);
+        if ahead < FAR_AHEAD || now.saturating_sub(told) < FAR_AHEAD {
+            return;
+        }
+        TOLD_OF_THE_CLOCK.store(now, Ordering::Relaxed);
+        let (conversation, ahead_seconds) = (&self.key.conversation, ahead / 1_000_000);
+        tracing::warn!(
+            %conversation,
+            ahead_seconds,
+            "a conversation's time is far ahead of the clock: a clock was wrong, or is"
+        );
     }
 
     async fn load(&self, keys: Vec<RowKey>) -> Done {

@@ -1,20 +1,29 @@
 //! The rows of other services, as the log sees them: loaded before a decision,
 //! written as an event's effect. Only the mesh's generated clients are used.
 
-use confab_kit::{channel::Channel, error::Error as KitError};
-use confab_log::{Effects, Event, Row, RowKey, UserId, inbox::Change};
+use confab_kit::{channel::Channel, clock, error::Error as KitError};
+use confab_log::{
+    Effects, Event, EventBody, Row, RowKey, UserId,
+    inbox::Change,
+    moderation::{Act, Moderation},
+};
 use confab_proto::{
     conversations::v1::{
         ApplyRowRequest, LoadRowRequest,
         conversation_rows_service_client::ConversationRowsServiceClient,
     },
     participants::v1::{
-        ApplyMembersRequest, InboxEffect, Joined, Left, LoadMembersRequest, RecordReadRequest,
-        inbox_effect, member_rows_service_client::MemberRowsServiceClient,
+        ApplyMembersRequest, InboxEffect, Joined, Left, LoadMembersRequest, ModerationAction,
+        ModerationKind, RecordReadRequest, inbox_effect,
+        member_rows_service_client::MemberRowsServiceClient,
     },
 };
 
-use crate::{convert::row, error::Error, store::LogKey};
+use crate::{
+    convert::{event::content_to_pb, row},
+    error::Error,
+    store::LogKey,
+};
 
 /// Clients of the services that own the conversation and member rows.
 #[derive(Clone, Debug)]
@@ -141,7 +150,7 @@ impl Projections {
                 _ => None,
             })
             .collect();
-        if rows.is_empty() && effects.inbox.is_empty() {
+        if rows.is_empty() && effects.inbox.is_empty() && effects.moderation.is_empty() {
             return Ok(());
         }
         let seq = event.seq;
@@ -161,6 +170,8 @@ impl Projections {
             time_micros: event.time,
             rows,
             inbox: inbox.collect(),
+            moderation: effects.moderation.iter().map(|act| action_to_pb(event, act)).collect(),
+            flagged_content: flagged(event).map(content_to_pb),
         };
         self.members.clone().apply_members(request).await.map_err(from_status)?;
         Ok(())
@@ -181,6 +192,49 @@ impl Projections {
         };
         self.members.clone().record_read(request).await.map_err(from_status)?;
         Ok(())
+    }
+}
+
+/// What a message says that content rules have flagged.
+fn flagged(event: &Event) -> Option<&confab_log::Content> {
+    match &event.body {
+        EventBody::MessageCreated(message) if !message.flags.is_empty() => message.content.as_ref(),
+        EventBody::MessageEdited { content, flags, .. } if !flags.is_empty() => content.as_ref(),
+        _ => None,
+    }
+}
+
+fn action_to_pb(event: &Event, done: &Moderation) -> ModerationAction {
+    let action = |kind: ModerationKind| ModerationAction {
+        seq: event.seq,
+        create_time: Some(clock::timestamp(event.time)),
+        actor_id: event.actor.to_string(),
+        kind: kind.into(),
+        target_id: done.target.to_string(),
+        reason: done.reason.clone(),
+        ..ModerationAction::default()
+    };
+    match &done.act {
+        Act::Removed => action(ModerationKind::Removed),
+        Act::Kicked => action(ModerationKind::Kicked),
+        Act::Banned(until) => ModerationAction {
+            until: until.map(clock::timestamp),
+            ..action(ModerationKind::Banned)
+        },
+        Act::Unbanned => action(ModerationKind::Unbanned),
+        Act::Muted(until) => {
+            ModerationAction { until: until.map(clock::timestamp), ..action(ModerationKind::Muted) }
+        }
+        Act::Unmuted => action(ModerationKind::Unmuted),
+        Act::RoleChanged(role) => {
+            ModerationAction { role: row::role_to_pb(*role), ..action(ModerationKind::RoleChanged) }
+        }
+        Act::MessageDeleted(message_seq) => {
+            ModerationAction { message_seq: *message_seq, ..action(ModerationKind::MessageDeleted) }
+        }
+        Act::MessageFlagged(message_seq) => {
+            ModerationAction { message_seq: *message_seq, ..action(ModerationKind::MessageFlagged) }
+        }
     }
 }
 

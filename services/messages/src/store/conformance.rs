@@ -4,19 +4,20 @@
 use std::future::Future;
 
 use confab_log::{
-    Command, Content, ConversationId, Effects, Event, EventBody, RequestId, Row, RowKey, TenantId,
-    UserId,
+    Command, Content, ConversationId, Effects, Event, EventBody, Index, RequestId, Row, RowKey,
+    TenantId, UserId,
     event::Role,
     inbox::{Change, InboxEffect},
     row::{MessageRow, ReactionsRow},
 };
 
-use super::{Cursors, Direction, LogKey, LogStore, StoreResult};
+use super::{Cursors, Direction, LogKey, LogStore, Replaced, RuleStore, StoreResult};
+use crate::rules::{Action, Matcher, Rule};
 
 /// Runs every check.
 pub async fn run<S, F, Fut>(factory: F) -> StoreResult<()>
 where
-    S: LogStore,
+    S: LogStore + RuleStore,
     F: Fn() -> Fut,
     Fut: Future<Output = S>,
 {
@@ -29,6 +30,8 @@ where
     cursors_only_grow(&factory().await).await?;
     lists_reactions_by_pages(&factory().await).await?;
     marks_what_is_written(&factory().await).await?;
+    finds_threads_and_mentions(&factory().await).await?;
+    replaces_rules_by_their_version(&factory().await).await?;
     keeps_tenants_apart(&factory().await).await
 }
 
@@ -48,16 +51,12 @@ fn log(tenant: &str) -> LogKey {
 
 fn message(seq: u64, text: &str) -> Event {
     let content = Content { text: text.to_owned(), ..Content::default() };
-    let row = MessageRow {
-        content: Some(content.clone()),
-        edit_time: None,
-        delete_time: None,
-        reactions: Vec::new(),
-        edits: Vec::new(),
-        sender: user("a"),
-        applied_seq: seq,
-    };
-    event(seq, EventBody::MessageCreated(row), &Command::Send(content))
+    let row = MessageRow::new(user("a"), content.clone(), seq);
+    event(seq, EventBody::MessageCreated(row), &Command::send(content))
+}
+
+fn edited(content: Option<Content>) -> EventBody {
+    EventBody::MessageEdited { target: 1, content, flags: Vec::new() }
 }
 
 fn event(seq: u64, body: EventBody, command: &Command) -> Event {
@@ -128,15 +127,15 @@ async fn applies_only_newer_rows(store: &impl LogStore) -> StoreResult<()> {
 async fn blanks_edits(store: &impl LogStore) -> StoreResult<()> {
     let key = log("t");
     let secret = Content { text: "secret".to_owned(), ..Content::default() };
-    let body = EventBody::MessageEdited { target: 1, content: Some(secret.clone()) };
-    let edit = event(2, body, &Command::Edit { target: 1, content: secret });
+    let body = edited(Some(secret.clone()));
+    let edit = event(2, body, &Command::edit(1, secret));
     assert!(store.append(&key, vec![message(1, "one"), edit.clone()], 1).await?);
     let blanking = Effects { blanked: vec![2], ..Effects::default() };
     for _ in 0..2 {
         store.apply(&key, &message(3, ""), &blanking).await?;
     }
     let rows = store.read(&key, 2, 2, Direction::OldestFirst, 1).await?;
-    let blanked = Event { body: EventBody::MessageEdited { target: 1, content: None }, ..edit };
+    let blanked = Event { body: edited(None), ..edit };
     assert_eq!(rows, vec![blanked], "sender, request id and digest stay");
     Ok(())
 }
@@ -205,5 +204,48 @@ async fn keeps_tenants_apart(store: &impl LogStore) -> StoreResult<()> {
     assert!(store.append(&other, vec![message(1, "theirs")], 1).await?);
     let rows = store.read(&one, 1, 9, Direction::OldestFirst, 9).await?;
     assert_eq!(rows, vec![message(1, "mine")]);
+    Ok(())
+}
+
+async fn finds_threads_and_mentions(store: &impl LogStore) -> StoreResult<()> {
+    let key = log("t");
+    let thread = |root, message| Index::Thread { root, message };
+    let mention = |name: &str, message| Index::Mention { user: user(name), message };
+    let index = vec![thread(1, 4), thread(1, 300), mention("a", 4), mention("ab", 5)];
+    let effects = Effects { index, ..Effects::default() };
+    // Told twice, as after a crash.
+    store.apply(&key, &message(300, ""), &effects).await?;
+    store.apply(&key, &message(300, ""), &effects).await?;
+    let later = Effects { index: vec![thread(2, 5), mention("a", 300)], ..Effects::default() };
+    store.apply(&key, &message(300, ""), &later).await?;
+    let up = store.list_thread(&key, 1, 1, 999, Direction::OldestFirst, 9).await?;
+    assert_eq!(up, [4, 300], "one thread only, each message once");
+    let down = store.list_thread(&key, 1, 1, 999, Direction::NewestFirst, 1).await?;
+    assert_eq!(down, [300]);
+    assert_eq!(store.list_thread(&key, 1, 5, 299, Direction::OldestFirst, 9).await?, [0; 0]);
+    assert_eq!(store.list_mentions(&key, &user("a"), 0, 9).await?, [4, 300], "not those of ab");
+    assert_eq!(store.list_mentions(&key, &user("a"), 4, 9).await?, [300]);
+    assert_eq!(store.list_mentions(&key, &user("a"), 0, 1).await?, [4]);
+    assert_eq!(store.list_mentions(&log("other"), &user("a"), 0, 9).await?, [0; 0]);
+    Ok(())
+}
+
+async fn replaces_rules_by_their_version(store: &impl RuleStore) -> StoreResult<()> {
+    let tenant = log("t").tenant;
+    let rule = |name: &str| Rule {
+        name: name.to_owned(),
+        matcher: Matcher::Words(vec!["word".to_owned()]),
+        action: Action::Flag,
+    };
+    assert_eq!(store.rules(&tenant).await?, None);
+    let first = store.replace_rules(&tenant, Some(0), vec![rule("one")], 7).await?;
+    let Replaced::Stored(first) = first else { panic!("{first:?}") };
+    assert_eq!((first.version, first.time), (1, 7));
+    assert_eq!(store.rules(&tenant).await?.as_ref(), Some(&first));
+    let stale = store.replace_rules(&tenant, Some(0), vec![rule("two")], 8).await?;
+    assert_eq!(stale, Replaced::Stale(1));
+    let forced = store.replace_rules(&tenant, None, Vec::new(), 9).await?;
+    assert!(matches!(forced, Replaced::Stored(stored) if stored.version == 2));
+    assert_eq!(store.rules(&log("other").tenant).await?, None, "tenants have their own");
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod codec;
 mod effects;
+mod rules;
 
 use std::{collections::HashSet, sync::Arc, sync::Mutex};
 
@@ -31,6 +32,9 @@ struct Spaces {
     reactions: Keyspace,
     cursors: Keyspace,
     marks: Keyspace,
+    threads: Keyspace,
+    mentions: Keyspace,
+    rules: Keyspace,
 }
 
 #[derive(Encode, Decode)]
@@ -54,6 +58,9 @@ impl EmbeddedLogStore {
                 reactions: engine.keyspace("messages-reactions")?,
                 cursors: engine.keyspace("messages-cursors")?,
                 marks: engine.keyspace("messages-marks")?,
+                threads: engine.keyspace("messages-threads")?,
+                mentions: engine.keyspace("messages-mentions")?,
+                rules: engine.keyspace("messages-rules")?,
             },
             marked: Arc::default(),
         })
@@ -107,6 +114,13 @@ impl EmbeddedLogStore {
     }
 }
 
+fn scan(direction: Direction) -> Scan {
+    match direction {
+        Direction::OldestFirst => Scan::Forward,
+        Direction::NewestFirst => Scan::Backward,
+    }
+}
+
 impl LogStore for EmbeddedLogStore {
     async fn end(&self, key: &LogKey) -> StoreResult<Option<LogEnd>> {
         let prefix = codec::log_prefix(key);
@@ -130,12 +144,8 @@ impl LogStore for EmbeddedLogStore {
         if from > to {
             return Ok(Vec::new());
         }
-        let scan = match direction {
-            Direction::OldestFirst => Scan::Forward,
-            Direction::NewestFirst => Scan::Backward,
-        };
         let range = codec::row(key, from)..=codec::row(key, to);
-        let rows = self.spaces.log.range(range, scan, limit)?;
+        let rows = self.spaces.log.range(range, scan(direction), limit)?;
         rows.iter().map(|(_, bytes)| codec::decode(bytes)).collect()
     }
 
@@ -247,6 +257,36 @@ impl LogStore for EmbeddedLogStore {
             }
         }
         Ok(found)
+    }
+
+    async fn list_thread(
+        &self,
+        key: &LogKey,
+        root: Seq,
+        from: Seq,
+        to: Seq,
+        direction: Direction,
+        limit: usize,
+    ) -> StoreResult<Vec<Seq>> {
+        if from > to {
+            return Ok(Vec::new());
+        }
+        let range = codec::thread(key, root, from)..=codec::thread(key, root, to);
+        let rows = self.spaces.threads.range(range, scan(direction), limit)?;
+        rows.iter().map(|(row, _)| codec::seq_at_end(row)).collect()
+    }
+
+    async fn list_mentions(
+        &self,
+        key: &LogKey,
+        user: &UserId,
+        after: Seq,
+        limit: usize,
+    ) -> StoreResult<Vec<Seq>> {
+        let from = codec::mention(key, user, after.saturating_add(1));
+        let range = from..=codec::mention(key, user, Seq::MAX);
+        let rows = self.spaces.mentions.range(range, Scan::Forward, limit)?;
+        rows.iter().map(|(row, _)| codec::seq_at_end(row)).collect()
     }
 
     async fn marks(

@@ -5,12 +5,13 @@ use confab_kit::{clock, error::Error, validate::Violations};
 use confab_log::{
     ConversationId, Micros, TenantId, UserId,
     event::Role,
-    inbox::{Change, Entry, InboxEffect},
+    inbox::{Change, Entry, InboxEffect, Settings},
     row::{Interval, MemberRow, Restriction},
 };
 use confab_proto::participants::v1 as pb;
 use prost_types::Timestamp;
 
+use super::moderation::{action_from_pb, report_of_flag};
 use crate::domain::{Effects, InboxBody, InboxEvent};
 
 /// How many users one mesh call names, at most: more than any event does.
@@ -74,10 +75,19 @@ impl TryFrom<pb::ApplyMembersRequest> for ApplyMembers {
         let rows = rows.filter_map(|row| member_from_pb(&mut check, row)).collect();
         let inbox = request.inbox.iter().take(MAX_USERS);
         let inbox = inbox.filter_map(|effect| effect_from_pb(&mut check, effect)).collect();
+        let moderation = request.moderation.into_iter().take(MAX_USERS);
+        let moderation: Vec<_> =
+            moderation.filter_map(|action| action_from_pb(&mut check, action)).collect();
         check.finish()?;
-        let names = tenant.zip(conversation).ok_or_else(incomplete)?;
-        let effects = Effects { seq: request.seq, time: request.time_micros, rows, inbox };
-        Ok(Self { tenant: names.0, conversation: names.1, effects })
+        let (tenant, conversation) = tenant.zip(conversation).ok_or_else(incomplete)?;
+        let content = request.flagged_content.as_ref();
+        let reports = moderation
+            .iter()
+            .filter_map(|action| report_of_flag(&conversation, action, content))
+            .collect();
+        let (seq, time) = (request.seq, request.time_micros);
+        let effects = Effects { seq, time, rows, inbox, moderation, reports };
+        Ok(Self { tenant, conversation, effects })
     }
 }
 
@@ -104,6 +114,35 @@ pub(crate) fn owner(request: &pb::ListMembershipsRequest) -> Result<(TenantId, U
     let user = check.parse("user_id", UserId::parse(&request.user_id));
     check.finish()?;
     tenant.zip(user).ok_or_else(incomplete)
+}
+
+/// A validated `FindBlocks`: whose, who, and the others.
+pub(crate) fn blocks(
+    request: &pb::FindBlocksRequest,
+) -> Result<(TenantId, UserId, Vec<UserId>), Error> {
+    let mut check = Violations::default();
+    let tenant = check.parse("tenant_id", TenantId::parse(&request.tenant_id));
+    let user = check.parse("user_id", UserId::parse(&request.user_id));
+    let few = request.other_ids.len() <= MAX_USERS;
+    check.check(few, "other_ids", "must name at most 1,100 users");
+    let others = request.other_ids.iter().take(MAX_USERS);
+    let others = others.filter_map(|text| check.parse("other_ids", UserId::parse(text))).collect();
+    check.finish()?;
+    let (tenant, user) = tenant.zip(user).ok_or_else(incomplete)?;
+    Ok((tenant, user, others))
+}
+
+/// A validated `EnforceBlocks`: whose, and the two.
+pub(crate) fn pair(
+    request: &pb::EnforceBlocksRequest,
+) -> Result<(TenantId, UserId, UserId), Error> {
+    let mut check = Violations::default();
+    let tenant = check.parse("tenant_id", TenantId::parse(&request.tenant_id));
+    let one = check.parse("user_id", UserId::parse(&request.user_id));
+    let other = check.parse("other_id", UserId::parse(&request.other_id));
+    check.finish()?;
+    let (tenant, (one, other)) = tenant.zip(one.zip(other)).ok_or_else(incomplete)?;
+    Ok((tenant, one, other))
 }
 
 fn incomplete() -> Error {
@@ -236,22 +275,43 @@ pub(crate) fn membership_to_pb(conversation: &ConversationId, entry: &Entry) -> 
         active: entry.active,
         join_seq: entry.join_seq,
         leave_seq: entry.leave_seq,
+        settings: Some(settings_to_pb(&entry.settings)),
+    }
+}
+
+/// How a user has arranged a conversation.
+pub(crate) fn settings_to_pb(settings: &Settings) -> pb::ConversationSettings {
+    pb::ConversationSettings {
+        muted: settings.muted,
+        mute_until: settings.mute_until.map(clock::timestamp),
+        archived: settings.archived,
+        favourite: settings.favourite,
     }
 }
 
 /// An inbox event as its user sees it.
 pub(crate) fn inbox_event_to_pb(event: &InboxEvent) -> pb::InboxEvent {
     use pb::inbox_event::Kind;
-    let kind = match event.body {
+    let kind = match &event.body {
         InboxBody::Joined { seq, role } => {
-            Kind::Joined(pb::Joined { seq, role: role_to_pb(role).into() })
+            Kind::Joined(pb::Joined { seq: *seq, role: role_to_pb(*role).into() })
         }
-        InboxBody::Left { seq } => Kind::Left(pb::Left { seq }),
-        InboxBody::Read { seq } => Kind::ReadCursorMoved(pb::ReadCursorMoved { read_seq: seq }),
+        InboxBody::Left { seq } => Kind::Left(pb::Left { seq: *seq }),
+        InboxBody::Read { seq } => Kind::ReadCursorMoved(pb::ReadCursorMoved { read_seq: *seq }),
+        InboxBody::Arranged(settings) => {
+            Kind::SettingsChanged(pb::SettingsChanged { settings: Some(settings_to_pb(settings)) })
+        }
+        InboxBody::Blocked { user } => {
+            Kind::UserBlocked(pb::UserBlocked { user_id: user.as_str().to_owned() })
+        }
+        InboxBody::Unblocked { user } => {
+            Kind::UserUnblocked(pb::UserUnblocked { user_id: user.as_str().to_owned() })
+        }
     };
+    let conversation = event.conversation.as_ref();
     pb::InboxEvent {
         inbox_seq: event.inbox_seq,
-        conversation_id: event.conversation.as_str().to_owned(),
+        conversation_id: conversation.map(|id| id.as_str().to_owned()).unwrap_or_default(),
         create_time: Some(clock::timestamp(event.time)),
         kind: Some(kind),
     }

@@ -1,105 +1,56 @@
-//! What the log's effects call: rows and inboxes, each at most once, and the
-//! signal to a user's devices after the inbox is durable. It trusts the mesh's
-//! credential, which a layer has checked, and no field.
+//! What the log's effects and other services call: rows and inboxes, each effect
+//! at most once. It trusts the mesh's credential, which a layer has checked, and
+//! no field.
 
 use std::sync::Arc;
 
-use confab_kit::{
-    bus::{Bus, Signal},
-    clock, task,
-};
 use confab_log::{TenantId, UserId};
 use confab_proto::participants::v1::{self as pb, member_rows_service_server::MemberRowsService};
-use metrics::counter;
-use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    blocks::Blocks,
     convert::rows::{self, ApplyMembers, LoadMembers, RecordRead},
-    domain::{InboxBody, InboxEvent},
     error::Error,
-    order::InboxOrder,
-    store::MemberStore,
+    inboxes::Inboxes,
+    store::Store,
 };
 
 /// The mesh's handler.
 pub struct Mesh<S> {
-    inboxes: Arc<Inboxes<S>>,
+    pub(crate) store: Arc<S>,
+    pub(crate) inboxes: Inboxes<S>,
+    pub(crate) blocks: Blocks<S>,
 }
 
-/// The store, and the way from it to the bus.
-struct Inboxes<S> {
-    store: Arc<S>,
-    bus: Bus,
-    order: InboxOrder,
-}
-
-impl<S: MemberStore> Inboxes<S> {
-    async fn apply(&self, apply: ApplyMembers) -> Result<(), Error> {
-        let ApplyMembers { tenant, conversation, effects } = apply;
-        let users = effects.inbox.iter().map(|effect| &effect.user);
-        let _turn = self.order.turn(&tenant, users).await;
-        let taken = self.store.apply(&tenant, &conversation, effects).await?;
-        for (user, event) in &taken {
-            self.publish(&tenant, user, event);
+impl<S: Store> Mesh<S> {
+    async fn find_blocks(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        others: &[UserId],
+    ) -> Result<pb::FindBlocksResponse, Error> {
+        let mut found = pb::FindBlocksResponse::default();
+        for other in others {
+            if self.store.has_blocked(tenant, other, user).await? {
+                found.blocked_by_ids.push(other.as_str().to_owned());
+            }
+            if self.store.has_blocked(tenant, user, other).await? {
+                found.blocked_ids.push(other.as_str().to_owned());
+            }
         }
-        Ok(())
-    }
-
-    async fn record_read(&self, read: RecordRead) -> Result<(), Error> {
-        let RecordRead { tenant, user, conversation, read_seq } = read;
-        let _turn = self.order.turn(&tenant, std::iter::once(&user)).await;
-        let now = clock::now_micros();
-        let taken = self.store.record_read(&tenant, &user, &conversation, read_seq, now).await?;
-        if let Some(event) = taken {
-            self.publish(&tenant, &user, &event);
-        }
-        Ok(())
-    }
-
-    fn publish(&self, tenant: &TenantId, user: &UserId, event: &InboxEvent) {
-        // Counted where the guard has passed: once per join, whatever is retried.
-        match event.body {
-            InboxBody::Joined { .. } => counter!("confab_participants_added_total").increment(1),
-            InboxBody::Left { .. } => counter!("confab_participants_removed_total").increment(1),
-            InboxBody::Read { .. } => {}
-        }
-        self.bus.publish(Signal::Inbox {
-            tenant: tenant.clone(),
-            user: user.clone(),
-            event: Arc::new(rows::inbox_event_to_pb(event)),
-        });
-    }
-}
-
-impl<S: MemberStore> Mesh<S> {
-    pub(crate) fn new(store: Arc<S>, bus: Bus) -> Self {
-        Self { inboxes: Arc::new(Inboxes { store, bus, order: InboxOrder::new() }) }
-    }
-
-    /// Runs a write to its end even if the caller goes away: what is durable
-    /// is also published.
-    async fn finish<F>(&self, name: &'static str, write: F) -> Result<(), Error>
-    where
-        F: Future<Output = Result<(), Error>> + Send + 'static,
-    {
-        let (sender, receiver) = oneshot::channel();
-        task::spawn(name, async move {
-            // A caller that went away does not want the answer.
-            let _unwanted = sender.send(write.await);
-        });
-        receiver.await.unwrap_or(Err(Error::Contract("a write ended without an answer")))
+        Ok(found)
     }
 }
 
 #[tonic::async_trait]
-impl<S: MemberStore> MemberRowsService for Mesh<S> {
+impl<S: Store> MemberRowsService for Mesh<S> {
     async fn load_members(
         &self,
         request: Request<pb::LoadMembersRequest>,
     ) -> Result<Response<pb::LoadMembersResponse>, Status> {
         let load = LoadMembers::try_from(request.into_inner())?;
-        let members = self.inboxes.store.members(&load.tenant, &load.conversation, &load.users);
+        let members = self.store.members(&load.tenant, &load.conversation, &load.users);
         let members = members.await.map_err(Error::from)?;
         let rows = members
             .into_iter()
@@ -113,8 +64,7 @@ impl<S: MemberStore> MemberRowsService for Mesh<S> {
         request: Request<pb::ApplyMembersRequest>,
     ) -> Result<Response<pb::ApplyMembersResponse>, Status> {
         let apply = ApplyMembers::try_from(request.into_inner())?;
-        let inboxes = Arc::clone(&self.inboxes);
-        self.finish("apply members", async move { inboxes.apply(apply).await }).await?;
+        self.inboxes.apply(apply).await?;
         Ok(Response::new(pb::ApplyMembersResponse {}))
     }
 
@@ -123,7 +73,7 @@ impl<S: MemberStore> MemberRowsService for Mesh<S> {
         request: Request<pb::ListMembershipsRequest>,
     ) -> Result<Response<pb::ListMembershipsResponse>, Status> {
         let (tenant, user) = rows::owner(request.get_ref())?;
-        let list = self.inboxes.store.memberships(&tenant, &user).await.map_err(Error::from)?;
+        let list = self.store.memberships(&tenant, &user).await.map_err(Error::from)?;
         let memberships = list
             .entries
             .iter()
@@ -132,13 +82,29 @@ impl<S: MemberStore> MemberRowsService for Mesh<S> {
         Ok(Response::new(pb::ListMembershipsResponse { memberships, head_inbox_seq: list.head }))
     }
 
+    async fn find_blocks(
+        &self,
+        request: Request<pb::FindBlocksRequest>,
+    ) -> Result<Response<pb::FindBlocksResponse>, Status> {
+        let (tenant, user, others) = rows::blocks(request.get_ref())?;
+        Ok(Response::new(self.find_blocks(&tenant, &user, &others).await?))
+    }
+
+    async fn enforce_blocks(
+        &self,
+        request: Request<pb::EnforceBlocksRequest>,
+    ) -> Result<Response<pb::EnforceBlocksResponse>, Status> {
+        let (tenant, one, other) = rows::pair(request.get_ref())?;
+        self.blocks.enforce(&tenant, &one, &other).await?;
+        Ok(Response::new(pb::EnforceBlocksResponse {}))
+    }
+
     async fn record_read(
         &self,
         request: Request<pb::RecordReadRequest>,
     ) -> Result<Response<pb::RecordReadResponse>, Status> {
         let read = RecordRead::try_from(request.into_inner())?;
-        let inboxes = Arc::clone(&self.inboxes);
-        self.finish("record read", async move { inboxes.record_read(read).await }).await?;
+        self.inboxes.record_read(read).await?;
         Ok(Response::new(pb::RecordReadResponse {}))
     }
 }

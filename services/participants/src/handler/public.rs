@@ -7,6 +7,7 @@ use confab_kit::{
     admission::{Admission, Admitted},
     channel::Channel,
     clock,
+    identity::{Caller, CallerKind},
     page_token::Sealer,
 };
 use confab_log::{ConversationId, UserId, row::MemberRow};
@@ -19,16 +20,20 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     convert::{self, rows},
-    domain::{Command, Filter, ListInbox, Roster},
+    domain::{Arrange, Change, Command, Filter, ListInbox, Roster},
     error::{Error, upstream},
-    store::MemberStore,
+    inboxes::Inboxes,
+    store::Store,
 };
+
+use super::position;
 
 type KitResult<T> = Result<T, confab_kit::error::Error>;
 
 /// The public handler.
 pub struct Public<S> {
     pub(crate) store: Arc<S>,
+    pub(crate) inboxes: Inboxes<S>,
     pub(crate) log: LogServiceClient<Channel>,
     pub(crate) admission: Admission,
     pub(crate) sealer: Sealer,
@@ -37,7 +42,7 @@ pub struct Public<S> {
 /// A page of rows and the token of the next one.
 type RosterPage = (Vec<(UserId, MemberRow)>, String);
 
-impl<S: MemberStore> Public<S> {
+impl<S: Store> Public<S> {
     async fn submit<T>(&self, request: Request<T>) -> Result<u64, Error>
     where
         T: RpcRequest,
@@ -53,16 +58,41 @@ impl<S: MemberStore> Public<S> {
         if command.change.removes(&caller.user) {
             return Err(Error::TargetIsCaller);
         }
+        let blocked_by_id = self.blocked_by(&caller, &command.change).await?;
         let request = AppendRequest {
             tenant_id: caller.tenant.as_str().to_owned(),
             conversation_id: command.conversation.as_str().to_owned(),
             actor_id: caller.user.as_str().to_owned(),
             request_id: command.request_id.as_str().to_owned(),
             after_seq: command.after_seq,
+            application: caller.kind == CallerKind::Application,
+            blocked_by_id,
             command: Some(convert::to_log(command.change, &caller.user)),
         };
         let answer = self.log.clone().append(request).await.map_err(|status| upstream(&status))?;
         Ok(answer.into_inner().seq)
+    }
+
+    /// One of those whom the caller would add, who has blocked the caller.
+    async fn blocked_by(&self, caller: &Caller, change: &Change) -> Result<String, Error> {
+        let Change::Add(users) = change else { return Ok(String::new()) };
+        for user in users {
+            if self.store.has_blocked(&caller.tenant, user, &caller.user).await? {
+                return Ok(user.as_str().to_owned());
+            }
+        }
+        Ok(String::new())
+    }
+
+    async fn arrange(
+        &self,
+        admitted: Admitted<Arrange>,
+    ) -> Result<pb::ConversationSettings, Error> {
+        let (caller, Arrange { conversation, changes }, _) = admitted.into_parts();
+        let arranged = self.inboxes.arrange(caller.tenant, caller.user, conversation, changes);
+        let settings = arranged.await?;
+        let settings = settings.ok_or(Error::Contract("a participant without an inbox entry"))?;
+        Ok(rows::settings_to_pb(&settings))
     }
 
     async fn page(
@@ -129,15 +159,8 @@ impl<S: MemberStore> Public<S> {
     }
 }
 
-/// A token's payload. Only we seal tokens, so a wrong one is a fault of ours.
-fn position(payload: &[u8]) -> Result<UserId, Error> {
-    let text = std::str::from_utf8(payload).ok();
-    text.and_then(|text| UserId::parse(text).ok())
-        .ok_or(Error::Contract("a page token that is ours and wrong"))
-}
-
 #[tonic::async_trait]
-impl<S: MemberStore> ParticipantsService for Public<S> {
+impl<S: Store> ParticipantsService for Public<S> {
     async fn add_participants(
         &self,
         request: Request<pb::AddParticipantsRequest>,
@@ -152,6 +175,23 @@ impl<S: MemberStore> ParticipantsService for Public<S> {
     ) -> Result<Response<pb::RemoveParticipantResponse>, Status> {
         let seq = self.submit(request).await?;
         Ok(Response::new(pb::RemoveParticipantResponse { seq }))
+    }
+
+    async fn join_conversation(
+        &self,
+        request: Request<pb::JoinConversationRequest>,
+    ) -> Result<Response<pb::JoinConversationResponse>, Status> {
+        let seq = self.submit(request).await?;
+        Ok(Response::new(pb::JoinConversationResponse { seq }))
+    }
+
+    async fn update_conversation_settings(
+        &self,
+        request: Request<pb::UpdateConversationSettingsRequest>,
+    ) -> Result<Response<pb::UpdateConversationSettingsResponse>, Status> {
+        let admitted = self.admission.admit(request).await?.try_map(Arrange::try_from)?;
+        let settings = Some(self.arrange(admitted).await?);
+        Ok(Response::new(pb::UpdateConversationSettingsResponse { settings }))
     }
 
     async fn leave_conversation(

@@ -1,6 +1,8 @@
 //! What every engine must do, as a suite over a factory of empty stores. It
 //! knows the port and no engine.
 
+mod more;
+
 use std::collections::BTreeSet;
 
 use confab_log::{
@@ -10,14 +12,14 @@ use confab_log::{
     row::{Interval, MemberRow, Restriction},
 };
 
-use super::MemberStore;
+use super::{MemberStore, Store};
 use crate::domain::{Effects, Filter, InboxBody, InboxEvent};
 
 /// Runs the whole suite, each part on a store of its own.
 ///
 /// # Panics
 /// When the store is not good.
-pub async fn suite<S: MemberStore>(fresh: impl AsyncFn() -> S) {
+pub async fn suite<S: Store>(fresh: impl AsyncFn() -> S) {
     rows_are_guarded(&fresh().await).await;
     rosters_are_paged_and_filtered(&fresh().await).await;
     an_inbox_takes_an_effect_once_for_ever(&fresh().await).await;
@@ -26,6 +28,8 @@ pub async fn suite<S: MemberStore>(fresh: impl AsyncFn() -> S) {
     inboxes_are_paged(&fresh().await).await;
     tenants_never_meet(&fresh().await).await;
     racing_effects_keep_every_inbox_dense(&fresh().await).await;
+    more::settings_are_arranged_and_told(&fresh().await).await;
+    more::suite(fresh).await;
 }
 
 fn tenant(text: &str) -> TenantId {
@@ -58,18 +62,18 @@ fn left(applied_seq: Seq) -> MemberRow {
 }
 
 fn row_effects(seq: Seq, rows: Vec<(UserId, MemberRow)>) -> Effects {
-    Effects { seq, time: 10, rows, inbox: Vec::new() }
+    Effects { rows, ..Effects::of(seq, 10) }
 }
 
 fn joins(seq: Seq, users: &[&str]) -> Effects {
     let change = Change::Joined(Role::Member);
     let inbox = users.iter().map(|text| InboxEffect { user: user(text), change });
-    Effects { seq, time: 10, rows: Vec::new(), inbox: inbox.collect() }
+    Effects { inbox: inbox.collect(), ..Effects::of(seq, 10) }
 }
 
 fn leaves(seq: Seq, text: &str) -> Effects {
     let inbox = vec![InboxEffect { user: user(text), change: Change::Left }];
-    Effects { seq, time: 20, rows: Vec::new(), inbox }
+    Effects { inbox, ..Effects::of(seq, 20) }
 }
 
 async fn apply<S: MemberStore>(
@@ -183,13 +187,13 @@ async fn an_inbox_is_dense<S: MemberStore>(store: &S) {
     assert_eq!(seqs, [("ada", 1), ("bob", 1)]);
     apply(store, 2, joins(1, &["bob"])).await;
     apply(store, 1, leaves(2, "bob")).await;
-    let bodies: Vec<(ConversationId, InboxBody)> =
+    let bodies: Vec<_> =
         inbox(store, "bob").await.into_iter().map(|e| (e.conversation, e.body)).collect();
-    let joined = InboxBody::Joined { seq: 1, role: Role::Member };
+    let joined = || InboxBody::Joined { seq: 1, role: Role::Member };
     let expected = [
-        (conversation(1), joined),
-        (conversation(2), joined),
-        (conversation(1), InboxBody::Left { seq: 2 }),
+        (Some(conversation(1)), joined()),
+        (Some(conversation(2)), joined()),
+        (Some(conversation(1)), InboxBody::Left { seq: 2 }),
     ];
     assert_eq!(bodies, expected);
     assert_eq!(inbox(store, "ada").await.len(), 1);

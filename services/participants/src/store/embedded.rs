@@ -1,22 +1,32 @@
-//! The port on the embedded engine: four keyspaces, each key beginning with the
-//! tenant. It owns their keys and formats, and decides nothing: the guards are
+//! The ports on the embedded engine, each key beginning with the tenant. It owns
+//! their keys and formats, and decides nothing: the guards are
 //! `confab_log::inbox` and [`newer`].
 //!
 //! ```text
-//! participants_members        tenant, conversation, user   → MemberRow
-//! participants_inbox_entries  tenant, user, conversation   → Entry
-//! participants_inbox_events   tenant, user, inbox_seq      → InboxEvent
-//! participants_inbox_heads    tenant, user                 → the last inbox_seq
+//! participants_members           tenant, conversation, user     → MemberRow
+//! participants_inbox_entries     tenant, user, conversation     → Entry
+//! participants_inbox_events      tenant, user, inbox_seq        → InboxEvent
+//! participants_inbox_heads       tenant, user                   → the last inbox_seq
+//! participants_profiles          tenant, user                   → Profile
+//! participants_blocks            tenant, user, blocked user     → since when
+//! participants_actions           tenant, conversation, seq, nth → Action
+//! participants_reports           tenant, report                 → Report
+//! participants_reports_open      tenant, time, report           → nothing
+//! participants_reports_resolved  tenant, time, report           → nothing
 //! ```
+//!
+//! This file has the member rows; the others are in files of their own.
 
 mod format;
+mod inbox;
+mod moderation;
+mod users;
 
 use std::ops::Bound;
 
 use confab_log::{
     ConversationId, Micros, Seq, TenantId, UserId,
-    inbox::{self, Change, Entry, InboxEffect},
-    mutant,
+    inbox::{Settings, admit_read},
     row::MemberRow,
 };
 use confab_store::{
@@ -24,13 +34,14 @@ use confab_store::{
     embedded::{Direction, Engine, Keyspace, Snapshot, Transaction},
 };
 
+use self::inbox::Inbox;
 use super::MemberStore;
-use crate::domain::{Effects, Filter, InboxBody, InboxEvent, InboxPage, Memberships, newer};
+use crate::domain::{
+    Effects, Filter, InboxBody, InboxEvent, InboxPage, Memberships, SettingsChanges, newer,
+};
 
 /// Rows read at once while a filter looks for the ones it shows.
 const SCAN: usize = 256;
-/// How far back the mutant that trusts an inbox's tail looks.
-const TAIL: usize = 16;
 
 /// Member rows and inboxes in a data folder.
 #[derive(Clone, Debug)]
@@ -45,6 +56,12 @@ struct Spaces {
     entries: Keyspace,
     events: Keyspace,
     heads: Keyspace,
+    profiles: Keyspace,
+    blocks: Keyspace,
+    actions: Keyspace,
+    reports: Keyspace,
+    open_reports: Keyspace,
+    resolved_reports: Keyspace,
 }
 
 impl EmbeddedStore {
@@ -55,6 +72,12 @@ impl EmbeddedStore {
             entries: engine.keyspace("participants_inbox_entries")?,
             events: engine.keyspace("participants_inbox_events")?,
             heads: engine.keyspace("participants_inbox_heads")?,
+            profiles: engine.keyspace("participants_profiles")?,
+            blocks: engine.keyspace("participants_blocks")?,
+            actions: engine.keyspace("participants_actions")?,
+            reports: engine.keyspace("participants_reports")?,
+            open_reports: engine.keyspace("participants_reports_open")?,
+            resolved_reports: engine.keyspace("participants_reports_resolved")?,
         };
         Ok(Self { engine: engine.clone(), spaces })
     }
@@ -154,6 +177,7 @@ impl MemberStore for EmbeddedStore {
                 let event = inbox.take(&conversation, effects.seq, effects.time, effect)?;
                 taken.extend(event.map(|event| (effect.user.clone(), event)));
             }
+            moderation::record(spaces, transaction, &tenant, &conversation, effects)?;
             Ok(taken)
         })
         .await
@@ -186,11 +210,35 @@ impl MemberStore for EmbeddedStore {
         self.transact(move |spaces, transaction| {
             let mut inbox = Inbox { spaces, tenant: &tenant, user: &user, transaction };
             let Some(mut entry) = inbox.entry(&conversation)? else { return Ok(None) };
-            if !inbox::admit_read(&mut entry, read_seq) {
+            if !admit_read(&mut entry, read_seq) {
                 return Ok(None);
             }
             let body = InboxBody::Read { seq: read_seq };
             inbox.append(&conversation, &entry, time, body).map(Some)
+        })
+        .await
+    }
+
+    async fn arrange(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        conversation: &ConversationId,
+        changes: SettingsChanges,
+        time: Micros,
+    ) -> Result<Option<(Settings, Option<InboxEvent>)>, StoreError> {
+        let (tenant, user, conversation) = (tenant.clone(), user.clone(), conversation.clone());
+        self.transact(move |spaces, transaction| {
+            let mut inbox = Inbox { spaces, tenant: &tenant, user: &user, transaction };
+            let Some(mut entry) = inbox.entry(&conversation)? else { return Ok(None) };
+            let settings = changes.applied_to(entry.settings);
+            if settings == entry.settings {
+                return Ok(Some((settings, None)));
+            }
+            entry.settings = settings;
+            let body = InboxBody::Arranged(settings);
+            let event = inbox.append(&conversation, &entry, time, body)?;
+            Ok(Some((settings, Some(event))))
         })
         .await
     }
@@ -212,80 +260,5 @@ impl MemberStore for EmbeddedStore {
         let rows = snapshot.range(&self.spaces.events, range, Direction::Forward, limit)?;
         let events = rows.iter().map(|(_, value)| format::decode(value));
         Ok(InboxPage { head, events: events.collect::<Result<_, StoreError>>()? })
-    }
-}
-
-/// One user's inbox inside a transaction.
-struct Inbox<'a, 'b> {
-    spaces: &'a Spaces,
-    tenant: &'a TenantId,
-    user: &'a UserId,
-    transaction: &'a mut Transaction<'b>,
-}
-
-impl Inbox<'_, '_> {
-    fn entry(&mut self, conversation: &ConversationId) -> Result<Option<Entry>, StoreError> {
-        let key = format::entry_key(self.tenant, self.user, conversation);
-        let value = self.transaction.get(&self.spaces.entries, key)?;
-        value.map(|value| format::decode(&value)).transpose()
-    }
-
-    /// Takes an effect, unless it or a later one was taken before.
-    fn take(
-        &mut self,
-        conversation: &ConversationId,
-        seq: Seq,
-        time: Micros,
-        effect: &InboxEffect,
-    ) -> Result<Option<InboxEvent>, StoreError> {
-        let mut entry = self.entry(conversation)?.unwrap_or_default();
-        let in_tail = mutant::is("inbox-tail-only") && self.in_tail(conversation, seq)?;
-        if !inbox::admit(&mut entry, seq, effect.change, in_tail) {
-            return Ok(None);
-        }
-        let body = match effect.change {
-            Change::Joined(role) => InboxBody::Joined { seq, role },
-            Change::Left => InboxBody::Left { seq },
-        };
-        self.append(conversation, &entry, time, body).map(Some)
-    }
-
-    /// The entry, the event and the head: all of them or nothing.
-    fn append(
-        &mut self,
-        conversation: &ConversationId,
-        entry: &Entry,
-        time: Micros,
-        body: InboxBody,
-    ) -> Result<InboxEvent, StoreError> {
-        let inbox = format::inbox_key(self.tenant, self.user);
-        let head = self.transaction.get(&self.spaces.heads, &inbox)?;
-        let head: u64 = head.map_or(Ok(0), |value| format::decode(&value))?;
-        let inbox_seq = head + 1;
-        let event = InboxEvent { inbox_seq, conversation: conversation.clone(), time, body };
-        let entry_key = format::entry_key(self.tenant, self.user, conversation);
-        self.transaction.put(&self.spaces.entries, entry_key, format::encode(entry));
-        let event_key = format::event_key(&inbox, inbox_seq);
-        self.transaction.put(&self.spaces.events, event_key, format::encode(&event));
-        self.transaction.put(&self.spaces.heads, inbox, format::encode(&inbox_seq));
-        Ok(event)
-    }
-
-    /// Whether one of the newest events is this effect. Only a mutant asks.
-    fn in_tail(&mut self, conversation: &ConversationId, effect: Seq) -> Result<bool, StoreError> {
-        let inbox = format::inbox_key(self.tenant, self.user);
-        let rows =
-            self.transaction.prefix(&self.spaces.events, inbox, Direction::Backward, TAIL)?;
-        for (_, value) in &rows {
-            let event: InboxEvent = format::decode(value)?;
-            let same = match event.body {
-                InboxBody::Joined { seq, .. } | InboxBody::Left { seq } => seq == effect,
-                InboxBody::Read { .. } => false,
-            };
-            if same && event.conversation == *conversation {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 }

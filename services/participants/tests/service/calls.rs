@@ -286,7 +286,7 @@ async fn an_inbox_is_published_once_and_in_order() {
     let published: Vec<pb::InboxEvent> =
         signals.into_iter().filter(|(user, _)| user == "bob").map(|(_, event)| event).collect();
     assert_eq!(published, page.events, "what is published is what is stored, in its order");
-    let newest = published.last().and_then(|event| event.kind);
+    let newest = published.last().and_then(|event| event.kind.clone());
     let expected = pb::ReadCursorMoved { read_seq: 9 };
     assert_eq!(newest, Some(pb::inbox_event::Kind::ReadCursorMoved(expected)));
     let other = world.client_of("zeta", "bob");
@@ -316,6 +316,7 @@ async fn rows_and_memberships_come_back_as_applied() {
         active: true,
         join_seq: 4,
         leave_seq: 0,
+        settings: Some(pb::ConversationSettings::default()),
     };
     assert_eq!(list.memberships, [expected]);
 

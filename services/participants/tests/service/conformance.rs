@@ -35,7 +35,7 @@ async fn effects_stay_taken_over_a_restart() {
     let room = ConversationId::from_bytes([1; 16]);
     let change = Change::Joined(Role::Owner);
     let inbox = vec![InboxEffect { user: bob.clone(), change }];
-    let effects = Effects { seq: 1, time: 10, rows: Vec::new(), inbox };
+    let effects = Effects { inbox, ..Effects::of(1, 10) };
     let taken = open(folder.path()).apply(&tenant, &room, effects.clone()).await.expect("apply");
     assert_eq!(taken.len(), 1);
 

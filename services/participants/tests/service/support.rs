@@ -98,7 +98,9 @@ impl LogService for FakeLog {
         let user = request.into_inner().user_id;
         let relation = self.script(|script| script.relations.get(&user).copied());
         let relation = relation.unwrap_or(Relation::Stranger).number();
-        let seen = ObserveResponse { as_of_seq: 40, relation, visible_seq: 40, join_seq: 1 };
+        let (as_of_seq, visible_seq, join_seq) = (40, 40, 1);
+        let spans = Vec::new();
+        let seen = ObserveResponse { as_of_seq, relation, visible_seq, join_seq, spans };
         Ok(Response::new(seen))
     }
 
@@ -136,6 +138,7 @@ impl World {
         let service = Service::new(Options {
             store: EmbeddedStore::open(&engine).expect("keyspaces"),
             log: client.clone(),
+            public: Channel::in_process().0,
             admission: Admission::new(client),
             sealer: Sealer::new([5; 32]),
             bus,
@@ -206,5 +209,6 @@ pub(crate) fn joined(seq: u64, users: &[&str]) -> pb::ApplyMembersRequest {
         time_micros: 1_000_000,
         rows: users.iter().map(|user| row(user, seq)).collect(),
         inbox: inbox.collect(),
+        ..pb::ApplyMembersRequest::default()
     }
 }

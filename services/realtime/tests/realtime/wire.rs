@@ -10,6 +10,7 @@ use confab_kit::{
     identity::{Claims, Credential, DevKey},
     layers::{LayerOptions, Port, layered},
     lifecycle::Lifecycle,
+    rates::Budgets,
     server::{Server, Services},
     task,
 };
@@ -63,6 +64,7 @@ async fn wire(world: World) -> Wire {
         verifier: key.verifier().expect("a verifier"),
         credential: Credential::generate(),
         limits: config.limits.clone(),
+        budgets: Budgets::new(&config),
         lifecycle: lifecycle.clone(),
     };
     let routes = Routes::new(node.server.clone());

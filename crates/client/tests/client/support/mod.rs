@@ -67,6 +67,8 @@ pub(crate) struct State {
 pub(crate) enum Answer {
     /// With a failure, having done nothing.
     Refuse(Reason, Code),
+    /// For the caller's budget, with the delay after which it may pass.
+    RefuseFor(Duration),
     /// With a failure, having done it.
     DoAndRefuse(Reason, Code),
     /// Not at all, having done it.
@@ -338,6 +340,13 @@ pub(crate) fn goodbye(reason: Reason, code: Code, retry_after: Option<Duration>)
 
 pub(crate) fn failure(reason: Reason, code: Code) -> Failure {
     Failure { code: code.into(), message: "no".into(), reason: reason.into(), details: Vec::new() }
+}
+
+/// The refusal of a call or a stream that comes too early.
+pub(crate) fn too_early(delay: Duration) -> Status {
+    let mut details = ErrorDetails::with_error_info("RATE_LIMITED", "confab", []);
+    details.set_retry_info(Some(delay));
+    Status::with_error_details(Code::ResourceExhausted, "too early", details)
 }
 
 pub(crate) fn status(reason: Reason, code: Code) -> Status {

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{Answer, Fake, FakeStream, ROOM, message, status};
+use super::{Answer, Fake, FakeStream, ROOM, message, status, too_early};
 use confab_client::proto::errors::v1::Reason;
 
 type Answered<T> = Result<Response<T>, Status>;
@@ -111,8 +111,10 @@ impl MessagesService for Fake {
             state.sends.push(request.clone());
             state.send_script.pop_front()
         };
-        if let Some(Answer::Refuse(reason, code)) = answer {
-            return Err(status(reason, code));
+        match answer {
+            Some(Answer::Refuse(reason, code)) => return Err(status(reason, code)),
+            Some(Answer::RefuseFor(delay)) => return Err(too_early(delay)),
+            _ => {}
         }
         let message = Some(self.append_message(&request, &actor));
         match answer {
@@ -205,6 +207,9 @@ impl MessagesService for Fake {
     }
 
     refuse! {
+        pin_message: PinMessageRequest => PinMessageResponse;
+        unpin_message: UnpinMessageRequest => UnpinMessageResponse;
+        list_pinned_messages: ListPinnedMessagesRequest => ListPinnedMessagesResponse;
         get_message: GetMessageRequest => GetMessageResponse;
         remove_reaction: RemoveReactionRequest => RemoveReactionResponse;
         list_reactions: ListReactionsRequest => ListReactionsResponse;
@@ -261,6 +266,7 @@ impl ConversationsService for Fake {
         archive_conversation: ArchiveConversationRequest => ArchiveConversationResponse;
         unarchive_conversation: UnarchiveConversationRequest => UnarchiveConversationResponse;
         list_conversations: ListConversationsRequest => ListConversationsResponse;
+        list_public_channels: ListPublicChannelsRequest => ListPublicChannelsResponse;
     }
 }
 
@@ -323,5 +329,7 @@ impl ParticipantsService for Fake {
         mute_participant: MuteParticipantRequest => MuteParticipantResponse;
         unmute_participant: UnmuteParticipantRequest => UnmuteParticipantResponse;
         list_bans: ListBansRequest => ListBansResponse;
+        join_conversation: JoinConversationRequest => JoinConversationResponse;
+        update_conversation_settings: UpdateConversationSettingsRequest => UpdateConversationSettingsResponse;
     }
 }

@@ -8,13 +8,37 @@ use confab_store::StoreError;
 const VERSION: u8 = 1;
 
 pub(super) fn key(tenant: &TenantId, conversation: &ConversationId) -> Vec<u8> {
+    let mut key = tenant_key(tenant);
+    key.extend(conversation.to_bytes());
+    key
+}
+
+/// What every key of a tenant begins with.
+pub(super) fn tenant_key(tenant: &TenantId) -> Vec<u8> {
     let text = tenant.as_str().as_bytes();
     let mut key = Vec::with_capacity(1 + text.len() + 16);
     // Tenants' names have at most 64 bytes, see `confab_log::ids`.
     key.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
     key.extend(text);
-    key.extend(conversation.to_bytes());
     key
+}
+
+/// The greatest key that a tenant can have.
+pub(super) fn last_key(tenant: &TenantId) -> Vec<u8> {
+    let mut key = tenant_key(tenant);
+    key.extend([u8::MAX; 16]);
+    key
+}
+
+/// The names back from a key.
+pub(super) fn parse(key: &[u8]) -> Result<(TenantId, ConversationId), StoreError> {
+    let names = || {
+        let (length, rest) = key.split_first()?;
+        let (tenant, id) = rest.split_at_checked(usize::from(*length))?;
+        let tenant = TenantId::parse(std::str::from_utf8(tenant).ok()?).ok()?;
+        Some((tenant, ConversationId::from_bytes(id.try_into().ok()?)))
+    };
+    names().ok_or_else(|| StoreError::corrupt("a key names no conversation"))
 }
 
 pub(super) fn encode(row: &ConversationRow) -> Vec<u8> {
@@ -46,22 +70,19 @@ mod tests {
     /// What version 1 wrote must be read for ever.
     #[test]
     fn format_1_stays_readable() {
+        let creator = UserId::parse("ada").expect("a user");
+        let request = RequestId::parse("r-1").expect("a request id");
+        let time = 1_700_000_000_000_000;
         let row = ConversationRow {
-            kind: Kind::Group,
             title: "Tea".to_owned(),
             description: "at five".to_owned(),
-            avatar_url: String::new(),
             metadata: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
-            creator: UserId::parse("ada").expect("a user"),
-            create_request_id: RequestId::parse("r-1").expect("a request id"),
-            create_digest: Digest([9; 16]),
             participant_count: 3,
-            create_time: 1_700_000_000_000_000,
-            update_time: 1_700_000_000_000_001,
-            archive_time: None,
-            delete_time: Some(1_700_000_000_000_002),
+            update_time: time + 1,
+            delete_time: Some(time + 2),
             version_seq: 4,
             applied_seq: 6,
+            ..ConversationRow::new(Kind::Group, creator, request, Digest([9; 16]), time, 1)
         };
         let fixture = concat!(
             "018f82028063546561676174206669766560a1616b61766361646163722d318150090909",

@@ -39,6 +39,40 @@ pub(super) fn log_prefix(key: &LogKey) -> Vec<u8> {
     bytes
 }
 
+/// A tenant's one row.
+pub(super) fn tenant(tenant: &TenantId) -> Vec<u8> {
+    let text = tenant.as_str().as_bytes();
+    // A tenant's name has at most 64 bytes.
+    let mut bytes = vec![u8::try_from(text.len()).unwrap_or(u8::MAX)];
+    bytes.extend_from_slice(text);
+    bytes
+}
+
+/// A message in a thread.
+pub(super) fn thread(key: &LogKey, root: Seq, message: Seq) -> Vec<u8> {
+    let mut bytes = row(key, root);
+    bytes.extend_from_slice(&message.to_be_bytes());
+    bytes
+}
+
+/// A message that mentions a user. The user's length comes first, so that one
+/// user's rows cannot be a part of another's range.
+pub(super) fn mention(key: &LogKey, user: &UserId, message: Seq) -> Vec<u8> {
+    let mut bytes = log_prefix(key);
+    let user = user.as_str().as_bytes();
+    // A user's name has at most 128 bytes.
+    bytes.push(u8::try_from(user.len()).unwrap_or(u8::MAX));
+    bytes.extend_from_slice(user);
+    bytes.extend_from_slice(&message.to_be_bytes());
+    bytes
+}
+
+/// The seq that a key ends with.
+pub(super) fn seq_at_end(key: &[u8]) -> Result<Seq, StoreError> {
+    let bytes = key.last_chunk().ok_or_else(|| StoreError::corrupt("key: no seq"))?;
+    Ok(Seq::from_be_bytes(*bytes))
+}
+
 /// The log back from its prefix, and how many bytes it took.
 pub(super) fn parse_log(bytes: &[u8]) -> Option<(LogKey, usize)> {
     let (&length, rest) = bytes.split_first()?;

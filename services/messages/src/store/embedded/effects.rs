@@ -5,7 +5,9 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use confab_log::row::{MessageRow, ReactionsRow};
-use confab_log::{Content, Effects, Event, EventBody, Row, RowKey, UserId, inbox::Change, mutant};
+use confab_log::{
+    Content, Effects, Event, EventBody, Index, Row, RowKey, UserId, inbox::Change, mutant,
+};
 use confab_store::{
     StoreError,
     embedded::{Direction, Keyspace, Transaction},
@@ -19,6 +21,8 @@ pub(super) struct Apply {
     reactions: Vec<(Vec<u8>, ReactionsRow)>,
     blanked: Vec<Vec<u8>>,
     joiners: Vec<(Vec<u8>, Cursors)>,
+    threads: Vec<Vec<u8>>,
+    mentions: Vec<Vec<u8>>,
 }
 
 impl Apply {
@@ -28,7 +32,19 @@ impl Apply {
             reactions: Vec::new(),
             blanked: effects.blanked.iter().map(|seq| codec::row(key, *seq)).collect(),
             joiners: Vec::new(),
+            threads: Vec::new(),
+            mentions: Vec::new(),
         };
+        for entry in &effects.index {
+            match entry {
+                Index::Thread { root, message } => {
+                    apply.threads.push(codec::thread(key, *root, *message));
+                }
+                Index::Mention { user, message } => {
+                    apply.mentions.push(codec::mention(key, user, *message));
+                }
+            }
+        }
         for (name, row) in &effects.rows {
             match (name, row) {
                 (RowKey::Message(seq), Row::Message(row)) => {
@@ -56,6 +72,8 @@ impl Apply {
             && self.reactions.is_empty()
             && self.blanked.is_empty()
             && self.joiners.is_empty()
+            && self.threads.is_empty()
+            && self.mentions.is_empty()
     }
 
     pub(super) fn run(self, txn: &mut Transaction<'_>, spaces: &Spaces) -> StoreResult<()> {
@@ -75,6 +93,12 @@ impl Apply {
         }
         for (row, cursors) in self.joiners {
             raise(txn, spaces, &row, cursors)?;
+        }
+        for row in self.threads {
+            txn.put(&spaces.threads, row, codec::encode(&()));
+        }
+        for row in self.mentions {
+            txn.put(&spaces.mentions, row, codec::encode(&()));
         }
         Ok(())
     }

@@ -2,9 +2,11 @@
 //! so that no tenant's keys can be a part of another's range. Every value
 //! begins with the version of its format.
 
-use confab_log::{ConversationId, TenantId, UserId, mutant};
+use confab_log::{ConversationId, Micros, TenantId, UserId, mutant};
 use confab_store::StoreError;
 use minicbor::{Decode, Encode};
+
+use crate::domain::{ActionPlace, ReportId};
 
 /// The format that this version writes, and the only one so far.
 const VERSION: u8 = 1;
@@ -87,7 +89,69 @@ pub(super) fn conversation_of(prefix: &[u8], key: &[u8]) -> Result<ConversationI
     id.ok_or_else(|| StoreError::corrupt("an inbox entry's key names no conversation"))
 }
 
-fn tenant_key(tenant: &TenantId) -> Vec<u8> {
+pub(super) fn profile_key(tenant: &TenantId, user: &UserId) -> Vec<u8> {
+    // The user is the rest of the key and needs no length: profiles are in the
+    // order of the users' ids.
+    let mut key = tenant_key(tenant);
+    key.extend(user.as_str().as_bytes());
+    key
+}
+
+pub(super) fn block_key(tenant: &TenantId, user: &UserId, other: &UserId) -> Vec<u8> {
+    let mut key = inbox_key(tenant, user);
+    key.extend(other.as_str().as_bytes());
+    key
+}
+
+pub(super) fn action_key(
+    tenant: &TenantId,
+    conversation: &ConversationId,
+    (seq, nth): ActionPlace,
+) -> Vec<u8> {
+    let mut key = conversation_key(tenant, conversation);
+    key.extend(seq.to_be_bytes());
+    key.extend(nth.to_be_bytes());
+    key
+}
+
+pub(super) fn place_of_action(key: &[u8]) -> Result<ActionPlace, StoreError> {
+    let corrupt = || StoreError::corrupt("an action's key names no event");
+    let bytes: &[u8; 12] = key.last_chunk().ok_or_else(corrupt)?;
+    let (seq, nth) = bytes.split_at(8);
+    match (seq.try_into(), nth.try_into()) {
+        (Ok(seq), Ok(nth)) => Ok((u64::from_be_bytes(seq), u32::from_be_bytes(nth))),
+        _ => Err(corrupt()),
+    }
+}
+
+pub(super) fn report_key(tenant: &TenantId, id: ReportId) -> Vec<u8> {
+    let mut key = tenant_key(tenant);
+    key.extend(id.0);
+    key
+}
+
+/// A report's place in a list: by its time.
+pub(super) fn report_place(tenant: &TenantId, time: Micros, id: ReportId) -> Vec<u8> {
+    let mut key = tenant_key(tenant);
+    // Times are after 1970; an earlier one is as good as then.
+    key.extend(u64::try_from(time).unwrap_or(0).to_be_bytes());
+    key.extend(id.0);
+    key
+}
+
+pub(super) fn report_of(place: &[u8]) -> Result<ReportId, StoreError> {
+    let id = place.last_chunk().copied().map(ReportId);
+    id.ok_or_else(|| StoreError::corrupt("a report's place names no report"))
+}
+
+/// The first key above every key of the tenant that ends in 24 bytes.
+pub(super) fn after_tenant(tenant: &TenantId) -> Vec<u8> {
+    let mut key = tenant_key(tenant);
+    key.extend([0xFF; 25]);
+    key
+}
+
+pub(super) fn tenant_key(tenant: &TenantId) -> Vec<u8> {
     let mut key = Vec::with_capacity(96);
     let dropped = mutant::is("tenant-key-dropped");
     push_text(&mut key, if dropped { "one-for-all" } else { tenant.as_str() });
@@ -106,7 +170,7 @@ mod tests {
 
     use confab_log::{
         event::Role,
-        inbox::Entry,
+        inbox::{Entry, Settings},
         row::{Interval, MemberRow, Restriction},
     };
 
@@ -142,8 +206,15 @@ mod tests {
             ban: None,
             applied_seq: 12,
         };
-        let entry = Entry { last_effect: 9, active: true, join_seq: 9, leave_seq: 0, read_seq: 11 };
-        let conversation = ConversationId::from_bytes([7; 16]);
+        let entry = Entry {
+            last_effect: 9,
+            active: true,
+            join_seq: 9,
+            leave_seq: 0,
+            read_seq: 11,
+            settings: Settings::default(),
+        };
+        let conversation = Some(ConversationId::from_bytes([7; 16]));
         let body = InboxBody::Joined { seq: 9, role: Role::Member };
         let event = InboxEvent { inbox_seq: 3, conversation, time: 8, body };
         fixture("01878202808282010481091b00060a24181e4000f68405646c6f75646361646104f60c", &row);

@@ -48,6 +48,7 @@ impl Node {
         let service = Service::new(Options {
             log: LogServiceClient::new(public.clone()),
             members: MemberRowsServiceClient::new(public.clone()),
+            reads: public.clone(),
             public,
             bus: world.bus.clone(),
             sessions: Arc::new(sessions.clone()),

@@ -100,7 +100,8 @@ fn observe(world: &World, request: &ObserveRequest) -> ObserveResponse {
         Some((false, leave)) => (1, leave),
         Some((true, head)) => (2, head),
     };
-    ObserveResponse { as_of_seq: log.head(), relation, visible_seq, join_seq: 0 }
+    let (as_of_seq, join_seq, spans) = (log.head(), 0, Vec::new());
+    ObserveResponse { as_of_seq, relation, visible_seq, join_seq, spans }
 }
 
 fn heads(world: &World, request: &HeadsRequest) -> HeadsResponse {

@@ -1,0 +1,171 @@
+//! The keys that what is stored depends on. The store remembers by fingerprints
+//! which keys it was filled with, so that one that got lost, or was replaced, is
+//! noticed at the next start, and not by the clients whose retries then fail.
+//! It never holds a key.
+
+use std::path::PathBuf;
+
+use confab_kit::config::{Config, ConfigError, fingerprint};
+use confab_store::{
+    StoreError,
+    embedded::{Engine, Keyspace},
+};
+
+/// The keyspace, for ever. Key: the key's name; value: a format byte and the
+/// fingerprint.
+const KEYSPACE: &str = "keys";
+const FORMAT: u8 = 1;
+
+/// The keys of a node.
+pub(crate) struct Keys {
+    /// Of the digests of commands.
+    pub(crate) digest: [u8; 32],
+    /// Of page tokens.
+    pub(crate) page_token: [u8; 32],
+}
+
+/// Why the keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The data folder was used with a key that is not there any more.
+    #[error(
+        "{key} is lost: {} is missing, and this data folder was used with it. Put the file back; \
+         if that cannot be, `confab serve --replace-lost-keys` goes on with a new key \
+         (docs/operations.md says what that breaks)",
+        path.display()
+    )]
+    Lost {
+        /// Which, as it is written in TOML.
+        key: &'static str,
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// The data folder was used with another key.
+    #[error(
+        "{key} is not the key that this data folder was used with. Put the old one back; if that \
+         cannot be, `confab serve --replace-lost-keys` goes on with this one (docs/operations.md \
+         says what that breaks)"
+    )]
+    Replaced {
+        /// Which, as it is written in TOML.
+        key: &'static str,
+    },
+    /// A key cannot be read or made.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One of the keys, before it is known whether it can be used.
+struct Slot {
+    key: &'static str,
+    /// Where it is kept when the configuration does not name it.
+    own_file: Option<PathBuf>,
+    /// Whether naming another one in the configuration is a change that harms
+    /// nothing for long.
+    may_change: bool,
+    load: fn(&Config) -> Result<[u8; 32], ConfigError>,
+}
+
+fn digest(config: &Config) -> Slot {
+    Slot {
+        key: "digest_key",
+        own_file: config.own_digest_key_file(),
+        may_change: false,
+        load: Config::digest_key,
+    }
+}
+
+fn page_token(config: &Config) -> Slot {
+    Slot {
+        key: "page_token_key",
+        own_file: config.own_page_token_key_file(),
+        may_change: true,
+        load: Config::page_token_key,
+    }
+}
+
+/// The keys of a node. One that nobody configured is made where the data folder
+/// was never used with one.
+pub(crate) async fn load(config: &Config, engine: &Engine) -> Result<Keys, KeysError> {
+    let known = engine.keyspace(KEYSPACE)?;
+    Ok(Keys {
+        digest: use_one(config, engine, &known, digest(config)).await?,
+        page_token: use_one(config, engine, &known, page_token(config)).await?,
+    })
+}
+
+/// What is wrong with the keys of a data folder. Makes none.
+pub(crate) fn check(config: &Config, engine: &Engine) -> Result<Vec<KeysError>, KeysError> {
+    let known = engine.keyspace(KEYSPACE)?;
+    let mut wrong = Vec::new();
+    for slot in [digest(config), page_token(config)] {
+        let Some(fingerprint) = remembered(&known, slot.key)? else { continue };
+        if let Err(error) = slot.known_as(config, fingerprint) {
+            wrong.push(error);
+        }
+    }
+    Ok(wrong)
+}
+
+/// Forgets with which keys the data folder was used; the next [`load`] takes
+/// what is there, or makes new ones.
+pub(crate) async fn forget(engine: &Engine) -> Result<(), StoreError> {
+    let known = engine.keyspace(KEYSPACE)?;
+    let forgotten = engine.transact(move |txn| {
+        for key in ["digest_key", "page_token_key"] {
+            txn.remove(&known, key);
+        }
+    });
+    forgotten.await
+}
+
+async fn use_one(
+    config: &Config,
+    engine: &Engine,
+    known: &Keyspace,
+    slot: Slot,
+) -> Result<[u8; 32], KeysError> {
+    let before = remembered(known, slot.key)?;
+    let key = match before {
+        Some(before) => slot.known_as(config, before)?,
+        None => (slot.load)(config)?,
+    };
+    let now = fingerprint(&key);
+    if before != Some(now) {
+        if before.is_some() {
+            tracing::info!(key = slot.key, "another key is configured: it is used from now on");
+        }
+        let (known, name) = (known.clone(), slot.key);
+        let value = [&[FORMAT][..], &now].concat();
+        engine.transact(move |txn| txn.put(&known, name, value)).await?;
+    }
+    Ok(key)
+}
+
+impl Slot {
+    /// The key, if the data folder may be used with it.
+    fn known_as(&self, config: &Config, before: [u8; 16]) -> Result<[u8; 32], KeysError> {
+        let key = self.key;
+        if let Some(path) = &self.own_file
+            && matches!(path.try_exists(), Ok(false))
+        {
+            return Err(KeysError::Lost { key, path: path.clone() });
+        }
+        let found = (self.load)(config)?;
+        let changed_on_purpose = self.may_change && self.own_file.is_none();
+        if fingerprint(&found) == before || changed_on_purpose {
+            return Ok(found);
+        }
+        Err(KeysError::Replaced { key })
+    }
+}
+
+fn remembered(known: &Keyspace, key: &str) -> Result<Option<[u8; 16]>, StoreError> {
+    let Some(value) = known.get(key)? else { return Ok(None) };
+    let fingerprint = value.strip_prefix(&[FORMAT]).and_then(|bytes| bytes.try_into().ok());
+    let unknown = || StoreError::corrupt(format!("the fingerprint of {key} has an unknown form"));
+    fingerprint.map(Some).ok_or_else(unknown)
+}
