@@ -40,7 +40,15 @@ impl Node {
 impl Scrape {
     /// One series by its full name, labels as they stand; 0 while there is none.
     pub fn value(&self, series: &str) -> f64 {
-        let line = self.0.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.and_then(|value| value.parse().ok()).unwrap_or(0.0)
+        self.read(series).unwrap_or(0.0)
+    }
+
+    /// The same of a counter.
+    pub fn count(&self, series: &str) -> u64 {
+        self.read(series).unwrap_or(0)
+    }
+
+    fn read<T: std::str::FromStr>(&self, series: &str) -> Option<T> {
+        self.0.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?.parse().ok()
     }
 }

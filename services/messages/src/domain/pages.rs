@@ -34,7 +34,7 @@ impl Pages {
                 let rows = store.read(&key, from, to, direction, limit).await;
                 if mutant::is("slow-pages") {
                     // Breaks nothing by itself, but gives others the time to come.
-                    tokio::time::sleep(Duration::from_secs(2)).await;
+                    tokio::time::sleep(Duration::from_secs(3)).await;
                 }
                 rows.map(Arc::new)
             })
