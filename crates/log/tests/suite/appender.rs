@@ -96,3 +96,26 @@ fn short_pages_are_read_on_or_are_a_failure_but_never_a_circle() {
     appender.submit(Arc::new(retry));
     assert_eq!(run(&mut appender, &log, 3), [Outcome::Unavailable { settled: true }]);
 }
+
+#[test]
+fn a_thousand_readers_at_once_cost_two_looks() {
+    const READERS: usize = 1000;
+    let log = log(1);
+    let mut appender = Appender::new(Options::default());
+    appender.observe(Vec::new());
+    let (mut looks, mut answers) = (0, Vec::new());
+    while let Some(io) = appender.poll(2000) {
+        if io == Io::Look {
+            looks += 1;
+            // All others come while the first one's look is under way.
+            let late = if looks == 1 { READERS - 1 } else { 0 };
+            for _ in 0..late {
+                appender.observe(Vec::new());
+            }
+        }
+        appender.complete(answer(&io, &log, usize::MAX));
+        answers.extend(appender.take_answers());
+    }
+    answers.extend(appender.take_answers());
+    assert_eq!((looks, answers.len()), (2, READERS));
+}

@@ -84,3 +84,6 @@ fn landed<T: Clone>(flight: Option<StoreResult<Arc<Vec<T>>>>) -> Result<Vec<T>, 
         None => Err(Error::Store(StoreError::Panicked)),
     }
 }
+
+#[cfg(test)]
+mod tests;
