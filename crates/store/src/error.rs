@@ -145,6 +145,18 @@ pub enum OpenError {
         path: PathBuf,
     },
 
+    /// The folder is a backup.
+    #[error(
+        "{} is a backup, which stays as it is: `confab restore --from {} --data-dir NEW` makes a \
+         data folder of it",
+        path.display(),
+        path.display()
+    )]
+    Backup {
+        /// The folder.
+        path: PathBuf,
+    },
+
     /// The operating system refused a file operation.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

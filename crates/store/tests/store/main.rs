@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "transactions race each other")]
 
+mod backup;
 mod child;
 mod crash;
 mod disk;
