@@ -17,7 +17,9 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/confab.rs"));
 }
 
-pub use generated::confab::{conversations, errors, messages, participants, policy, realtime};
+pub use generated::confab::{
+    conversations, errors, messages, operations, participants, policy, realtime,
+};
 
 /// The encoded `FileDescriptorSet` of the whole contract, options included.
 pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

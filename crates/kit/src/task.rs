@@ -23,11 +23,34 @@ pub fn spawn(
             None => caught.await,
         };
         if let Err(panic) = outcome {
-            metrics::counter!("confab_task_panics_total", "task" => name).increment(1);
-            tracing::error!(task = name, panic = panic_message(&*panic), "task panicked");
+            report(name, &*panic);
         }
     };
     tokio::spawn(guarded.in_current_span())
+}
+
+/// Runs what blocks on a thread for such things, and waits for it; `None` if it
+/// panicked, which is logged and counted.
+pub async fn blocking<T: Send + 'static>(
+    name: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let span = tracing::Span::current();
+    let guarded = move || span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(work)));
+    match tokio::task::spawn_blocking(guarded).await {
+        Ok(Ok(done)) => Some(done),
+        Ok(Err(panic)) => {
+            report(name, &*panic);
+            None
+        }
+        // The runtime is ending.
+        Err(_) => None,
+    }
+}
+
+fn report(name: &'static str, panic: &(dyn Any + Send)) {
+    metrics::counter!("confab_task_panics_total", "task" => name).increment(1);
+    tracing::error!(task = name, panic = panic_message(panic), "task panicked");
 }
 
 /// What a caught panic said.
@@ -48,6 +71,12 @@ mod tests {
     async fn a_panic_does_not_escape() {
         let task = spawn("test", async { panic!("on purpose") });
         assert!(task.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_blocks_has_a_thread_and_its_panic_does_not_escape() {
+        assert_eq!(blocking("test", || 7).await, Some(7));
+        assert_eq!(blocking("test", || panic!("on purpose")).await, None::<()>);
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 //! starts a mesh in it. Sends nothing anywhere: logs go to standard error,
 //! metrics are rendered for whoever scrapes.
 
+mod filter;
 mod process;
 
 use std::{
@@ -13,7 +14,9 @@ use std::{
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use self::filter::CurrentFilter;
 
 /// Upper bounds of durations, in seconds.
 const DURATION_BUCKETS: &[f64] = &[
@@ -50,9 +53,9 @@ pub enum TelemetryError {
 
 /// Installs logs and metrics; does nothing where they are installed already.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(filter)?;
+    set_filter(filter)?;
     init_metrics()?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(CurrentFilter);
     // Fails where a subscriber is installed already: that one stays.
     let _installed_before = match format {
         LogFormat::Human => registry
@@ -75,6 +78,15 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
             .try_init(),
     };
     Ok(())
+}
+
+/// Changes which log lines are written: levels, over all or of modules, as
+/// `info,confab_messages=debug`. Returns what it was before.
+///
+/// # Errors
+/// [`TelemetryError::Filter`] when it is none; nothing is changed then.
+pub fn set_filter(filter: &str) -> Result<String, TelemetryError> {
+    Ok(filter::set(filter)?)
 }
 
 /// Installs metrics only; does nothing where they are installed already.

@@ -4,9 +4,12 @@
 //! decides anything about conversations.
 
 mod allocator;
+mod backup;
 mod chat;
 mod cli;
 mod keys;
+mod log_level;
+mod neighbour;
 pub mod node;
 mod output;
 mod policies;
@@ -39,6 +42,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(arguments) => block_on(serve::run(arguments)),
         Command::Chat(arguments) => block_on(chat::run(arguments)),
         Command::Verify(arguments) => block_on(verify::run(arguments)),
+        Command::Backup(arguments) => block_on(backup::run(arguments)),
+        Command::Restore(arguments) => backup::restore(&arguments),
+        Command::LogLevel(arguments) => block_on(log_level::run(arguments)),
         Command::Token(arguments) => token::run(&arguments),
         Command::Config(arguments) => output::print(&arguments.load()?.to_toml()?),
         Command::Policies => policies::print(),

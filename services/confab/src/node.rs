@@ -31,7 +31,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 pub use crate::keys::KeysError;
-use crate::keys::{self, Keys};
+use crate::{
+    keys::{self, Keys},
+    neighbour,
+};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +57,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// Where it listens cannot be written into the data folder.
+    #[error("cannot write ADDRESSES into the data folder: {0}")]
+    Announce(std::io::Error),
     /// The contract cannot be reflected.
     #[error(transparent)]
     Reflection(#[from] ReflectionError),
@@ -96,6 +102,7 @@ impl Node {
         let credential = config.mesh_credential()?;
         let listening = Server::bind(&config).await?;
         let addresses = listening.addresses();
+        neighbour::announce(engine.path(), addresses).map_err(StartError::Announce)?;
         let lifecycle = Lifecycle::new(config.drain_time());
 
         let (public, public_slot) = Channel::in_process();
@@ -192,6 +199,10 @@ fn routes(
     let conversations = conversations(common)?;
     let participants = participants(common)?;
     let realtime = realtime(common)?;
+    let operations = confab_operations::Service::new(confab_operations::Options {
+        engine: common.engine.clone(),
+        lifecycle: common.lifecycle.clone(),
+    });
     let stopped = token_of(&common.lifecycle);
     let every = Duration::from_secs(common.config.limits.retention_seconds);
     let expire = messages.expire_until(common.mesh.clone(), every, stopped.clone());
@@ -205,7 +216,8 @@ fn routes(
         .add_service(realtime.public());
     let mesh = Routes::new(messages.mesh())
         .add_service(conversations.mesh())
-        .add_service(participants.mesh());
+        .add_service(participants.mesh())
+        .add_service(operations.mesh());
     let chores = async move {
         tokio::join!(sweep, expire);
     };

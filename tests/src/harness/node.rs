@@ -8,6 +8,7 @@ use std::{
 };
 
 use confab_client::{Client, ClientOptions};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::{
@@ -72,6 +73,17 @@ impl Node {
     /// # Errors
     /// [`Violation::Unable`] when it does not start.
     pub async fn start(options: NodeOptions) -> Checked<Self> {
+        Self::start_with(options, async |_| Ok(())).await
+    }
+
+    /// The same, after something has made its data folder.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it does not start.
+    pub async fn start_with(
+        options: NodeOptions,
+        make: impl AsyncFnOnce(&Path) -> Checked,
+    ) -> Checked<Self> {
         let folder = tempfile::tempdir().map_err(Violation::unable)?;
         let mut node = Self {
             options,
@@ -82,6 +94,7 @@ impl Node {
             log: Log::default(),
             checked: false,
         };
+        make(&node.data_dir()).await?;
         node.restart().await?;
         Ok(node)
     }
@@ -127,7 +140,19 @@ impl Node {
     /// # Errors
     /// [`Violation::Unable`] when it cannot be sent.
     pub fn sigterm(&self) -> Checked {
-        self.process.as_ref().map_or(Ok(()), Process::terminate)
+        self.signal(Signal::TERM)
+    }
+
+    /// SIGHUP.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it cannot be sent.
+    pub fn sighup(&self) -> Checked {
+        self.signal(Signal::HUP)
+    }
+
+    fn signal(&self, signal: Signal) -> Checked {
+        self.process.as_ref().map_or(Ok(()), |process| process.signal(signal))
     }
 
     /// Waits for its end.

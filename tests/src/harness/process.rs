@@ -62,11 +62,11 @@ impl Process {
         self.end();
     }
 
-    /// SIGTERM.
-    pub(super) fn terminate(&self) -> Checked {
+    /// Sends a signal.
+    pub(super) fn signal(&self, signal: rustix::process::Signal) -> Checked {
         let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
         let pid = pid.ok_or_else(|| Violation::unable("no process id"))?;
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(Violation::unable)
+        rustix::process::kill_process(pid, signal).map_err(Violation::unable)
     }
 
     pub(super) fn try_wait(&mut self) -> Checked<Option<ExitStatus>> {

@@ -2,6 +2,7 @@
 //! node. docs/features.md names the test beside each line. Nothing here tries
 //! to break anything: that is for `promises` and `bad_input`.
 
+mod backup;
 mod clock;
 mod command_line;
 mod conversations;

@@ -51,7 +51,8 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::ReportNotFound
         | Reason::UnknownName
         | Reason::SessionLost => Code::NotFound,
-        Reason::ConversationArchived
+        Reason::BackupFailed
+        | Reason::ConversationArchived
         | Reason::ConversationDeleted
         | Reason::NoChange
         | Reason::DirectConversation

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackupError, Progress,
+    BackupError, Progress, Tell,
     files::{self, Content},
 };
 use crate::embedded::{
@@ -59,12 +59,16 @@ impl Manifest {
         confab: &str,
         begun_at: i64,
         copied: Progress,
+        tell: &mut Tell<'_>,
     ) -> Result<Self, BackupError> {
         let (found, folders) = files::list(folder)?;
         let mut listed = Vec::new();
         for path in found {
             let Content { bytes, hash } = files::sync_and_hash(&folder.join(&path))?;
             listed.push(Listed { path, bytes, blake3: hash });
+            if tell(copied).is_break() {
+                return Err(BackupError::GivenUp);
+            }
         }
         for folder in folders {
             files::sync_folder(&folder)?;

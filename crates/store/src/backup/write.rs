@@ -53,7 +53,7 @@ pub fn backup(
     let lock = aside.join(LOCK_FILE);
     fs::remove_file(&lock).map_err(io_error("remove", &lock))?;
     files::make_private(&aside)?;
-    let manifest = Manifest::of(&aside, confab, begun_at, copied)?;
+    let manifest = Manifest::of(&aside, confab, begun_at, copied, tell)?;
     manifest.write(&aside)?;
     unfinished.keep_as(to)?;
     Ok(manifest)
