@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests run real processes, threads and clocks")]
 
 mod bad_input;
+mod bench;
 mod disk;
 mod docs;
 mod features;

@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use confab_proto::{
     conversations::v1::{
-        CompareHeadsRequest, ConversationCursor,
-        conversations_service_client::ConversationsServiceClient,
+        GetConversationRequest, conversations_service_client::ConversationsServiceClient,
     },
     errors::v1::Reason,
     messages::v1::messages_service_client::MessagesServiceClient,
@@ -29,6 +28,8 @@ use crate::{
 
 /// An answer with 500 events of the largest size fits.
 pub(crate) const LARGEST_ANSWER: usize = 64 << 20;
+/// Who is told so may not know a conversation's head.
+const REFUSED: [Code; 3] = [Code::InvalidArgument, Code::NotFound, Code::PermissionDenied];
 
 /// How to reach Confab, and as whom.
 #[derive(Clone, Debug)]
@@ -269,17 +270,14 @@ impl Client {
         if let Some(seq) = self.0.heads.get(conversation_id) {
             return Ok(seq);
         }
-        let cursor = ConversationCursor { conversation_id: conversation_id.to_owned(), seq: 0 };
         let budget = deadline.saturating_duration_since(runtime::now());
-        let request = CompareHeadsRequest { cursors: vec![cursor] };
-        let answer = match self.call_within(&request, budget).await {
-            Ok(answer) => answer,
-            // The id is malformed: the command's own answer says it best.
-            Err(Error::Refused(refusal)) if refusal.code == Code::InvalidArgument => return Ok(0),
+        let request = GetConversationRequest { conversation_id: conversation_id.to_owned() };
+        let seq = match self.call_within(&request, budget).await {
+            Ok(answer) => answer.as_of_seq,
+            // The command's own answer says best what is wrong.
+            Err(Error::Refused(refusal)) if REFUSED.contains(&refusal.code) => return Ok(0),
             Err(error) => return Err(error),
         };
-        let head = answer.moved.iter().find(|head| head.conversation_id == conversation_id);
-        let seq = head.map_or(0, |head| head.seq);
         self.note_head(conversation_id, seq);
         Ok(seq)
     }

@@ -3,7 +3,7 @@
 
 use confab_proto::{
     conversations::v1 as conversations, messages::v1 as messages, method::RpcRequest,
-    participants::v1 as participants,
+    participants::v1 as participants, realtime::v1 as realtime,
 };
 use prost::{Message, Name};
 
@@ -106,6 +106,12 @@ rpcs! {
     participants::ListReportsRequest => participants::ListReportsResponse;
     participants::ResolveReportRequest => participants::ResolveReportResponse;
     participants::ListModerationActionsRequest => participants::ListModerationActionsResponse;
+    realtime::AcknowledgeRequest => realtime::AcknowledgeResponse;
+    realtime::ListSessionsRequest => realtime::ListSessionsResponse;
+    realtime::EndSessionRequest => realtime::EndSessionResponse;
+    realtime::RevokeUserRequest => realtime::RevokeUserResponse;
+    realtime::SendTypingRequest => realtime::SendTypingResponse;
+    realtime::SetPresenceRequest => realtime::SetPresenceResponse;
     conversations::CreateConversationRequest => conversations::CreateConversationResponse;
 }
 

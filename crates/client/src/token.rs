@@ -94,6 +94,15 @@ impl Tokens {
         Ok(Some(token))
     }
 
+    /// Asks the source for a token in the place of this one, which is about to end.
+    ///
+    /// # Errors
+    /// [`Error::Token`] when the source fails.
+    pub(crate) async fn renew(&self, old: &str) -> Result<Option<Arc<str>>, Error> {
+        self.forget(old).await;
+        self.get().await
+    }
+
     /// Forgets a token that the server did not accept. Another one that took
     /// its place meanwhile is kept.
     pub(crate) async fn forget(&self, rejected: &str) {

@@ -47,6 +47,10 @@ pub struct View {
     /// The parts of the log that the caller may see, first and last event of each,
     /// where it is not all of it up to `visible`.
     pub spans: Vec<(u64, u64)>,
+    /// Whether the caller may write a message there now.
+    pub can_write: bool,
+    /// How many participants there are.
+    pub participants: u32,
 }
 
 impl Admission {
@@ -133,6 +137,8 @@ impl Admission {
             visible: seen.visible_seq,
             join_seq: seen.join_seq,
             spans: seen.spans.iter().map(|span| (span.from_seq, span.to_seq)).collect(),
+            can_write: seen.can_write,
+            participants: seen.participant_count,
         })
     }
 }

@@ -8,7 +8,9 @@ use std::{
 };
 
 use confab_log::ids::{ConversationId, TenantId, UserId};
-use confab_proto::{messages, participants};
+use confab_proto::{messages, participants, realtime};
+
+use crate::identity::Revocation;
 
 /// One thing that has happened.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub enum Signal {
         conversation: ConversationId,
         /// The event.
         event: Arc<messages::v1::Event>,
+        /// How many participants there are; absent where that is not known.
+        participants: Option<u32>,
     },
     /// A user's cursors in a conversation moved.
     Receipt {
@@ -30,6 +34,39 @@ pub enum Signal {
         conversation: ConversationId,
         /// The new cursors.
         receipt: messages::v1::Receipt,
+        /// How many participants there are; absent where that is not known.
+        participants: Option<u32>,
+    },
+    /// A user types in a conversation, or has stopped.
+    Typing {
+        /// Whose.
+        tenant: TenantId,
+        /// Which conversation.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// Whether the user types now.
+        started: bool,
+        /// The user was a participant at this event of the log.
+        as_of: u64,
+    },
+    /// How present a user is has changed.
+    Presence {
+        /// Whose.
+        tenant: TenantId,
+        /// How present who is, as those see it who may.
+        presence: Arc<realtime::v1::Presence>,
+    },
+    /// Tokens of a user were revoked: durably, and known on this node.
+    Revoked(Arc<Revocation>),
+    /// A session was ended: durably.
+    SessionEnded {
+        /// Whose.
+        tenant: TenantId,
+        /// Which user.
+        user: UserId,
+        /// Which session.
+        session_id: Arc<str>,
     },
     /// An event stands in a user's inbox.
     Inbox {

@@ -197,6 +197,7 @@ impl Config {
                  come from nobody else; set auth.keys or auth.jwks_url, or leave it out",
             ));
         }
+        self.auth.check()?;
         self.limits.check()?;
         sections::exclusive(
             "page_token_key",

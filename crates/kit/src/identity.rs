@@ -1,6 +1,6 @@
 //! Who calls: what a verified token says, how tokens are verified, the key
-//! that signs them in dev mode, and the mesh's shared credential. Tokens are
-//! never shown in `Debug` output and never logged.
+//! that signs them in dev mode, what was revoked, and the mesh's shared
+//! credential. Tokens are never shown in `Debug` output and never logged.
 //!
 //! Begin with `verifier`. Its keys are in a `key_ring`; `jwks` keeps those fresh
 //! that the issuer publishes (`fetch` brings the document, `jwk_set` reads it).
@@ -11,6 +11,7 @@ mod jwk_set;
 mod jwks;
 mod key;
 mod key_ring;
+mod revocations;
 mod token_cache;
 mod verifier;
 
@@ -25,6 +26,7 @@ pub use dev_key::{DevKey, DevKeyError};
 pub use fetch::UrlError;
 pub use jwks::{Jwks, JwksOptions};
 pub use key::{Algorithm, KeyError, PublicKey};
+pub use revocations::{Revocation, Revocations, RevokedTokens};
 pub use verifier::{Verifier, VerifierOptions};
 
 /// The audience of tokens when nothing else is configured.
@@ -62,6 +64,8 @@ pub struct Caller {
     pub session_id: Arc<str>,
     /// What the token allows.
     pub scopes: Arc<[String]>,
+    /// When the token was issued, in seconds since 1970-01-01T00:00:00Z.
+    pub issued_at: i64,
     /// When the token ends, in seconds since 1970-01-01T00:00:00Z.
     pub expires_at: i64,
     /// The token, for calls made on the caller's behalf.
@@ -77,6 +81,7 @@ impl fmt::Debug for Caller {
             .field("device_id", &self.device_id)
             .field("session_id", &self.session_id)
             .field("scopes", &self.scopes)
+            .field("issued_at", &self.issued_at)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
     }
@@ -93,6 +98,7 @@ impl Caller {
             device_id: Arc::from(""),
             session_id: Arc::from(""),
             scopes: Arc::from([]),
+            issued_at: 0,
             expires_at: i64::MAX,
             token: Arc::from(""),
         })

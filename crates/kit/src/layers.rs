@@ -42,7 +42,7 @@ pub(crate) use auth::{ConnectionProof, PeerAddress};
 use crate::{
     config::Limits,
     error::{Error, Reason},
-    identity::{Credential, Verifier},
+    identity::{Credential, Revocations, Verifier},
     lifecycle::Lifecycle,
     rates::Budgets,
 };
@@ -61,6 +61,8 @@ pub enum Port {
 pub struct LayerOptions {
     /// Verifies tokens.
     pub verifier: Verifier,
+    /// Knows which of the verified ones must not pass.
+    pub revocations: Revocations,
     /// What Confab processes show each other.
     pub credential: Credential,
     /// Sizes and times.

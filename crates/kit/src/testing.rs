@@ -14,7 +14,7 @@ use confab_proto::{
         ObserveResponse, log_service_server::LogServiceServer,
     },
     realtime::v1::{
-        ConnectRequest, ConnectResponse, connect_request::Frame,
+        self as realtime, ConnectRequest, ConnectResponse, connect_request::Frame,
         realtime_service_server::RealtimeServiceServer,
     },
 };
@@ -25,7 +25,7 @@ use crate::{
     channel::Channel,
     config::{Config, Limits},
     error::{Error, Reason},
-    identity::{Caller, Claims, Credential, DevKey},
+    identity::{Caller, Claims, Credential, DevKey, Revocations},
     layers::{LayerOptions, Layered, Port, layered},
     lifecycle::Lifecycle,
     rates::Budgets,
@@ -187,10 +187,61 @@ impl confab_proto::messages::v1::log_service_server::LogService for Tiny {
     }
 }
 
+type Frames<T> = std::pin::Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
 #[tonic::async_trait]
 impl confab_proto::realtime::v1::realtime_service_server::RealtimeService for Tiny {
-    type ConnectStream =
-        std::pin::Pin<Box<dyn Stream<Item = Result<ConnectResponse, Status>> + Send>>;
+    type ConnectStream = Frames<ConnectResponse>;
+    type SubscribeStream = Frames<realtime::SubscribeResponse>;
+
+    async fn subscribe(
+        &self,
+        _: Request<realtime::SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn acknowledge(
+        &self,
+        _: Request<realtime::AcknowledgeRequest>,
+    ) -> Result<Response<realtime::AcknowledgeResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_sessions(
+        &self,
+        _: Request<realtime::ListSessionsRequest>,
+    ) -> Result<Response<realtime::ListSessionsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn end_session(
+        &self,
+        _: Request<realtime::EndSessionRequest>,
+    ) -> Result<Response<realtime::EndSessionResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn revoke_user(
+        &self,
+        _: Request<realtime::RevokeUserRequest>,
+    ) -> Result<Response<realtime::RevokeUserResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn send_typing(
+        &self,
+        _: Request<realtime::SendTypingRequest>,
+    ) -> Result<Response<realtime::SendTypingResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn set_presence(
+        &self,
+        _: Request<realtime::SetPresenceRequest>,
+    ) -> Result<Response<realtime::SetPresenceResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
 
     /// Answers each frame with an empty one; an ack is a panic.
     async fn connect(
@@ -208,6 +259,7 @@ impl confab_proto::realtime::v1::realtime_service_server::RealtimeService for Ti
 /// A tiny service behind layers.
 pub(crate) struct World {
     pub(crate) key: DevKey,
+    pub(crate) revocations: Revocations,
     pub(crate) credential: Credential,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) tiny: Tiny,
@@ -220,6 +272,7 @@ impl World {
         crate::telemetry::init_metrics().expect("metrics");
         Self {
             key: DevKey::ephemeral().expect("a key"),
+            revocations: Revocations::new(86_400, 60),
             credential: Credential::generate(),
             lifecycle: Lifecycle::new(Duration::from_secs(30)),
             tiny: Tiny::default(),
@@ -238,6 +291,7 @@ impl World {
     pub(crate) fn layered(&self, port: Port, routes: Routes) -> Layered {
         let options = LayerOptions {
             verifier: self.key.verifier().expect("a verifier"),
+            revocations: self.revocations.clone(),
             credential: self.credential.clone(),
             limits: self.limits.clone(),
             budgets: self.budgets.clone(),

@@ -60,6 +60,11 @@ impl State {
         missing
     }
 
+    /// A row that is in memory; `None` also where it was not loaded.
+    pub fn loaded(&self, key: &RowKey) -> Option<&Row> {
+        self.rows.get(key).and_then(Option::as_ref)
+    }
+
     /// Takes rows from the store. A row that is already here is as new or newer.
     pub fn insert(&mut self, rows: Vec<(RowKey, Option<Row>)>) {
         for (key, row) in rows {

@@ -12,6 +12,8 @@ use clap::{
 use confab_kit::config::{Config, ConfigError};
 use serde::Serialize;
 
+use crate::bench::arguments::BenchArguments;
+
 /// Confab: conversations, participants and messages over gRPC.
 #[derive(Debug, Parser)]
 #[command(name = "confab", version)]
@@ -30,6 +32,8 @@ pub(crate) enum Command {
     Token(TokenArguments),
     /// Print the effective configuration.
     Config(NodeArguments),
+    /// Measure a server, and check while measuring that it keeps its promises.
+    Bench(BenchArguments),
     /// Prove that a data folder is sound: every log dense, every row its fold.
     ///
     /// The folder must not be served meanwhile. No row and no key is changed;

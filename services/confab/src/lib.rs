@@ -5,6 +5,7 @@
 
 mod allocator;
 mod backup;
+mod bench;
 mod chat;
 mod cli;
 mod keys;
@@ -41,6 +42,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(arguments) => block_on(serve::run(arguments)),
         Command::Chat(arguments) => block_on(chat::run(arguments)),
+        Command::Bench(arguments) => block_on(bench::run(arguments)),
         Command::Verify(arguments) => block_on(verify::run(arguments)),
         Command::Backup(arguments) => block_on(backup::run(arguments)),
         Command::Restore(arguments) => backup::restore(&arguments),

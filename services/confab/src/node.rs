@@ -8,8 +8,9 @@ use confab_kit::{
     admission::Admission,
     bus::Bus,
     channel::Channel,
-    config::{Config, ConfigError, Identity},
+    config::{Config, ConfigError},
     health::{Health, Importance, ReflectionError},
+    identity::{Revocations, Verifier},
     layers::{LayerOptions, Port, layered},
     lifecycle::Lifecycle,
     page_token::Sealer,
@@ -54,6 +55,9 @@ pub enum StartError {
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was revoked cannot be read, so nobody may pass.
+    #[error("revocations cannot be read: {0}")]
+    Revocations(#[source] Box<confab_realtime::Error>),
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -84,6 +88,8 @@ struct Common {
     bus: Bus,
     sealer: Sealer,
     admission: Admission,
+    verifier: Verifier,
+    revocations: Revocations,
     public: Channel,
     /// The public services as another service reaches them on a user's behalf.
     reads: Channel,
@@ -111,6 +117,8 @@ impl Node {
         let common = Common {
             sealer: Sealer::new(keys.page_token),
             admission: Admission::new(LogServiceClient::new(mesh.clone())),
+            verifier: identity.verifier,
+            revocations: identity.revocations,
             bus: Bus::default(),
             lifecycle: lifecycle.clone(),
             reads: public.with_mesh_credential(&credential),
@@ -127,11 +135,18 @@ impl Node {
             async move { engine.probe().await.map_err(|error| error.to_string()) }
         });
         let fetched = common.config.auth.jwks_url.is_some();
-        watch_keys(&identity, fetched, &health, &lifecycle);
+        if let Some(dev_key) = &identity.dev_key {
+            health.show_jwks(dev_key.jwks());
+        }
+        if fetched {
+            watch_keys(&common.verifier, &health, &lifecycle);
+        }
 
-        let (public_routes, mesh_routes, chores) = routes(&common)?;
+        let realtime = realtime(&common).await?;
+        let (public_routes, mesh_routes, chores) = routes(&common, &realtime)?;
         let options = LayerOptions {
-            verifier: identity.verifier,
+            verifier: common.verifier.clone(),
+            revocations: common.revocations.clone(),
             credential,
             limits: common.config.limits.clone(),
             budgets: Budgets::new(&common.config),
@@ -168,24 +183,17 @@ impl Node {
     }
 }
 
-/// Fetches the issuer's keys to the end, if they are to be fetched: nothing
-/// can be served before they were. In dev mode shows the key that is used.
-fn watch_keys(identity: &Identity, fetched: bool, health: &Health, lifecycle: &Lifecycle) {
-    if let Some(dev_key) = &identity.dev_key {
-        health.show_jwks(dev_key.jwks());
-    }
-    if !fetched {
-        return;
-    }
-    let verifier = identity.verifier.clone();
+/// Fetches the issuer's keys to the end: nothing can be served before they were.
+fn watch_keys(verifier: &Verifier, health: &Health, lifecycle: &Lifecycle) {
+    let (fresh, lifecycle) = (verifier.clone(), lifecycle.clone());
+    let verifier = verifier.clone();
     health.add_probe("jwks", Importance::Required, move || {
         let problem = "the issuer's keys were not fetched yet";
         ready(if verifier.is_ready() { Ok(()) } else { Err(problem.to_owned()) })
     });
-    let (verifier, lifecycle) = (identity.verifier.clone(), lifecycle.clone());
     task::spawn("issuer's keys", async move {
         tokio::select! {
-            () = verifier.keep_keys_fresh() => {}
+            () = fresh.keep_keys_fresh() => {}
             () = lifecycle.stopped() => {}
         }
     });
@@ -194,11 +202,11 @@ fn watch_keys(identity: &Identity, fetched: bool, health: &Health, lifecycle: &L
 /// What the public port and the mesh serve, and what is to be done beside it.
 fn routes(
     common: &Common,
+    realtime: &confab_realtime::Service,
 ) -> Result<(Routes, Routes, impl Future<Output = ()> + Send + use<>), StartError> {
     let messages = messages(common)?;
     let conversations = conversations(common)?;
     let participants = participants(common)?;
-    let realtime = realtime(common)?;
     let operations = confab_operations::Service::new(confab_operations::Options {
         engine: common.engine.clone(),
         lifecycle: common.lifecycle.clone(),
@@ -269,27 +277,39 @@ fn participants(
     }))
 }
 
-fn realtime(common: &Common) -> Result<confab_realtime::Service, StartError> {
-    let limits = &common.config.limits;
-    Ok(confab_realtime::Service::new(confab_realtime::Options {
+/// With all that was revoked, before anything is served.
+async fn realtime(common: &Common) -> Result<confab_realtime::Service, StartError> {
+    use confab_realtime::store::{EmbeddedPresence, EmbeddedRevocations, EmbeddedSessions};
+    let (limits, auth) = (&common.config.limits, &common.config.auth);
+    let service = confab_realtime::Service::new(confab_realtime::Options {
         log: LogServiceClient::new(common.mesh.clone()),
         members: MemberRowsServiceClient::new(common.mesh.clone()),
         public: common.public.clone(),
         reads: common.reads.clone(),
         bus: common.bus.clone(),
-        sessions: Arc::new(confab_realtime::store::embedded::EmbeddedSessions::open(
-            &common.engine,
-        )?),
+        admission: common.admission.clone(),
+        sealer: common.sealer.clone(),
+        verifier: common.verifier.clone(),
+        revocations: common.revocations.clone(),
+        sessions: Arc::new(EmbeddedSessions::open(&common.engine)?),
+        revoked: Arc::new(EmbeddedRevocations::open(&common.engine)?),
+        presence: Arc::new(EmbeddedPresence::open(&common.engine)?),
         limits: confab_realtime::Limits {
             frame_bytes: limits.frame_bytes,
             stream_queue_bytes: limits.stream_queue_bytes,
             hello_timeout: Duration::from_millis(limits.hello_timeout_ms),
             heartbeat: Duration::from_millis(limits.heartbeat_ms),
-            token_leeway: Duration::from_secs(common.config.auth.leeway_seconds),
+            token_leeway: Duration::from_secs(auth.leeway_seconds),
+            token_notice: Duration::from_secs(auth.expiry_notice_seconds),
+            live_head_participants: limits.live_head_participants,
+            typing_participants: limits.typing_participants,
+            presences: limits.presences_per_stream,
             ..confab_realtime::Limits::default()
         },
         draining: token_of(&common.lifecycle),
-    }))
+    });
+    service.load().await.map_err(|error| StartError::Revocations(Box::new(error)))?;
+    Ok(service)
 }
 
 /// A token that is cancelled when draining begins.

@@ -14,6 +14,11 @@ pub(crate) fn run(arguments: &TokenArguments) -> Result<(), Failure> {
     if arguments.lifetime <= 0 {
         return Err("--lifetime must be above 0".into());
     }
+    let config = arguments.config.load()?;
+    let longest = config.auth.max_token_seconds;
+    if u64::try_from(arguments.lifetime).is_ok_and(|lifetime| lifetime > longest) {
+        return Err(format!("--lifetime must be at most auth.max_token_seconds, {longest}").into());
+    }
     let mut claims = match arguments.kind.as_str() {
         "application" => Claims::application(&arguments.tenant, &arguments.user),
         "tenant_admin" => Claims::tenant_admin(&arguments.tenant, &arguments.user),
@@ -23,7 +28,7 @@ pub(crate) fn run(arguments: &TokenArguments) -> Result<(), Failure> {
         },
     };
     claims.exp = clock::now_seconds().saturating_add(arguments.lifetime);
-    let token = sign(&arguments.config.load()?, claims)?;
+    let token = sign(&config, claims)?;
     output::print(&format!("{token}\n"))
 }
 

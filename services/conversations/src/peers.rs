@@ -12,7 +12,7 @@ use confab_proto::{
     },
     method::Relation,
     participants::v1::{
-        EnforceBlocksRequest, FindBlocksRequest, ListMembershipsRequest,
+        EnforceBlocksRequest, FindBlocksRequest, FindBlocksResponse, ListMembershipsRequest,
         member_rows_service_client::MemberRowsServiceClient,
     },
 };
@@ -154,22 +154,20 @@ impl Peers {
         heads.collect()
     }
 
-    /// Who of two people has blocked the other.
-    pub(crate) async fn block_between(
+    /// Which of some people have blocked somebody, or are blocked by them.
+    pub(crate) async fn blocks(
         &self,
         caller: &Caller,
         one: &UserId,
-        other: &UserId,
-    ) -> Result<Option<String>, Error> {
+        others: impl IntoIterator<Item = &UserId>,
+    ) -> Result<FindBlocksResponse, Error> {
         let request = FindBlocksRequest {
             tenant_id: caller.tenant.as_str().to_owned(),
             user_id: one.as_str().to_owned(),
-            other_ids: vec![other.as_str().to_owned()],
+            other_ids: others.into_iter().map(|other| other.as_str().to_owned()).collect(),
         };
         let answer = self.members.clone().find_blocks(request).await.map_err(read_error)?;
-        let answer = answer.into_inner();
-        let by_one = answer.blocked_ids.into_iter().next().map(|_| one.as_str().to_owned());
-        Ok(answer.blocked_by_ids.into_iter().next().or(by_one))
+        Ok(answer.into_inner())
     }
 
     /// Lets a block count that has come while the conversation was made.

@@ -19,8 +19,9 @@ use confab_log::{
     Command, ConversationId, Event, Refusal, Request, RequestId, Row, RowKey, Seq, TenantId,
     UserId,
     command::Authority,
-    event::{History, Role},
-    row::MemberRow,
+    decide::may_write,
+    event::Role,
+    row::{ConversationRow, MemberRow},
 };
 use tokio::time::Instant;
 
@@ -106,7 +107,7 @@ impl<S: LogStore> Domain<S> {
     pub(crate) async fn standing(&self, key: &LogKey, user: &UserId) -> Result<Standing, Error> {
         let keys = vec![RowKey::Conversation, RowKey::Member(user.clone())];
         let observed = self.logs.observe(key, keys).await?;
-        Ok(Standing::of_rows(observed.as_of, observed.rows))
+        Ok(Standing { as_of: observed.as_of, rows: observed.rows })
     }
 
     /// What a caller may see, as of a look at the head.
@@ -201,31 +202,40 @@ fn authority_of(caller: &Caller) -> Authority {
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
     pub(crate) as_of: Seq,
-    pub(crate) member: Option<MemberRow>,
-    history: History,
+    /// The conversation's and the user's.
+    rows: Vec<(RowKey, Option<Row>)>,
 }
 
 impl Standing {
-    /// From the conversation's and the member's rows.
-    fn of_rows(as_of: Seq, rows: Vec<(RowKey, Option<Row>)>) -> Self {
-        let (mut member, mut history) = (None, History::Full);
-        for (_, row) in rows {
-            match row {
-                Some(Row::Member(row)) => member = Some(row),
-                Some(Row::Conversation(row)) => history = row.history,
-                _ => {}
-            }
-        }
-        Self { as_of, member: member.filter(|_| as_of > 0), history }
+    /// The user's part, now or once.
+    pub(crate) fn member(&self) -> Option<&MemberRow> {
+        self.rows.iter().find_map(|(_, row)| match row {
+            Some(Row::Member(row)) if self.as_of > 0 => Some(row),
+            _ => None,
+        })
+    }
+
+    /// The conversation.
+    pub(crate) fn conversation(&self) -> Option<&ConversationRow> {
+        self.rows.iter().find_map(|(_, row)| match row {
+            Some(Row::Conversation(row)) => Some(row),
+            _ => None,
+        })
+    }
+
+    /// Whether the user may write a message now.
+    pub(crate) fn can_write(&self, user: &UserId) -> bool {
+        may_write(user, &self.rows, clock::now_micros())
     }
 
     /// What the user may see.
     pub(crate) fn sight(&self) -> Sight {
-        Sight::of_member(self.as_of, self.member.as_ref(), self.history)
+        let history = self.conversation().map(|row| row.history).unwrap_or_default();
+        Sight::of_member(self.as_of, self.member(), history)
     }
 
     /// With what rights the user is a participant; `None` for who is none.
     pub(crate) fn role(&self) -> Option<Role> {
-        self.member.as_ref().filter(|row| row.is_active()).map(|row| row.role)
+        self.member().filter(|row| row.is_active()).map(|row| row.role)
     }
 }

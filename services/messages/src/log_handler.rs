@@ -66,7 +66,7 @@ impl<S: LogStore> LogService for LogHandler<S> {
             return Ok(Response::new(observed_by_application(observed.as_of)));
         }
         let standing = self.domain.standing(&key, &user).await.map_err(refuse)?;
-        Ok(Response::new(observed(&standing)))
+        Ok(Response::new(observed(&user, &standing)))
     }
 
     async fn heads(
@@ -83,8 +83,8 @@ impl<S: LogStore> LogService for LogHandler<S> {
     }
 }
 
-fn observed(standing: &Standing) -> pb::ObserveResponse {
-    let Some(member) = &standing.member else {
+fn observed(user: &UserId, standing: &Standing) -> pb::ObserveResponse {
+    let Some(member) = standing.member() else {
         return pb::ObserveResponse { as_of_seq: standing.as_of, ..Default::default() };
     };
     let relation = match standing.role() {
@@ -102,6 +102,8 @@ fn observed(standing: &Standing) -> pb::ObserveResponse {
         visible_seq: sight.visible(),
         join_seq: member.intervals.last().map_or(0, |interval| interval.join),
         spans: spans.map(|(from, to)| pb::VisibleSpan { from_seq: *from, to_seq: *to }).collect(),
+        can_write: standing.can_write(user),
+        participant_count: standing.conversation().map_or(0, |row| row.participant_count),
     }
 }
 

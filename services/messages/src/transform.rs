@@ -8,7 +8,7 @@ mod html;
 
 pub(crate) use bidi::{MAX_CONTROLS, openings};
 pub(crate) use entities::{MAX_MENTIONS, addresses as links};
-pub(crate) use html::plain as plain_of_html;
+pub(crate) use html::{MAX_TAGS, plain as plain_of_html};
 
 use confab_log::{Command, Content, Refusal};
 

@@ -257,6 +257,15 @@ pub struct Memberships {
     pub entries: Vec<(ConversationId, Entry)>,
 }
 
+/// Who of some users shares a conversation with one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sharing {
+    /// Those who do, of the first `checked`.
+    pub users: Vec<UserId>,
+    /// How many were looked at.
+    pub checked: usize,
+}
+
 /// A part of a user's inbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InboxPage {

@@ -12,7 +12,7 @@ use confab_store::StoreError;
 
 use crate::domain::{
     Action, ActionPlace, Effects, Filter, InboxEvent, InboxPage, Memberships, Profile,
-    ProfileChanges, Report, ReportId, Resolution, SettingsChanges,
+    ProfileChanges, Report, ReportId, Resolution, SettingsChanges, Sharing,
 };
 
 pub use embedded::EmbeddedStore;
@@ -55,6 +55,16 @@ pub trait MemberStore: Send + Sync + 'static {
         tenant: &TenantId,
         user: &UserId,
     ) -> impl Future<Output = Result<Memberships, StoreError>> + Send;
+
+    /// Who of the others is in a conversation that the user is in, too; a user
+    /// shares with themselves. The work is bounded: it may look at fewer of the
+    /// others than it was asked for, in their order and at least one.
+    fn sharing(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        others: &[UserId],
+    ) -> impl Future<Output = Result<Sharing, StoreError>> + Send;
 
     /// Notes in the user's inbox that the user read on. `None` when the cursor
     /// did not grow, or the user was never in the conversation.

@@ -8,10 +8,14 @@ use std::{
     time::Duration,
 };
 
+use confab_log::{TenantId, UserId};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::{mailbox::Mailbox, store::SessionKey};
+use crate::{
+    mailbox::{Lost, Mailbox},
+    store::{SessionId, SessionKey},
+};
 
 /// How long an older stream has to write. The store's epoch fences it anyway.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,6 +34,23 @@ struct Owner {
     done: CancellationToken,
 }
 
+/// The stream of this node that owns a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    pub(crate) device_id: Arc<str>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    done: CancellationToken,
+}
+
+impl Live {
+    /// Waits until it has written what it knows, or for too long.
+    pub(crate) async fn ended(&self) {
+        if timeout(PATIENCE, self.done.cancelled()).await.is_err() {
+            tracing::warn!("a stream of a session did not end in time");
+        }
+    }
+}
+
 /// A stream's ownership of its session, for as long as it may write.
 #[derive(Debug)]
 pub(crate) struct Claim {
@@ -44,17 +65,30 @@ impl Claims {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The stream of this node that owns the session, if one does.
+    pub(crate) fn live(&self, key: &SessionKey) -> Option<Live> {
+        let owner = self.lock().get(key).cloned()?;
+        Some(Live { device_id: owner.device_id, mailbox: owner.mailbox, done: owner.done })
+    }
+
+    /// Tells the stream of this node that owns the session, if one does, that it
+    /// was ended.
+    pub(crate) fn end(&self, tenant: &TenantId, user: &UserId, session_id: &str) {
+        let Some(session) = SessionId::parse(session_id) else { return };
+        let key = SessionKey { tenant: tenant.clone(), user: user.clone(), session };
+        if let Some(live) = self.live(&key) {
+            live.mailbox.lose_session(Lost::Ended);
+        }
+    }
+
     /// Ends the stream of this node that owns the session, if one does, and
     /// waits until it has written.
     pub(crate) async fn fence(&self, key: &SessionKey, device_id: &str) {
-        let owner = self.lock().get(key).cloned();
-        let Some(owner) = owner.filter(|owner| *owner.device_id == *device_id) else {
+        let Some(live) = self.live(key).filter(|live| *live.device_id == *device_id) else {
             return;
         };
-        owner.mailbox.fence();
-        if timeout(PATIENCE, owner.done.cancelled()).await.is_err() {
-            tracing::warn!("an older stream of a session did not end in time");
-        }
+        live.mailbox.lose_session(Lost::Fenced);
+        live.ended().await;
     }
 
     /// Takes the session for a stream. Whoever of two was slower at the store
@@ -69,10 +103,10 @@ impl Claims {
         let done = CancellationToken::new();
         let mut owners = self.lock();
         match owners.get(key) {
-            Some(other) if other.epoch > epoch => mailbox.fence(),
+            Some(other) if other.epoch > epoch => mailbox.lose_session(Lost::Fenced),
             other => {
                 if let Some(other) = other {
-                    other.mailbox.fence();
+                    other.mailbox.lose_session(Lost::Fenced);
                 }
                 let owner = Owner {
                     device_id: Arc::clone(device_id),

@@ -21,7 +21,7 @@ pub enum Error {
     #[error("a stream has one hello")]
     SecondHello,
     /// The bytes are no message of the type.
-    #[error("the frame is not a valid ConnectRequest")]
+    #[error("the frame is not a valid request")]
     MalformedFrame(#[source] prost::DecodeError),
     /// The bytes are no frame.
     #[error("{0}")]
@@ -40,6 +40,18 @@ pub enum Error {
     /// Another stream took the session over.
     #[error("a newer stream of this session took over")]
     SessionFenced,
+    /// Somebody who may do so has ended the session.
+    #[error("the session was ended")]
+    SessionEnded,
+    /// The user has no such session.
+    #[error("there is no such session")]
+    SessionNotFound,
+    /// Only a team's own backend and administrators name another user.
+    #[error("a user's token can name no other user")]
+    ForeignUser,
+    /// The new token is somebody else's.
+    #[error("the token is not of the stream's tenant, user, device and kind")]
+    TokenMismatch,
     /// An ack for something else.
     #[error("the stream does not watch {0:?}")]
     NotWatched(String),
@@ -81,7 +93,7 @@ pub enum Error {
     /// Another service's answer, or what is wrong with a field.
     #[error(transparent)]
     Coded(#[from] Coding),
-    /// The session store.
+    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -99,6 +111,10 @@ impl Coded for Error {
             }
             Self::SessionLost => coded(Reason::SessionLost),
             Self::SessionFenced => coded(Reason::SessionFenced),
+            Self::SessionEnded => coded(Reason::SessionEnded),
+            Self::SessionNotFound => coded(Reason::SessionNotFound),
+            Self::ForeignUser => coded(Reason::CallerNotAllowed),
+            Self::TokenMismatch => coded(Reason::TokenMismatch),
             Self::NotWatched(id) => coded(Reason::NotWatched).with("conversation_id", id),
             Self::CursorAboveHead { head, .. } => {
                 coded(Reason::CursorAboveHead).with("head_seq", head)
@@ -131,13 +147,13 @@ pub(crate) fn tell(error: &StoreError, what: &'static str) {
 fn store_error(error: &StoreError) -> Coding {
     match error {
         StoreError::Unavailable { .. } | StoreError::Failed { .. } => {
-            tell(error, "session store failed");
-            Coding::new(Reason::StoreUnavailable, "the session store cannot be reached")
+            tell(error, "realtime store failed");
+            Coding::new(Reason::StoreUnavailable, "the store cannot be reached")
                 .retry_after(Duration::from_secs(1))
         }
         StoreError::OutcomeUnknown { .. } => {
-            tell(error, "session store failed");
-            Coding::new(Reason::OutcomeUnknown, "the session may or may not be stored")
+            tell(error, "realtime store failed");
+            Coding::new(Reason::OutcomeUnknown, "the write may or may not have happened")
                 .retry_after(Duration::from_secs(1))
         }
         other => Coding::internal(other.clone()),

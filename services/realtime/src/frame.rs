@@ -101,6 +101,24 @@ mod tests {
         assert_eq!(inbox_frame(&inbox), frame(Frame::Inbox(inbox)));
     }
 
+    /// The bytes are framed once, as a `ConnectResponse`, for streams of both kinds.
+    #[test]
+    fn a_subscription_has_the_frames_of_a_connection() {
+        let set = prost_types::FileDescriptorSet::decode(confab_proto::DESCRIPTORS);
+        let files = set.expect("the contract").file;
+        let fields = |name: &str| {
+            let of =
+                |file: &&prost_types::FileDescriptorProto| file.package() == "confab.realtime.v1";
+            let messages = files.iter().filter(of).flat_map(|file| &file.message_type);
+            let message = messages.clone().find(|message| message.name() == name);
+            message.expect("in the contract").clone()
+        };
+        let (connect, subscribe) = (fields("ConnectResponse"), fields("SubscribeResponse"));
+        assert!(connect.field.len() > 10);
+        assert_eq!(connect.field, subscribe.field, "names, numbers and types");
+        assert_eq!(connect.oneof_decl, subscribe.oneof_decl);
+    }
+
     #[test]
     fn every_stream_gets_the_same_bytes() {
         let event = Event { seq: 1, ..Event::default() };

@@ -1,11 +1,13 @@
-//! The endpoint: raw HTTP in and out, because a response body of our own
-//! shares each event's bytes among all streams, which a generated service
-//! cannot. It starts the stream's task and does nothing else.
+//! The endpoint. Streams are raw HTTP in and out, because a response body of our
+//! own shares each event's bytes among all of them, which a generated service
+//! cannot; here a stream's task is started, and nothing else. The unary RPCs go
+//! to the generated server around [`unary`].
+
+mod unary;
 
 use std::{
     convert::Infallible,
     fmt,
-    future::{Ready, ready},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -16,15 +18,25 @@ use confab_kit::{
     server::StreamReset,
     task,
 };
+use confab_proto::realtime::v1::realtime_service_server::RealtimeServiceServer;
+use futures_util::future::BoxFuture;
 use http::{HeaderValue, header::CONTENT_TYPE};
 use tonic::{Status, body::Body, server::NamedService};
 
-use crate::{Shared, body::StreamBody, outbox::outbox, reader::FrameReader, session};
+use crate::{
+    Shared,
+    body::StreamBody,
+    outbox::outbox,
+    reader::FrameReader,
+    session,
+    source::{Source, Way},
+};
 
 /// Serves `confab.realtime.v1.RealtimeService`.
 #[derive(Clone)]
 pub struct RealtimeServer {
     shared: Arc<Shared>,
+    unary: RealtimeServiceServer<unary::Unary>,
 }
 
 impl NamedService for RealtimeServer {
@@ -33,24 +45,23 @@ impl NamedService for RealtimeServer {
 
 impl RealtimeServer {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        let unary = RealtimeServiceServer::new(unary::Unary::new(Arc::clone(&shared)));
+        Self { shared, unary }
     }
 
-    fn connect(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Coding> {
-        if request.uri().path() != "/confab.realtime.v1.RealtimeService/Connect" {
-            return Err(Coding::new(Reason::UnknownMethod, "there is no such RPC"));
-        }
+    fn open(&self, way: Way, request: http::Request<Body>) -> Result<http::Response<Body>, Coding> {
         let (mut parts, body) = request.into_parts();
         let Some(caller) = parts.extensions.remove::<Caller>() else {
             return Err(Coding::new(Reason::MissingToken, "no token was verified for this stream"));
         };
         let limits = &self.shared.limits;
-        let reader = FrameReader::new(body, limits.frame_bytes);
+        let source = Source::new(way, FrameReader::new(body, limits.frame_bytes));
         let reset = parts.extensions.remove::<StreamReset>();
         let (outbox, outgoing) = outbox(limits.stream_queue_bytes, reset);
+        metrics::counter!("confab_streams_opened_total", "rpc" => way.rpc()).increment(1);
         task::spawn(
             "realtime stream",
-            session::run(Arc::clone(&self.shared), caller, reader, outbox),
+            session::run(Arc::clone(&self.shared), caller, source, outbox),
         );
         let mut response = http::Response::new(Body::new(StreamBody::new(outgoing)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -61,14 +72,19 @@ impl RealtimeServer {
 impl tower::Service<http::Request<Body>> for RealtimeServer {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = Ready<Result<http::Response<Body>, Infallible>>;
+    type Future = BoxFuture<'static, Result<http::Response<Body>, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        ready(Ok(self.connect(request).unwrap_or_else(|error| Status::from(error).into_http())))
+        let Some(way) = Way::of_path(request.uri().path()) else {
+            return self.unary.call(request);
+        };
+        let opened = self.open(way, request);
+        let response = opened.unwrap_or_else(|error| Status::from(error).into_http());
+        Box::pin(std::future::ready(Ok(response)))
     }
 }
 

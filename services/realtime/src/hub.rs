@@ -2,25 +2,20 @@
 //! the bus brings and never waits, reads or decides; a stream that vanishes
 //! takes its entries with it.
 
+mod dispatch;
+
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
+    hash::Hash,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use confab_kit::bus::Signal;
 use confab_log::{ConversationId, TenantId, UserId};
-use confab_proto::{
-    messages::v1::{Event, Receipt},
-    realtime::v1::{ReceiptMoved, connect_response::Frame},
-};
 
-use crate::{
-    frame::{SharedEvent, SharedInbox, frame},
-    mailbox::{Delivery, Mailbox, SharedReceipt},
-};
+use crate::{Limits, mailbox::Mailbox};
 
 /// What a stream wants of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +29,18 @@ pub(crate) enum Interest {
 type StreamId = u64;
 type Devices = HashMap<StreamId, Arc<Mailbox>>;
 type Audience = HashMap<StreamId, (Interest, Arc<Mailbox>)>;
+type Registry<K, V> = RwLock<HashMap<(TenantId, K), HashMap<StreamId, V>>>;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Hub {
     conversations: RwLock<HashMap<(TenantId, ConversationId), Audience>>,
+    /// Each user's streams.
     users: RwLock<HashMap<(TenantId, UserId), Devices>>,
+    /// Who watches a user's presence.
+    watchers: RwLock<HashMap<(TenantId, UserId), Devices>>,
     next_stream: AtomicU64,
+    limits: Limits,
 }
 
 /// One stream's entries; dropping it removes them all.
@@ -51,10 +51,21 @@ pub(crate) struct Registration {
     tenant: TenantId,
     user: UserId,
     interests: HashMap<ConversationId, Interest>,
+    presences: HashSet<UserId>,
     pub(crate) mailbox: Arc<Mailbox>,
 }
 
 impl Hub {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            conversations: RwLock::default(),
+            users: RwLock::default(),
+            watchers: RwLock::default(),
+            next_stream: AtomicU64::default(),
+            limits: limits.clone(),
+        }
+    }
+
     /// Registers a stream for its user's inbox.
     pub(crate) fn register(self: &Arc<Self>, tenant: &TenantId, user: &UserId) -> Registration {
         let stream = self.next_stream.fetch_add(1, Ordering::Relaxed);
@@ -69,68 +80,8 @@ impl Hub {
             tenant: tenant.clone(),
             user: user.clone(),
             interests: HashMap::new(),
+            presences: HashSet::new(),
             mailbox,
-        }
-    }
-
-    /// Hands a signal to whoever wants it. Never waits.
-    pub(crate) fn dispatch(&self, signal: &Signal) {
-        match signal {
-            Signal::Event { tenant, conversation, event } => {
-                self.dispatch_event(tenant, conversation, event);
-            }
-            Signal::Receipt { tenant, conversation, receipt } => {
-                self.dispatch_receipt(tenant, conversation, receipt);
-            }
-            Signal::Inbox { tenant, user, event } => {
-                let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
-                let Some(devices) = users.get(&(tenant.clone(), user.clone())) else {
-                    return;
-                };
-                let shared = Arc::new(SharedInbox::new(Arc::clone(event)));
-                for mailbox in devices.values() {
-                    mailbox.deliver(Delivery::Inbox(Arc::clone(&shared)));
-                }
-            }
-        }
-    }
-
-    fn dispatch_event(&self, tenant: &TenantId, conversation: &ConversationId, event: &Arc<Event>) {
-        let conversations = self.conversations.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(audience) = conversations.get(&(tenant.clone(), conversation.clone())) else {
-            return;
-        };
-        let shared = Arc::new(SharedEvent::new(conversation.clone(), Arc::clone(event)));
-        for (interest, mailbox) in audience.values() {
-            match interest {
-                Interest::Events => mailbox.deliver(Delivery::Event(Arc::clone(&shared))),
-                Interest::Head => mailbox.mark_moved(conversation),
-            }
-        }
-    }
-
-    fn dispatch_receipt(
-        &self,
-        tenant: &TenantId,
-        conversation: &ConversationId,
-        receipt: &Receipt,
-    ) {
-        let conversations = self.conversations.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(audience) = conversations.get(&(tenant.clone(), conversation.clone())) else {
-            return;
-        };
-        let shared = SharedReceipt {
-            conversation: conversation.clone(),
-            reach: receipt.read_seq.max(receipt.delivered_seq),
-            frame: frame(Frame::Receipt(ReceiptMoved {
-                conversation_id: conversation.as_str().to_owned(),
-                receipt: Some(receipt.clone()),
-            })),
-        };
-        for (interest, mailbox) in audience.values() {
-            if *interest == Interest::Events {
-                mailbox.deliver(Delivery::Receipt(shared.clone()));
-            }
         }
     }
 }
@@ -161,21 +112,42 @@ impl Registration {
     /// The stream wants nothing more of a conversation.
     pub(crate) fn remove(&mut self, conversation: &ConversationId) {
         if self.interests.remove(conversation).is_some() {
-            self.remove_from_hub(std::slice::from_ref(conversation));
+            self.leave(&self.hub.conversations, [conversation]);
         }
     }
 
-    fn remove_from_hub(&self, ids: &[ConversationId]) {
-        let mut conversations =
-            self.hub.conversations.write().unwrap_or_else(PoisonError::into_inner);
-        for id in ids {
-            let key = (self.tenant.clone(), id.clone());
-            let Some(audience) = conversations.get_mut(&key) else {
+    /// The stream wants to hear how present a user is.
+    pub(crate) fn watch_presence(&mut self, user: &UserId) {
+        if !self.presences.insert(user.clone()) {
+            return;
+        }
+        let mut watchers = self.hub.watchers.write().unwrap_or_else(PoisonError::into_inner);
+        let devices = watchers.entry((self.tenant.clone(), user.clone())).or_default();
+        devices.insert(self.stream, Arc::clone(&self.mailbox));
+    }
+
+    /// The stream wants to hear no more of that.
+    pub(crate) fn unwatch_presence(&mut self, user: &UserId) {
+        if self.presences.remove(user) {
+            self.leave(&self.hub.watchers, [user]);
+        }
+    }
+
+    /// Takes the stream out of these entries, and out go those that it leaves empty.
+    fn leave<'a, K: Hash + Eq + Clone + 'a, V>(
+        &self,
+        registry: &Registry<K, V>,
+        keys: impl IntoIterator<Item = &'a K>,
+    ) {
+        let mut entries = registry.write().unwrap_or_else(PoisonError::into_inner);
+        for key in keys {
+            let key = (self.tenant.clone(), key.clone());
+            let Some(streams) = entries.get_mut(&key) else {
                 continue;
             };
-            audience.remove(&self.stream);
-            if audience.is_empty() {
-                conversations.remove(&key);
+            streams.remove(&self.stream);
+            if streams.is_empty() {
+                entries.remove(&key);
             }
         }
     }
@@ -183,15 +155,9 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let ids: Vec<ConversationId> = self.interests.keys().cloned().collect();
-        self.remove_from_hub(&ids);
-        let mut users = self.hub.users.write().unwrap_or_else(PoisonError::into_inner);
-        let key = (self.tenant.clone(), self.user.clone());
-        if let Some(devices) = users.get_mut(&key) {
-            devices.remove(&self.stream);
-            if devices.is_empty() {
-                users.remove(&key);
-            }
-        }
+        self.mailbox.close();
+        self.leave(&self.hub.conversations, self.interests.keys());
+        self.leave(&self.hub.watchers, &self.presences);
+        self.leave(&self.hub.users, [&self.user]);
     }
 }

@@ -1,12 +1,16 @@
-//! The realtime service: one bidirectional stream per device, on which every
-//! event of a watched conversation arrives once, in order, or is announced as
-//! a gap; and the sessions that a device resumes by.
+//! The realtime service: one stream per device, on which every event of a
+//! watched conversation arrives once, in order, or is announced as a gap; the
+//! sessions that a device resumes by, and how they are ended and revoked; who
+//! types, and who is here.
 //!
-//! It owns the sessions. It calls the messages service (the log's ends, and
-//! `ListEvents` with the user's own token), the participants service (the
-//! user's memberships and inbox) and, for calls made on a stream, the public
-//! services as the user would. It keeps no history and decides no right: what
-//! a user may see is what those services answer.
+//! It owns the sessions, what was revoked, and presence. It calls the messages
+//! service (the log's ends, and `ListEvents` with the user's own token), the
+//! participants service (the user's memberships and inbox, and whom they share a
+//! conversation with) and, for calls made on a stream, the public services as the
+//! user would. It keeps no history and decides no right: what a user may see is
+//! what those services answer.
+//!
+//! A stream is opened by `Connect` or by `Subscribe`; only [`source`] knows which.
 //!
 //! The way of an event: the bus tells the [`hub`], the hub puts it into each
 //! interested stream's [`mailbox`], the stream's task ([`session`]) compares
@@ -23,18 +27,31 @@ mod frame;
 mod handler;
 mod hub;
 mod inbox;
+mod limits;
 mod mailbox;
 mod outbox;
 mod patience;
+mod presence;
 mod reader;
 mod replay;
 mod session;
+mod sessions;
+mod source;
 pub mod store;
+mod typing;
 mod watch;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use confab_kit::{bus::Bus, channel::Channel, clock, task};
+use confab_kit::{
+    admission::Admission,
+    bus::{Bus, Signal},
+    channel::Channel,
+    clock,
+    identity::{Revocations, Verifier},
+    page_token::Sealer,
+    task,
+};
 use confab_proto::{
     messages::v1::log_service_client::LogServiceClient,
     participants::v1::member_rows_service_client::MemberRowsServiceClient,
@@ -43,10 +60,17 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::Error;
 pub use handler::RealtimeServer;
+pub use limits::Limits;
 
-use crate::{claims::Claims, hub::Hub, store::SessionStore};
+use crate::{
+    claims::Claims,
+    hub::Hub,
+    presence::Presences,
+    store::{PresenceStore, RevocationStore, SessionStore},
+    typing::Typists,
+};
 
-/// How often expired sessions are removed.
+/// How often what has expired is removed.
 const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 
 /// What the service needs.
@@ -63,64 +87,24 @@ pub struct Options {
     pub reads: Channel,
     /// Where events are heard of.
     pub bus: Bus,
+    /// Admits unary calls.
+    pub admission: Admission,
+    /// Seals page tokens.
+    pub sealer: Sealer,
+    /// Verifies tokens that come on a stream.
+    pub verifier: Verifier,
+    /// What the layers ask about each token: the service fills it.
+    pub revocations: Revocations,
     /// The sessions.
     pub sessions: Arc<dyn SessionStore>,
+    /// What was revoked.
+    pub revoked: Arc<dyn RevocationStore>,
+    /// How present users are.
+    pub presence: Arc<dyn PresenceStore>,
     /// Sizes and times.
     pub limits: Limits,
     /// Cancelled when the process drains: every stream is said goodbye to.
     pub draining: CancellationToken,
-}
-
-/// Sizes and times of streams.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// The largest frame that a client may send, in bytes. Default 64 KiB.
-    pub frame_bytes: usize,
-    /// What may wait for a slow reader, in bytes. Default 1 MiB.
-    pub stream_queue_bytes: usize,
-    /// How long the first frame may take. Default 10 s.
-    pub hello_timeout: Duration,
-    /// A frame is sent at least this often. Default 15 s.
-    pub heartbeat: Duration,
-    /// A reader that takes nothing for this long is too slow. Default 60 s.
-    pub stall_timeout: Duration,
-    /// How often the log is asked for what the bus may have lost, with jitter.
-    /// Default 30 s.
-    pub heal_interval: Duration,
-    /// How long a token is still good after its end. Default 60 s.
-    pub token_leeway: Duration,
-    /// Conversations that one stream may watch. Default 200.
-    pub watches: usize,
-    /// Calls of one stream that may run at a time. Default 64.
-    pub calls: usize,
-    /// More missing events than this are a gap. Default 1,000.
-    pub gap_events: u64,
-    /// Events that one read of the log returns. Default 250.
-    pub page_events: i32,
-    /// The least time between two heads of one conversation. Default 1 s.
-    pub head_interval: Duration,
-    /// The least time between two writes of one session. Default 1 s.
-    pub save_interval: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            frame_bytes: 64 << 10,
-            stream_queue_bytes: 1 << 20,
-            hello_timeout: Duration::from_secs(10),
-            heartbeat: Duration::from_secs(15),
-            stall_timeout: Duration::from_mins(1),
-            heal_interval: Duration::from_secs(30),
-            token_leeway: Duration::from_mins(1),
-            watches: 200,
-            calls: 64,
-            gap_events: 1000,
-            page_events: 250,
-            head_interval: Duration::from_secs(1),
-            save_interval: Duration::from_secs(1),
-        }
-    }
 }
 
 /// The service on one node.
@@ -135,37 +119,69 @@ pub(crate) struct Shared {
     pub(crate) members: MemberRowsServiceClient<Channel>,
     pub(crate) public: Channel,
     pub(crate) reads: Channel,
+    pub(crate) bus: Bus,
+    pub(crate) admission: Admission,
+    pub(crate) sealer: Sealer,
+    pub(crate) verifier: Verifier,
+    pub(crate) revocations: Revocations,
     pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) revoked: Arc<dyn RevocationStore>,
+    pub(crate) presences: Arc<Presences>,
+    pub(crate) typists: Arc<Typists>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) limits: Limits,
     pub(crate) draining: CancellationToken,
     pub(crate) deliveries: metrics::Counter,
     pub(crate) replayed: metrics::Counter,
+    pub(crate) typing_frames: metrics::Counter,
+    pub(crate) presence_frames: metrics::Counter,
 }
 
 impl Service {
     /// Attaches to the bus and begins to sweep expired sessions. Must be called
     /// within a tokio runtime, after the metrics recorder is installed.
     pub fn new(options: Options) -> Self {
-        let hub = Arc::new(Hub::default());
-        let sink = Arc::clone(&hub);
-        options.bus.attach(Arc::new(move |signal| sink.dispatch(signal)));
+        let bus = options.bus;
+        let presences = Presences::new(
+            bus.clone(),
+            options.presence,
+            options.limits.presence_grace,
+            options.draining.clone(),
+        );
         let shared = Arc::new(Shared {
             log: options.log,
             members: options.members,
             public: options.public,
             reads: options.reads,
+            admission: options.admission,
+            sealer: options.sealer,
+            verifier: options.verifier,
+            revocations: options.revocations,
             sessions: options.sessions,
-            hub,
+            revoked: options.revoked,
+            presences,
+            typists: Typists::new(bus.clone(), options.limits.typing_interval),
+            hub: Arc::new(Hub::new(&options.limits)),
             claims: Arc::default(),
+            bus,
             limits: options.limits,
             draining: options.draining,
             deliveries: metrics::counter!("confab_stream_deliveries_total"),
             replayed: metrics::counter!("confab_replayed_events_total"),
+            typing_frames: metrics::counter!("confab_typing_frames_total"),
+            presence_frames: metrics::counter!("confab_presence_frames_total"),
         });
+        let (hub, claims) = (Arc::clone(&shared.hub), Arc::clone(&shared.claims));
+        let revocations = shared.revocations.clone();
+        shared.bus.attach(Arc::new(move |signal| hear(&hub, &claims, &revocations, signal)));
         task::spawn("realtime sweep", sweep(Arc::clone(&shared)));
         Self { shared }
+    }
+
+    /// Reads what was revoked: before anything is served.
+    pub async fn load(&self) -> Result<(), Error> {
+        self.shared.load_revocations().await
     }
 
     /// What to add to the public router. It needs the caller that the auth
@@ -181,11 +197,30 @@ impl fmt::Debug for Service {
     }
 }
 
+/// What the service does about a signal, whichever node it comes from.
+fn hear(hub: &Hub, claims: &Claims, revocations: &Revocations, signal: &Signal) {
+    match signal {
+        // Before the streams look whether it concerns them.
+        Signal::Revoked(revocation) => revocations.note(revocation),
+        Signal::SessionEnded { tenant, user, session_id } => {
+            claims.end(tenant, user, session_id);
+        }
+        _ => {}
+    }
+    hub.dispatch(signal);
+}
+
 async fn sweep(shared: Arc<Shared>) {
     loop {
         match shared.sessions.sweep(clock::now_micros()).await {
             Ok(removed) => tracing::debug!(removed, "expired sessions swept"),
             Err(error) => tracing::warn!(%error, "sweeping sessions failed"),
+        }
+        let now = clock::now_seconds();
+        shared.revocations.forget_ended(now);
+        match shared.revoked.sweep(now).await {
+            Ok(removed) => tracing::debug!(removed, "ended revocations swept"),
+            Err(error) => tracing::warn!(%error, "sweeping revocations failed"),
         }
         tokio::select! {
             () = shared.draining.cancelled() => return,

@@ -1,4 +1,4 @@
-//! Reads the client's frames off a request body.
+//! Reads frames off a request body, as bytes.
 //!
 //! It keeps no buffer while nothing is half read, so that an idle stream
 //! costs nothing here, and never holds more than one frame over the limit.
@@ -7,20 +7,18 @@ use std::convert::Infallible;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use confab_kit::error::{Error as Coding, Reason};
-use confab_proto::realtime::v1::ConnectRequest;
 use http_body_util::BodyExt as _;
-use prost::Message as _;
 use tonic::{Status, body::Body};
 
 use crate::{error::Error, frame::HEADER};
 
 /// What came next.
 #[derive(Debug)]
-pub(crate) enum Incoming {
-    /// A frame.
-    Frame(ConnectRequest),
-    /// The client has said all it will say; it may go on listening.
-    HalfClosed,
+pub(crate) enum Part {
+    /// A frame's message.
+    Frame(Bytes),
+    /// The body has ended; the client may go on listening.
+    Ended,
     /// The client, or the way to it, is gone.
     Gone,
 }
@@ -40,11 +38,13 @@ impl FrameReader {
     }
 
     /// The next frame. A call that is dropped loses nothing.
-    pub(crate) async fn next(&mut self) -> Result<Incoming, Error> {
+    pub(crate) async fn next(&mut self) -> Result<Part, Error> {
         loop {
             if let Some(bytes) = self.take()? {
-                let request = ConnectRequest::decode(bytes).map_err(Error::MalformedFrame)?;
-                return Ok(Incoming::Frame(request));
+                return Ok(Part::Frame(bytes));
+            }
+            if self.ended {
+                return Ok(Part::Ended);
             }
             match self.body.frame().await {
                 Some(Ok(part)) => {
@@ -59,7 +59,7 @@ impl FrameReader {
                 None => {
                     self.ended = true;
                     if self.buffer.is_empty() {
-                        return Ok(Incoming::HalfClosed);
+                        return Ok(Part::Ended);
                     }
                     return Err(Error::BrokenFrame("the stream ended inside a frame"));
                 }
@@ -103,18 +103,17 @@ impl FrameReader {
 }
 
 /// A layer in front may refuse a frame; everything else is a broken transport.
-fn broken(status: &Status) -> Result<Incoming, Error> {
+fn broken(status: &Status) -> Result<Part, Error> {
     let error = Coding::from_status(status);
     match error.reason() {
         Reason::RequestTooLarge | Reason::MalformedRequest => Err(error.into()),
-        _ => Ok(Incoming::Gone),
+        _ => Ok(Part::Gone),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::BufMut as _;
-    use confab_proto::realtime::v1::{Ping, connect_request::Frame};
     use http_body_util::StreamBody;
 
     use super::*;
@@ -125,24 +124,23 @@ mod tests {
         Body::new(StreamBody::new(futures_util::stream::iter(frames)))
     }
 
-    fn ping() -> Bytes {
-        let message = ConnectRequest { frame: Some(Frame::Ping(Ping {})) }.encode_to_vec();
+    fn framed(message: &[u8]) -> Bytes {
         let mut buffer = BytesMut::new();
         buffer.put_u8(0);
         buffer.put_u32(u32::try_from(message.len()).unwrap_or_default());
-        buffer.extend_from_slice(&message);
+        buffer.extend_from_slice(message);
         buffer.freeze()
     }
 
     #[tokio::test]
     async fn frames_are_found_however_the_bytes_are_cut() {
-        let bytes: Vec<u8> = [ping(), ping()].concat();
+        let bytes: Vec<u8> = [framed(b"one"), framed(b"")].concat();
         for size in 1..=bytes.len() {
             let chunks = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
             let mut reader = FrameReader::new(body(chunks), 100);
-            assert!(matches!(reader.next().await, Ok(Incoming::Frame(_))));
-            assert!(matches!(reader.next().await, Ok(Incoming::Frame(_))));
-            assert!(matches!(reader.next().await, Ok(Incoming::HalfClosed)));
+            assert!(matches!(reader.next().await, Ok(Part::Frame(frame)) if &*frame == b"one"));
+            assert!(matches!(reader.next().await, Ok(Part::Frame(frame)) if frame.is_empty()));
+            assert!(matches!(reader.next().await, Ok(Part::Ended)));
         }
     }
 
@@ -165,14 +163,11 @@ mod tests {
         let error = FrameReader::new(of(refusal.into()), 100).next().await.err();
         assert!(matches!(error, Some(Error::Coded(e)) if e.reason() == Reason::RequestTooLarge));
         let cut = FrameReader::new(of(Status::unknown("h2 protocol error")), 100).next().await;
-        assert!(matches!(cut, Ok(Incoming::Gone)));
+        assert!(matches!(cut, Ok(Part::Gone)));
     }
 
     #[tokio::test]
     async fn bytes_that_are_no_frame_are_malformed() {
-        let wrong_message = Bytes::from_static(&[0, 0, 0, 0, 2, 0x0a, 9]);
-        let error = FrameReader::new(body(vec![wrong_message]), 100).next().await.err();
-        assert!(matches!(error, Some(Error::MalformedFrame(_))));
         let compressed = Bytes::from_static(&[1, 0, 0, 0, 0]);
         let error = FrameReader::new(body(vec![compressed]), 100).next().await.err();
         assert!(matches!(error, Some(Error::BrokenFrame(_))));

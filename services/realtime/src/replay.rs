@@ -1,10 +1,10 @@
 //! What a stream reads of other services. Events and inbox events are read as
 //! the user would read them, so that policy and visibility apply unchanged.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use confab_kit::{channel::Channel, identity::Caller};
-use confab_log::ConversationId;
+use confab_log::{ConversationId, UserId};
 use confab_proto::{
     messages::v1::{
         HeadQuery, HeadsRequest, ListEventsRequest, LogHead, ObserveRequest,
@@ -13,7 +13,7 @@ use confab_proto::{
     method::Relation,
     participants::v1::{
         InboxEvent, ListInboxEventsRequest, ListMembershipsRequest, ListMembershipsResponse,
-        member_rows_service_client::MemberRowsServiceClient,
+        ListSharingRequest, member_rows_service_client::MemberRowsServiceClient,
         participants_service_client::ParticipantsServiceClient,
     },
 };
@@ -119,6 +119,49 @@ impl Reads {
         };
         let client = self.members.clone().max_decoding_message_size(MAX_ANSWER);
         Ok({ client }.list_memberships(timed(request)).await?.into_inner())
+    }
+
+    /// Those of the others who are in a conversation that the user is in, too.
+    pub(crate) async fn sharing(&self, others: &[UserId]) -> Result<BTreeSet<UserId>, Error> {
+        let mut sharing = BTreeSet::new();
+        let mut left = others;
+        while !left.is_empty() {
+            let request = ListSharingRequest {
+                tenant_id: self.caller.tenant.as_str().to_owned(),
+                user_id: self.caller.user.as_str().to_owned(),
+                other_ids: left.iter().map(|user| user.as_str().to_owned()).collect(),
+            };
+            let answer = self.members.clone().list_sharing(timed(request)).await?.into_inner();
+            sharing.extend(answer.user_ids.iter().filter_map(|text| UserId::parse(text).ok()));
+            // At least one each time, or this would go on for ever.
+            let checked = usize::try_from(answer.checked).unwrap_or(usize::MAX).max(1);
+            left = left.get(checked..).unwrap_or_default();
+        }
+        Ok(sharing)
+    }
+
+    /// Whether the user may see these events, and the inbox has this one.
+    pub(crate) async fn exist(
+        &self,
+        cursors: Vec<(ConversationId, u64)>,
+        inbox_seq: Option<u64>,
+    ) -> Result<(), Error> {
+        let views = try_join_all(cursors.iter().map(|(id, _)| self.observe(id))).await?;
+        for ((_, cursor), view) in cursors.into_iter().zip(views) {
+            if cursor > view.visible {
+                return Err(Error::CursorAboveHead { cursor, head: view.visible });
+            }
+        }
+        if let Some(cursor) = inbox_seq {
+            // Above every event, so that none is read.
+            let request = ListInboxEventsRequest { after_inbox_seq: u64::MAX, page_size: 1 };
+            let answer = self.participants.clone().list_inbox_events(timed(request)).await?;
+            let head = answer.into_inner().head_inbox_seq;
+            if cursor > head {
+                return Err(Error::CursorAboveHead { cursor, head });
+            }
+        }
+        Ok(())
     }
 
     /// The ends of conversations, as far as the user may see them for sure:

@@ -8,8 +8,10 @@ mod heads;
 mod inbox;
 mod keeper;
 mod open;
+mod presence;
 mod stream;
 mod timers;
+mod token;
 mod watching;
 
 use std::{sync::Arc, time::Duration};
@@ -33,7 +35,7 @@ use crate::{
     error::Error,
     frame::frame,
     outbox::Outbox,
-    reader::{FrameReader, Incoming},
+    source::{Incoming, Source},
 };
 
 /// How long a slow reader has for its goodbye.
@@ -78,15 +80,10 @@ impl Drop for Active {
 }
 
 /// Runs a stream to its end.
-pub(crate) async fn run(
-    shared: Arc<Shared>,
-    caller: Caller,
-    mut reader: FrameReader,
-    outbox: Outbox,
-) {
+pub(crate) async fn run(shared: Arc<Shared>, caller: Caller, mut source: Source, outbox: Outbox) {
     let _active = Active::new();
     let mut stream = None;
-    let ended = serve(&shared, caller, &mut reader, &outbox, &mut stream).await;
+    let ended = serve(&shared, caller, &mut source, &outbox, &mut stream).await;
     // Interest ends here. Who sees the goodbye finds its acks in the session.
     if let Some(keeper) = stream.map(Stream::into_keeper) {
         keeper.finish(&*shared.sessions).await;
@@ -99,7 +96,7 @@ pub(crate) async fn run(
                 outbox.reset(Error::SlowConsumer.to_error().into());
             }
         }
-        Ended::By(error) => say_goodbye(&error, &mut reader, &outbox).await,
+        Ended::By(error) => say_goodbye(&error, &mut source, &outbox).await,
     }
 }
 
@@ -108,12 +105,12 @@ pub(crate) async fn run(
 async fn serve(
     shared: &Arc<Shared>,
     caller: Caller,
-    reader: &mut FrameReader,
+    source: &mut Source,
     outbox: &Outbox,
     place: &mut Option<Stream>,
 ) -> Ended {
     let opened = tokio::select! {
-        opened = open::open(shared, &caller, reader) => opened,
+        opened = open::open(shared, &caller, source) => opened,
         () = outbox.closed() => return Ended::Gone,
         () = shared.draining.cancelled() => return Ended::By(draining()),
     };
@@ -122,7 +119,7 @@ async fn serve(
         Err(ended) => return ended,
     };
     let stream = place.insert(Stream::new(Arc::clone(shared), caller, outbox.clone(), opened));
-    match drive(stream, reader, early).await {
+    match drive(stream, source, early).await {
         Ok(never) => match never {},
         Err(ended) => ended,
     }
@@ -130,7 +127,7 @@ async fn serve(
 
 async fn drive(
     stream: &mut Stream,
-    reader: &mut FrameReader,
+    source: &mut Source,
     early: Vec<ConnectRequest>,
 ) -> Result<std::convert::Infallible, Ended> {
     stream.start()?;
@@ -156,7 +153,7 @@ async fn drive(
             timer.as_mut().reset(next_tick);
         }
         tokio::select! {
-            incoming = reader.next(), if listening => match incoming? {
+            incoming = source.next(), if listening => match incoming? {
                 Incoming::Frame(request) => on_frame(stream, request)?,
                 Incoming::HalfClosed => listening = false,
                 Incoming::Gone => return Err(Ended::Gone),
@@ -169,15 +166,18 @@ async fn drive(
             () = outbox.room(), if !room && stream.waits_for_room() => {}
             () = &mut timer => stream.on_tick(Instant::now())?,
             () = outbox.closed() => return Err(Ended::Gone),
-            () = draining.cancelled() => break,
+            () = draining.cancelled() => return Err(wind_up(stream, source, &outbox).await),
         }
     }
+}
+
+/// What has begun is answered before the goodbye; nothing new is begun.
+async fn wind_up(stream: &mut Stream, source: &mut Source, outbox: &Outbox) -> Ended {
     tokio::select! {
-        () = stream.finish_calls() => {}
-        never = reader.drain() => match never {},
-        () = outbox.closed() => return Err(Ended::Gone),
+        () = stream.finish_calls() => Ended::By(draining()),
+        never = source.drain() => match never {},
+        () = outbox.closed() => Ended::Gone,
     }
-    Err(Ended::By(self::draining()))
 }
 
 fn on_frame(stream: &mut Stream, request: ConnectRequest) -> Result<(), Error> {
@@ -186,8 +186,9 @@ fn on_frame(stream: &mut Stream, request: ConnectRequest) -> Result<(), Error> {
         Some(Frame::Hello(_)) => Err(Error::SecondHello),
         Some(Frame::Watch(watch)) => stream.on_watch(watch),
         Some(Frame::Call(call)) => stream.on_call(call),
-        Some(Frame::Ack(ack)) => stream.on_ack(&ack),
+        Some(Frame::Ack(ack)) => stream.acknowledge(&convert::unary::acknowledged_frame(&ack)?),
         Some(Frame::Ping(_)) => stream.heartbeat(),
+        Some(Frame::Authenticate(new)) => stream.on_authenticate(&new),
         // A frame of a later version of the contract, or an empty one.
         None => Err(Error::BrokenFrame("the frame is empty or of an unknown kind")),
     }
@@ -201,7 +202,7 @@ fn draining() -> Error {
 
 /// Says why the stream ends, in its last frame and in its status, and gives
 /// the reader a moment to take both.
-async fn say_goodbye(error: &Error, reader: &mut FrameReader, outbox: &Outbox) {
+async fn say_goodbye(error: &Error, source: &mut Source, outbox: &Outbox) {
     let coded = error.to_error();
     let reason = coded.reason().as_str_name().trim_start_matches("REASON_");
     metrics::counter!("confab_stream_goodbyes_total", "reason" => reason).increment(1);
@@ -216,7 +217,7 @@ async fn say_goodbye(error: &Error, reader: &mut FrameReader, outbox: &Outbox) {
     let patience = if slow { SLOW_GOODBYE } else { GOODBYE };
     let taken = tokio::select! {
         taken = timeout(patience, outbox.closed()) => taken.is_ok(),
-        never = reader.drain() => match never {},
+        never = source.drain() => match never {},
     };
     if !taken {
         outbox.reset(coded.into());

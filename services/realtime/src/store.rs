@@ -1,8 +1,10 @@
-//! The port to the sessions: what a device watched and acknowledged, kept
-//! from one stream to the next. It holds cursors, never content.
+//! The ports to what this service keeps: sessions (what a device watched and
+//! acknowledged, from one stream to the next), what was revoked, and how present
+//! users are. They hold cursors and names, never content.
 
 use std::{collections::BTreeMap, time::Duration};
 
+use confab_kit::identity::Revocation;
 use confab_log::{ConversationId, Micros, TenantId, UserId};
 use futures_util::future::BoxFuture;
 
@@ -10,7 +12,7 @@ pub mod conformance;
 pub mod embedded;
 
 pub use confab_store::StoreError;
-pub use embedded::EmbeddedSessions;
+pub use embedded::{EmbeddedPresence, EmbeddedRevocations, EmbeddedSessions};
 
 /// How long a session outlives its last sign of life. A live stream gives one
 /// at least every hour, so that none is lost within 24 h of a stream's end.
@@ -54,6 +56,10 @@ impl SessionId {
 pub struct SessionRecord {
     /// The device that its first stream was opened by.
     pub device_id: String,
+    /// The login session of the token that was used last: its claim `session_id`.
+    pub login: String,
+    /// When it was made.
+    pub created: Micros,
     /// What is watched, and how far each is acknowledged.
     pub watch: BTreeMap<ConversationId, u64>,
     /// How far the inbox is acknowledged.
@@ -62,6 +68,18 @@ pub struct SessionRecord {
     pub epoch: u64,
     /// The last write.
     pub last_seen: Micros,
+}
+
+impl SessionRecord {
+    /// Raises the cursors of what is watched, and the inbox's.
+    pub fn raise(&mut self, acknowledged: &Acknowledged) {
+        for (conversation, seq) in &acknowledged.cursors {
+            if let Some(known) = self.watch.get_mut(conversation) {
+                *known = (*known).max(*seq);
+            }
+        }
+        self.inbox_seq = self.inbox_seq.max(acknowledged.inbox_seq.unwrap_or(0));
+    }
 }
 
 /// What became of a write.
@@ -73,7 +91,17 @@ pub enum Saved {
     Fenced,
 }
 
-/// Keeps sessions. All writes are durable when they return.
+/// What a client says it has stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Of watched conversations.
+    pub cursors: BTreeMap<ConversationId, u64>,
+    /// Of the inbox.
+    pub inbox_seq: Option<u64>,
+}
+
+/// Keeps sessions. All writes are durable when they return. A session that did
+/// not live within [`SESSION_TTL`] of `now` is none.
 pub trait SessionStore: Send + Sync + 'static {
     /// Writes a new session, whose id nobody has used.
     fn create<'a>(
@@ -83,14 +111,30 @@ pub trait SessionStore: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Raises the epoch and returns the record with it; `None`, and nothing
-    /// changes, when there is no such session, none that lived within
-    /// [`SESSION_TTL`] of `now`, or none of this device.
+    /// changes, when there is no such session, or none of this device.
     fn take_over<'a>(
         &'a self,
         key: &'a SessionKey,
         device_id: &'a str,
         now: Micros,
     ) -> BoxFuture<'a, Result<Option<SessionRecord>, StoreError>>;
+
+    /// The session, if there is one.
+    fn load<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        now: Micros,
+    ) -> BoxFuture<'a, Result<Option<SessionRecord>, StoreError>>;
+
+    /// At most `limit` sessions of the user, in the order of their ids, above `after`.
+    fn list<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        user: &'a UserId,
+        after: Option<&'a SessionId>,
+        limit: usize,
+        now: Micros,
+    ) -> BoxFuture<'a, Result<Vec<(SessionId, SessionRecord)>, StoreError>>;
 
     /// Replaces the record if the stored epoch is the record's own. A
     /// stream saves one record at a time, so the last one saved is the newest.
@@ -100,9 +144,93 @@ pub trait SessionStore: Send + Sync + 'static {
         record: &'a SessionRecord,
     ) -> BoxFuture<'a, Result<Saved, StoreError>>;
 
-    /// Removes the sessions that did not live within [`SESSION_TTL`] of `now`;
-    /// returns how many.
+    /// Raises the cursors of what the session watches, and its inbox's; none is
+    /// lowered and none is added. Without a session nothing changes.
+    fn acknowledge<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        acknowledged: &'a Acknowledged,
+        now: Micros,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Removes a session; says whether there was one.
+    fn remove<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        now: Micros,
+    ) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// Removes the user's sessions, of one login or all of them; returns how many.
+    fn remove_all<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        user: &'a UserId,
+        login: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<usize, StoreError>>;
+
+    /// Removes the sessions that are none any more; returns how many.
     fn sweep(&self, now: Micros) -> BoxFuture<'_, Result<usize, StoreError>>;
+}
+
+/// Keeps what was revoked. All writes are durable when they return.
+pub trait RevocationStore: Send + Sync + 'static {
+    /// Keeps one. Of two on the same tokens the longer one is kept; of two on a
+    /// user's tokens by their time, the later one.
+    fn keep<'a>(&'a self, revocation: &'a Revocation) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// All of them.
+    fn all(&self) -> BoxFuture<'_, Result<Vec<Revocation>, StoreError>>;
+
+    /// Removes those whose `until` is at or before this second since
+    /// 1970-01-01T00:00:00Z; returns how many.
+    fn sweep(&self, now: i64) -> BoxFuture<'_, Result<usize, StoreError>>;
+}
+
+/// How present somebody is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// Has a stream.
+    Online,
+    /// Has a stream, and says to be away.
+    Away,
+    /// Has none.
+    #[default]
+    Offline,
+}
+
+/// What is known of how present a user is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Presence {
+    /// How.
+    pub status: Status,
+    /// What the user wrote beside it; empty of somebody offline.
+    pub text: String,
+    /// A time at which the user was so; of somebody offline the end of the last
+    /// stream. 0: unknown.
+    pub since: Micros,
+}
+
+/// What nodes tell each other of users' presence. Each node tells of its own
+/// streams, and a node that is gone tells of nobody: an adapter for many nodes
+/// keeps each node's word apart and lets it run out. A node knows its own users
+/// without asking, so an adapter for one node keeps only when somebody was last
+/// here. That is lasting, and may lag behind by minutes.
+pub trait PresenceStore: Send + Sync + 'static {
+    /// This node's word on a user; returns what all nodes together say.
+    fn tell<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        user: &'a UserId,
+        presence: &'a Presence,
+    ) -> BoxFuture<'a, Result<Presence, StoreError>>;
+
+    /// What all nodes together say of each, in the order asked; the default of
+    /// who was never here.
+    fn ask<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        users: &'a [UserId],
+    ) -> BoxFuture<'a, Result<Vec<Presence>, StoreError>>;
 }
 
 /// Whether a session that wrote last then is gone by now.

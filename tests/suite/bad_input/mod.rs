@@ -7,6 +7,8 @@ mod fields;
 mod idempotency;
 mod neighbours;
 mod pages;
+mod people;
+mod realtime;
 mod stream_calls;
 mod streams;
 mod texts;

@@ -8,8 +8,8 @@ use confab_proto::{
     messages::v1::{AppendRequest, Content, ObserveRequest, SendMessageRequest},
     participants::v1::RecordReadRequest,
     realtime::v1::{
-        Call, ConnectRequest, Result as CallResult, connect_request::Frame as Request,
-        connect_response::Frame, result::Outcome,
+        Call, ConnectRequest, Result as CallResult, SubscribeRequest,
+        connect_request::Frame as Request, connect_response::Frame, result::Outcome,
     },
 };
 use confab_tests::harness::{Checked, Violation};
@@ -57,6 +57,7 @@ async fn calls_that_are_none(place: &Place) -> Checked {
         ("an empty type", Some(Any::default()), unknown),
         ("an unknown type", named("confab.nope.v1.NopeRequest".to_owned()), unknown),
         ("a message that is no request", named(Content::full_name()), unknown),
+        ("a stream's request", named(SubscribeRequest::full_name()), unknown),
         ("an answer", named("confab.messages.v1.SendMessageResponse".to_owned()), unknown),
         ("the stream's own", named(ConnectRequest::full_name()), unknown),
         ("a mesh RPC", named(AppendRequest::full_name()), unknown),

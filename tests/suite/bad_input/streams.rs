@@ -17,7 +17,7 @@ use crate::{
 const NOBODYS: &str = "00000000000000000000000000000000";
 
 /// The stream must end so.
-async fn ends(what: &str, stream: Stream, reason: Reason) -> Checked<Ending> {
+pub(super) async fn ends(what: &str, stream: Stream, reason: Reason) -> Checked<Ending> {
     let ending = stream.ending().await?;
     let right = ending.refused.reason == reason_name(reason) && ending.goodbye.is_some();
     Violation::unless(right, || format!("{what}: {ending:?} instead of {reason:?}"))?;
@@ -162,7 +162,8 @@ async fn watches(place: &Place) -> Checked {
     let mut stream = Stream::welcomed(&place.raw, hello(&[&foreign])).await?;
     is_refused_watch(&mut stream, &foreign, Reason::ConversationNotFound).await?;
     for (id, seq, reason) in wrong {
-        let watch = Watch { add: vec![watching(id, seq)], remove: vec!["y".to_owned()] };
+        let (add, remove) = (vec![watching(id, seq)], vec!["y".to_owned()]);
+        let watch = Watch { add, remove, ..Watch::default() };
         stream.say(Request::Watch(watch)).await?;
         is_refused_watch(&mut stream, id, reason).await?;
         stream.say(Request::Ping(Ping {})).await?;

@@ -4,17 +4,11 @@ use confab_client::{Client, text};
 use confab_kit::error::Reason;
 use confab_proto::messages::v1::{
     Content, GetMessageRequest, ListMessagesRequest, ListOrder, ListReceiptsRequest,
-    MarkDeliveredRequest, Message, event::Kind,
+    MarkDeliveredRequest, event::Kind,
 };
 use confab_tests::harness::{Checked, Violation};
 
-use super::{Cast, equal, refused};
-
-async fn get(client: &Client, id: &str, message_seq: u64) -> Checked<Message> {
-    let request = GetMessageRequest { conversation_id: id.to_owned(), message_seq };
-    let answer = client.call(request).await?;
-    answer.message.ok_or_else(|| Violation::broken("an answer without its message"))
-}
+use super::{Cast, equal, get, refused};
 
 /// The seqs of all messages, by pages of three.
 async fn list(client: &Client, id: &str, order: ListOrder, from_seq: u64) -> Checked<Vec<u64>> {

@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &[&str], data_dir: &Path) -> Checked<(String, Strin
 }
 
 /// Asks the operations port.
-async fn ask(node: &Node, path: &str) -> Checked<String> {
+pub(super) async fn ask(node: &Node, path: &str) -> Checked<String> {
     let mut stream = TcpStream::connect(node.ops()).await.map_err(Violation::unable)?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(Violation::unable)?;
@@ -127,7 +127,10 @@ fn policies_are_printed_one_line_an_rpc() -> Checked {
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     equal(lines.next().map(words), Some(head))?;
     equal(lines.count(), confab_proto::method::METHODS.len())?;
-    holds(&words(&printed), "MessagesService/SendMessage user none send at least member of")?;
+    holds(
+        &words(&printed),
+        "MessagesService/SendMessage user, application none send at least member of",
+    )?;
     Violation::unless(!printed.contains("NO POLICY"), || printed.clone())
 }
 

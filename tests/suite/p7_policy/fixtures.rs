@@ -6,7 +6,10 @@ use confab_proto::{
     messages::v1::{self as messages, Content, append_request::Command},
     method::{METHODS, Method, RpcRequest},
     participants::v1::{self as participants, ReportCategory, ReportResolution, Role},
-    realtime::v1::{ConnectRequest, connect_request},
+    realtime::v1::{
+        self as realtime, ConnectRequest, Hello, PresenceStatus, SubscribeRequest, TypingState,
+        connect_request,
+    },
 };
 use confab_tests::harness::{Checked, Violation};
 use prost::{Message as _, bytes::Bytes};
@@ -157,6 +160,18 @@ fn content() -> Content {
     Content { text: "of a fixture".to_owned(), ..Content::default() }
 }
 
+/// Nobody's session.
+const NO_SESSION: &str = "00000000-0000-4000-8000-000000000000";
+
+/// Whom a request names: the caller, or for a backend somebody.
+fn subject(scenario: Scenario) -> String {
+    if scenario.is_user() { String::new() } else { "owner".to_owned() }
+}
+
+fn subscribe(_: &Room, _: Scenario) -> Bytes {
+    encoded(&SubscribeRequest { hello: Some(Hello::default()) })
+}
+
 fn connect(_: &Room, _: Scenario) -> Bytes {
     let frame: connect_request::Frame = hello(&[]);
     ConnectRequest { frame: Some(frame) }.encode_to_vec().into()
@@ -224,6 +239,10 @@ static FIXTURES: &[Fixture] = &[
     }),
     mesh!(participants::ListMembershipsRequest, |request, _, _| {
         "owner".clone_into(&mut request.user_id);
+    }),
+    mesh!(participants::ListSharingRequest, |request, _, _| {
+        "owner".clone_into(&mut request.user_id);
+        request.other_ids = vec!["member".to_owned()];
     }),
     mesh!(participants::RecordReadRequest, |request, room, _| {
         request.conversation_id.clone_from(&room.id);
@@ -326,6 +345,30 @@ static FIXTURES: &[Fixture] = &[
         before: Before::Nothing,
         build: connect,
     },
+    Fixture {
+        path: "/confab.realtime.v1.RealtimeService/Subscribe",
+        before: Before::Nothing,
+        build: subscribe,
+    },
+    fixture!(realtime::AcknowledgeRequest, Nothing, |request, _, _| {
+        NO_SESSION.clone_into(&mut request.session_id);
+    }),
+    fixture!(realtime::ListSessionsRequest, Nothing, |request, _, scenario| {
+        request.user_id = subject(scenario);
+    }),
+    fixture!(realtime::EndSessionRequest, Nothing, |request, _, scenario| {
+        NO_SESSION.clone_into(&mut request.session_id);
+        request.user_id = subject(scenario);
+        request.revoke = true;
+    }),
+    fixture!(realtime::RevokeUserRequest, Nothing, |request, _, _| {
+        // Nobody who is needed.
+        "newcomer".clone_into(&mut request.user_id);
+    }),
+    about!(realtime::SendTypingRequest, |request, _, _| request.set_state(TypingState::Started)),
+    fixture!(realtime::SetPresenceRequest, Nothing, |request, _, _| {
+        request.set_status(PresenceStatus::Away);
+    }),
 ];
 
 /// A row as it was at event 1: valid, and older than what is stored.

@@ -142,6 +142,9 @@ impl Cell<'_> {
         if self.method.client_streaming {
             return Ok(vec![("as a stream", opened(&raw, &request).await?)]);
         }
+        if self.method.server_streaming {
+            return Ok(vec![("as a subscription", subscribed(&raw, &request).await?)]);
+        }
         let unary = raw.bytes(self.method.path, &request).await?.map_err(|refused| refused.reason);
         let mut ways = vec![("unary", unary)];
         if self.scenario.is_user() {
@@ -163,6 +166,15 @@ impl Cell<'_> {
 async fn opened(raw: &Raw, first: &[u8]) -> Checked<Answered> {
     let mut stream = Stream::open(raw).await?;
     stream.push(framed(first)).await?;
+    welcomed(stream).await
+}
+
+/// The same with the one request of a subscription.
+async fn subscribed(raw: &Raw, request: &[u8]) -> Checked<Answered> {
+    welcomed(Stream::subscribe(raw, request).await?).await
+}
+
+async fn welcomed(mut stream: Stream) -> Checked<Answered> {
     match stream.next().await? {
         Some(Frame::Welcome(welcome)) => Ok(Ok(welcome.session_id.into())),
         Some(frame) => Err(Violation::broken(format!("no welcome but {frame:?}"))),

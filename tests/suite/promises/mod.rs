@@ -5,6 +5,7 @@ mod history;
 mod load;
 mod order;
 mod p10_hot_page;
+mod p13_history;
 mod p13_membership;
 mod p13_reads;
 mod p1_durable;

@@ -1,7 +1,7 @@
 //! P4: resume is exact. The network cuts or stalls every connection of a stream at
 //! some byte, and the node is killed now and then; each reader must still get each
-//! event once, in order, with gaps announced. Four kinds of reader: the reference
-//! client and a raw stream, each by cursors and by session.
+//! event once, in order, with gaps announced. Six kinds of reader: the reference
+//! client, a raw stream and a raw subscription, each by cursors and by session.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use tonic::Code;
 use super::{
     order::{Ends, Finish, Mark, Seen, complete, note},
     program,
-    raw_stream::{Brought, RawStream},
+    raw_stream::{Brought, RawStream, Way, from_cursors, from_session},
     support::{WHOLE, all_ended, all_events},
 };
 
@@ -171,7 +171,7 @@ async fn follow_raw(
     client: Client,
     pager: Client,
     ids: Vec<String>,
-    by_session: bool,
+    (way, by_session): (Way, bool),
     gaps: Arc<AtomicU64>,
     mut finish: Finish,
 ) -> Checked<Seen> {
@@ -181,11 +181,8 @@ async fn follow_raw(
     while !complete(&seen, &finish) {
         let cursor = |id: &String| (id.clone(), seen.get(id).map_or(0, Vec::len) as u64);
         let cursors: BTreeMap<String, u64> = ids.iter().map(cursor).collect();
-        let opened = match session.as_deref() {
-            Some(session) => RawStream::resume(&client, session).await?,
-            None => RawStream::watch(&client, &cursors).await?,
-        };
-        let stream = match opened {
+        let hello = session.as_deref().map_or_else(|| from_cursors(&cursors), from_session);
+        let stream = match RawStream::open(&client, way, hello).await? {
             Ok(stream) => stream,
             Err(status) if status.code() == Code::NotFound && session.is_some() => {
                 session = None;
@@ -240,7 +237,7 @@ async fn read_raw(
                 note_next(seen, &event)?;
                 if by_session && event.seq.is_multiple_of(7) {
                     acked.clone_from(&stream.cursors);
-                    stream.ack().await;
+                    stream.ack().await?;
                 }
             }
             Brought::Gone(_) => return Ok(()),
@@ -299,10 +296,12 @@ impl Readers {
             readers.tasks.spawn(follow(client, world.ids.clone(), resume, finish.clone()));
             readers.proxies.push(proxy);
         }
-        for (number, by_session) in (10..).zip([false, true]) {
+        let ways = [Way::Connect, Way::Subscribe];
+        let kinds = ways.into_iter().flat_map(|way| [(way, false), (way, true)]);
+        for (number, kind) in (10..).zip(kinds) {
             let (client, proxy) = world.reader(number).await?;
             let (ids, gaps) = (world.ids.clone(), Arc::clone(&world.gaps));
-            let raw = follow_raw(client, pager.clone(), ids, by_session, gaps, finish.clone());
+            let raw = follow_raw(client, pager.clone(), ids, kind, gaps, finish.clone());
             readers.tasks.spawn(async { Ok(Read { events: raw.await?, inbox: None }) });
             readers.proxies.push(proxy);
         }

@@ -6,8 +6,10 @@
 use std::sync::{Arc, atomic::AtomicU64};
 
 use confab_client::{Client, EventStream, StreamOptions, Update, fold::ConversationState};
-use confab_proto::participants::v1::{
-    InboxEvent, ListInboxEventsRequest, Role, inbox_event::Kind as InboxKind,
+use confab_proto::{
+    conversations::v1::{ConversationType, CreateConversationRequest, HistoryVisibility},
+    messages::v1::Retention,
+    participants::v1::{InboxEvent, ListInboxEventsRequest, Role, inbox_event::Kind as InboxKind},
 };
 use confab_tests::harness::{Checked, Node, Seed, Violation, effort, must_be_caught, within};
 use tokio::task::JoinSet;
@@ -22,6 +24,8 @@ use super::{
 const ROUNDS: u64 = 6;
 /// Deeds of one user in one round.
 const DEEDS: u64 = 14;
+/// Messages that a closed group keeps.
+const KEPT: u64 = 25;
 const ALL: usize = 100_000;
 /// A bus that loses every tenth event. It breaks no promise.
 const LOSSY: &str = "publish-drops";
@@ -49,7 +53,27 @@ impl Folder {
     }
 
     /// Folds up to the head and compares with a fresh read.
-    async fn catch_up(mut self, head: u64) -> Checked<Self> {
+    async fn catch_up(mut self, mut head: u64) -> Checked<Self> {
+        let id = self.state.conversation_id().to_owned();
+        let snapshot = loop {
+            self.fold(head).await?;
+            let snapshot = self.client.snapshot(&id, ALL).await?;
+            // Messages may have expired meanwhile.
+            let (_, now) = self.client.get_conversation(&id).await?;
+            if now == head {
+                break snapshot;
+            }
+            head = now;
+        };
+        let fresh = ConversationState::from_snapshot(snapshot, self.state.reader_id());
+        let differences = self.state.diff(&fresh);
+        Violation::unless(differences.is_empty(), || {
+            format!("{} holds what a read does not return: {differences:#?}", self.name)
+        })?;
+        Ok(self)
+    }
+
+    async fn fold(&mut self, head: u64) -> Checked {
         while self.state.applied_seq() < head {
             let what = format!("the events of {} up to {head}", self.name);
             match within(SILENCE, &what, self.stream.next()).await? {
@@ -61,15 +85,33 @@ impl Folder {
                 None => return Err(Violation::broken("a stream ended")),
             }
         }
-        let id = self.state.conversation_id().to_owned();
-        let snapshot = self.client.snapshot(&id, ALL).await?;
-        let fresh = ConversationState::from_snapshot(snapshot, self.state.reader_id());
-        let differences = self.state.diff(&fresh);
-        Violation::unless(differences.is_empty(), || {
-            format!("{} holds what a read does not return: {differences:#?}", self.name)
-        })?;
-        Ok(self)
+        Ok(())
     }
+}
+
+/// What is folded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Group {
+    /// Everybody sees everything.
+    Open,
+    /// Who joins late sees what came since, and old messages expire.
+    Closed,
+}
+
+/// A group of all who do something.
+async fn group(owner: &Client, kind: Group) -> Checked<String> {
+    let closed = kind == Group::Closed;
+    let request = CreateConversationRequest {
+        r#type: ConversationType::Group.into(),
+        participant_ids: ["admin", "reader"].iter().chain(CHURN).map(ToString::to_string).collect(),
+        title: "folded".to_owned(),
+        history_visibility: if closed { HistoryVisibility::FromJoin.into() } else { 0 },
+        retention: closed.then_some(Retention { max_messages: KEPT, ..Retention::default() }),
+        ..CreateConversationRequest::default()
+    };
+    let made = owner.command(request).await?.conversation.unwrap_or_default();
+    owner.set_role(&made.conversation_id, "admin", Role::Admin).await?;
+    Ok(made.conversation_id)
 }
 
 async fn people(node: &Node, id: &str, looks: bool) -> Checked<Vec<Person>> {
@@ -84,13 +126,10 @@ async fn people(node: &Node, id: &str, looks: bool) -> Checked<Vec<Person>> {
     Ok(people)
 }
 
-async fn run(rounds: u64, looks: bool, mutant: Option<&str>) -> Checked {
-    let node = Node::start(program(mutant)).await?;
+async fn run(kind: Group, rounds: u64, looks: bool, mutant: Option<&str>) -> Checked {
+    let node = Node::start(program(mutant).env("CONFAB_LIMITS__RETENTION_SECONDS", "1")).await?;
     let owner = node.client("dev", "owner").await?;
-    let mut members = vec!["admin", "reader"];
-    members.extend(CHURN);
-    let id = owner.create_group("folded", &members).await?.conversation_id;
-    owner.set_role(&id, "admin", Role::Admin).await?;
+    let id = group(&owner, kind).await?;
     let mut people = people(&node, &id, looks).await?;
     let reader = node.client("dev", "reader").await?;
     let mut folders = vec![
@@ -106,6 +145,12 @@ async fn run(rounds: u64, looks: bool, mutant: Option<&str>) -> Checked {
         let messages = [ALL, 5, 0, 30][usize::try_from(round % 4).unwrap_or(0)];
         folders.push(Folder::begin(reader.clone(), "reader", &id, Some(messages)).await?);
         folders.push(Folder::begin(owner.clone(), "owner", &id, Some(ALL)).await?);
+        if kind == Group::Closed {
+            let name = format!("late{round}");
+            owner.add_participants(&id, &[&name]).await?;
+            let late = node.client("dev", &name).await?;
+            folders.push(Folder::begin(late, &name, &id, Some(ALL)).await?);
+        }
         people = all_ended(living, WHOLE, "the people").await?;
         let (_, mut now) = reader.get_conversation(&id).await?;
         if mutant == Some(LOSSY) && now.is_multiple_of(10) {
@@ -161,14 +206,20 @@ async fn inbox_of(client: &Client) -> Checked<Vec<InboxEvent>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn folding_equals_reading() {
-    run(ROUNDS * u64::from(effort()), true, None)
+    run(Group::Open, ROUNDS * u64::from(effort()), true, None)
         .await
         .unwrap_or_else(|violation| panic!("{violation}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn folding_equals_reading_for_who_joins_late_and_what_expires() {
+    let run = run(Group::Closed, ROUNDS, true, None).await;
+    run.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn folding_equals_reading_with_two_appenders() {
-    let run = run(3, true, Some("two-drivers,late-effects,late-reads")).await;
+    let run = run(Group::Open, 3, true, Some("two-drivers,late-effects,late-reads")).await;
     run.unwrap_or_else(|violation| panic!("{violation}"));
 }
 
@@ -179,20 +230,20 @@ async fn reads_of_lists_reflect_acknowledged_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn folding_equals_reading_over_a_lossy_bus() {
-    let run = run(3, true, Some(LOSSY)).await;
+    let run = run(Group::Open, 3, true, Some(LOSSY)).await;
     run.unwrap_or_else(|violation| panic!("{violation}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_forget_what_changed_them_are_caught() {
     let mutant = "applied-seq-forgotten";
-    must_be_caught(mutant, run(ROUNDS, false, Some(mutant)).await);
+    must_be_caught(mutant, run(Group::Open, ROUNDS, false, Some(mutant)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_event_is_caught() {
     let mutant = "realtime-drop-event";
-    must_be_caught(mutant, run(ROUNDS, false, Some(mutant)).await);
+    must_be_caught(mutant, run(Group::Open, ROUNDS, false, Some(mutant)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,5 +255,5 @@ async fn acknowledging_before_the_effects_is_caught() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reading_without_a_look_is_caught() {
     let mutant = "two-drivers,read-without-look";
-    must_be_caught(mutant, run(ROUNDS, true, Some(mutant)).await);
+    must_be_caught(mutant, run(Group::Open, ROUNDS, true, Some(mutant)).await);
 }

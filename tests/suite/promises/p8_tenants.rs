@@ -26,13 +26,16 @@ use confab_proto::{
         MuteParticipantRequest, RemoveParticipantRequest, TransferOwnershipRequest,
         UnbanParticipantRequest, UnmuteParticipantRequest, UpdateParticipantRoleRequest,
     },
-    realtime::v1::connect_response::Frame,
+    realtime::v1::{
+        AcknowledgeRequest, EndSessionRequest, Hello, ListSessionsRequest, PresenceStatus,
+        SendTypingRequest, SetPresenceRequest, TypingState, connect_response::Frame,
+    },
 };
 use confab_tests::harness::{Checked, Node, Violation, must_be_caught, within};
 
 use super::{
     program,
-    raw_stream::{Brought, RawStream},
+    raw_stream::{Brought, RawStream, Way},
     support::{WHOLE, once},
 };
 
@@ -102,6 +105,7 @@ async fn no_messages(stranger: &Client, id: &str) -> Checked {
         ListBansRequest {}
         MarkReadRequest { read_seq: 1 }
         MarkDeliveredRequest { delivered_seq: 1 }
+        SendTypingRequest { state: TypingState::Started.into() }
         SendMessageRequest { request_id: request_id(), content: Some(text("hello?")) }
         EditMessageRequest { request_id: request_id(), message_seq: 2, content: Some(text("no")) }
         DeleteMessageRequest { request_id: request_id(), message_seq: 2 }
@@ -178,7 +182,44 @@ async fn nothing_by_token(side: &Side, other: &Side) -> Checked {
     let resumed = RawStream::resume(&side.alice, &stream.welcome.session_id).await?;
     Violation::unless(resumed.is_err_and(|status| status.code() == tonic::Code::NotFound), || {
         "a session of the other tenant was resumed".to_owned()
+    })?;
+    no_session(&side.alice, &stream.welcome.session_id).await
+}
+
+/// Neither listed, nor acknowledged, nor ended, though its owner has the same name.
+async fn no_session(stranger: &Client, session_id: &str) -> Checked {
+    let listed = once(stranger, ListSessionsRequest::default()).await?.sessions;
+    let foreign = listed.iter().any(|session| session.session_id == session_id);
+    Violation::unless(!foreign, || format!("a session of the other tenant: {listed:?}"))?;
+    let session_id = session_id.to_owned();
+    let acknowledge =
+        AcknowledgeRequest { session_id: session_id.clone(), inbox_seq: Some(1), cursors: vec![] };
+    let end = EndSessionRequest { session_id, user_id: String::new(), revoke: true };
+    let answers = [
+        once(stranger, acknowledge).await.err().and_then(|error| error.reason()),
+        once(stranger, end).await.err().and_then(|error| error.reason()),
+    ];
+    Violation::unless(answers == [Some(Reason::SessionNotFound); 2], || {
+        format!("a session of the other tenant: {answers:?}")
     })
+}
+
+/// The other's bob is here and says so; one's own has never been.
+async fn presence_stays_at_home(side: &Side, other: &Side) -> Checked {
+    let theirs = RawStream::watch(&other.bob, &BTreeMap::new()).await??;
+    let status = PresenceStatus::Away.into();
+    let away = SetPresenceRequest { status, text: "a secret".to_owned() };
+    let set = once(&other.bob, away).await?.presence.unwrap_or_default();
+    Violation::unless(set.status() == PresenceStatus::Away, || format!("not here: {set:?}"))?;
+    let hello = Hello { presence: vec!["bob".to_owned()], ..Hello::default() };
+    let mut stream = RawStream::open(&side.alice, Way::Connect, hello).await??;
+    loop {
+        let Brought::Other(frame) = stream.next().await? else { continue };
+        let Frame::Presence(presence) = *frame else { continue };
+        let absent = presence.status() == PresenceStatus::Offline && presence.text.is_empty();
+        drop(theirs);
+        return Violation::unless(absent, || format!("bob of the other tenant: {presence:?}"));
+    }
 }
 
 /// A token of one tenant and a header that names the other.
@@ -247,6 +288,8 @@ async fn run(mutant: Option<&str>) -> Checked {
         only_own_lists(side, other).await?;
         headers_change_nothing(side, other).await?;
     }
+    // One way only: then bob of the other tenant has never been here.
+    within(Duration::from_secs(30), "presence", presence_stays_at_home(&one, &two)).await??;
     for (side, other) in [(&one, &two), (&two, &one)] {
         within(Duration::from_secs(30), "a stream", streams_hear_nothing(side, other)).await??;
     }

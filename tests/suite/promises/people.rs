@@ -13,7 +13,7 @@ use confab_proto::{
         UnarchiveConversationRequest, UpdateConversationRequest,
     },
     errors::v1::Reason,
-    messages::v1::GetMessageRequest,
+    messages::v1::{GetMessageRequest, UnpinMessageRequest},
     participants::v1::{
         BanParticipantRequest, KickParticipantRequest, MuteParticipantRequest, Role,
         UnbanParticipantRequest, UnmuteParticipantRequest,
@@ -76,14 +76,11 @@ impl Person {
         // Half of it happens to the same few messages.
         let hot = self.random.random_ratio(1, 2);
         let message = self.random.random_range(1..=if hot { head.min(HOT) } else { head });
-        let kind = self.random.random_range(0..24);
+        let kind = self.random.random_range(0..27);
         let (client, id) = (self.client.clone(), self.id.clone());
         let body = format!("{} {kind} {message}", self.name);
         match kind {
-            0..8 => {
-                let sent = client.send(&id, body).await?;
-                Ok((sent.seq, Changed::Message(sent.seq)))
-            }
+            0..8 => self.say(kind, message, body).await,
             8..11 => Ok((client.edit(&id, message, body).await?, Changed::Message(message))),
             11 if message > HOT => {
                 Ok((client.delete(&id, message).await?, Changed::Message(message)))
@@ -97,8 +94,33 @@ impl Person {
                 Ok((client.unreact(&id, message, emoji).await?, Changed::Message(message)))
             }
             16..20 => self.change_members(kind).await,
+            24..27 => self.pin(message).await,
             _ => self.moderate(kind).await,
         }
+    }
+
+    /// Some of it answers, some is in a thread, some mentions.
+    async fn say(&self, kind: u32, message: u64, body: String) -> Result<(u64, Changed), Error> {
+        let (client, id) = (&self.client, &self.id);
+        let sent = match kind {
+            4 => client.reply(id, message, body).await?,
+            5 | 6 => client.send_in_thread(id, message.min(HOT), body).await?,
+            7 => client.send(id, format!("{body} @reader #some https://example.com")).await?,
+            _ => client.send(id, body).await?,
+        };
+        Ok((sent.seq, Changed::Message(sent.seq)))
+    }
+
+    async fn pin(&mut self, message_seq: u64) -> Result<(u64, Changed), Error> {
+        let conversation_id = self.id.clone();
+        let seq = if self.random.random_ratio(1, 3) {
+            let request =
+                UnpinMessageRequest { conversation_id, message_seq, ..Default::default() };
+            self.client.command(request).await?.seq
+        } else {
+            self.client.pin(&self.id, message_seq).await?
+        };
+        Ok((seq, Changed::Conversation))
     }
 
     async fn change_members(&mut self, kind: u32) -> Result<(u64, Changed), Error> {

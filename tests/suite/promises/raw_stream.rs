@@ -8,17 +8,28 @@ use confab_proto::{
     conversations::v1::ConversationCursor,
     messages::v1::Event,
     realtime::v1::{
-        Ack, ConnectRequest, ConnectResponse, Goodbye, Hello, Welcome, connect_request,
-        connect_response::Frame, realtime_service_client::RealtimeServiceClient,
+        Ack, AcknowledgeRequest, ConnectRequest, ConnectResponse, Goodbye, Hello, SubscribeRequest,
+        Welcome, connect_request, connect_response::Frame,
+        realtime_service_client::RealtimeServiceClient,
     },
 };
 use confab_tests::harness::{Checked, Violation};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tonic::{Request, Status, Streaming, client::Grpc};
+use tonic_prost::ProstCodec;
+
+use super::support::once;
 
 /// How long a stream may be silent when something is due.
 pub(crate) const SILENCE: Duration = Duration::from_secs(20);
+
+/// How a stream is opened. Both promise the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Connect,
+    Subscribe,
+}
 
 /// What a stream brought, for whoever watches.
 #[derive(Debug)]
@@ -35,7 +46,9 @@ pub(crate) enum Brought {
 
 /// An open stream and the cursors of what it brought.
 pub(crate) struct RawStream {
-    requests: mpsc::Sender<ConnectRequest>,
+    /// `None` where the client has no way up.
+    requests: Option<mpsc::Sender<ConnectRequest>>,
+    client: Client,
     frames: Streaming<ConnectResponse>,
     /// Pages gaps.
     pager: Client,
@@ -55,30 +68,27 @@ impl RawStream {
     pub(crate) async fn watch(
         client: &Client,
         cursors: &BTreeMap<String, u64>,
-    ) -> Checked<Result<Self, tonic::Status>> {
-        let watch = cursors.iter().map(|(id, seq)| cursor(id, *seq)).collect();
-        Self::open(client, Hello { watch, ..Hello::default() }).await
+    ) -> Checked<Result<Self, Status>> {
+        Self::open(client, Way::Connect, from_cursors(cursors)).await
     }
 
     /// Resumes a session: the server says from where.
-    pub(crate) async fn resume(
-        client: &Client,
-        session_id: &str,
-    ) -> Checked<Result<Self, tonic::Status>> {
-        let session_id = session_id.to_owned();
-        Self::open(client, Hello { session_id, ..Hello::default() }).await
+    pub(crate) async fn resume(client: &Client, session_id: &str) -> Checked<Result<Self, Status>> {
+        Self::open(client, Way::Connect, from_session(session_id)).await
     }
 
-    async fn open(client: &Client, hello: Hello) -> Checked<Result<Self, tonic::Status>> {
+    pub(crate) async fn open(
+        client: &Client,
+        way: Way,
+        hello: Hello,
+    ) -> Checked<Result<Self, Status>> {
         let opening = async {
-            let (requests, outgoing) = mpsc::channel(16);
-            let hello = connect_request::Frame::Hello(hello);
-            // The channel is new and open.
-            let _sent = requests.send(ConnectRequest { frame: Some(hello) }).await;
-            let mut realtime = RealtimeServiceClient::new(client.transport());
-            let answer = realtime.connect(ReceiverStream::new(outgoing)).await;
-            let mut frames = match answer {
-                Ok(answer) => answer.into_inner(),
+            let answer = match way {
+                Way::Connect => connect(client, hello).await,
+                Way::Subscribe => subscribe(client, hello).await.map(|frames| (None, frames)),
+            };
+            let (requests, mut frames) = match answer {
+                Ok(answer) => answer,
                 Err(status) => return Ok(Err(status)),
             };
             let first = match frames.message().await {
@@ -92,6 +102,7 @@ impl RawStream {
                     let cursors = watching.map(|at| (at.conversation_id.clone(), at.seq)).collect();
                     Ok(Ok(Self {
                         requests,
+                        client: client.clone(),
                         frames,
                         pager: client.clone(),
                         stalls_after: None,
@@ -197,13 +208,63 @@ impl RawStream {
         Ok(())
     }
 
-    /// Says that everything brought so far is stored.
-    pub(crate) async fn ack(&self) {
+    /// Says that everything brought so far is stored. A connection that is gone says
+    /// so to the reader; a refusal is a violation.
+    pub(crate) async fn ack(&self) -> Checked {
         let cursors = self.cursors.iter().map(|(id, seq)| cursor(id, *seq)).collect();
-        let ack = connect_request::Frame::Ack(Ack { cursors, inbox_seq: None });
-        // A stream that is gone says so to the reader.
-        let _gone = self.requests.send(ConnectRequest { frame: Some(ack) }).await;
+        if let Some(requests) = &self.requests {
+            let ack = connect_request::Frame::Ack(Ack { cursors, inbox_seq: None });
+            let _gone = requests.send(ConnectRequest { frame: Some(ack) }).await;
+            return Ok(());
+        }
+        let session_id = self.welcome.session_id.clone();
+        let acknowledge = AcknowledgeRequest { session_id, cursors, inbox_seq: None };
+        let patience = self.stalls_after.unwrap_or(SILENCE);
+        let acknowledged = once(&self.client, acknowledge);
+        match tokio::time::timeout(patience, acknowledged).await {
+            Ok(Err(refused)) if !refused.is_retryable() => {
+                Err(Violation::broken(format!("an acknowledgement: {refused}")))
+            }
+            _ => Ok(()),
+        }
     }
+}
+
+/// A hello with these cursors.
+pub(crate) fn from_cursors(cursors: &BTreeMap<String, u64>) -> Hello {
+    let watch = cursors.iter().map(|(id, seq)| cursor(id, *seq)).collect();
+    Hello { watch, ..Hello::default() }
+}
+
+/// A hello that resumes a session.
+pub(crate) fn from_session(session_id: &str) -> Hello {
+    Hello { session_id: session_id.to_owned(), ..Hello::default() }
+}
+
+type Frames = Streaming<ConnectResponse>;
+
+async fn connect(
+    client: &Client,
+    hello: Hello,
+) -> Result<(Option<mpsc::Sender<ConnectRequest>>, Frames), Status> {
+    let (requests, outgoing) = mpsc::channel(16);
+    let hello = connect_request::Frame::Hello(hello);
+    // The channel is new and open.
+    let _sent = requests.send(ConnectRequest { frame: Some(hello) }).await;
+    let mut realtime = RealtimeServiceClient::new(client.transport());
+    let answer = realtime.connect(ReceiverStream::new(outgoing)).await?;
+    Ok((Some(requests), answer.into_inner()))
+}
+
+/// Read as what Connect responds: both have the same frames.
+async fn subscribe(client: &Client, hello: Hello) -> Result<Frames, Status> {
+    let mut grpc = Grpc::new(client.transport());
+    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let request = Request::new(SubscribeRequest { hello: Some(hello) });
+    let path =
+        http::uri::PathAndQuery::from_static("/confab.realtime.v1.RealtimeService/Subscribe");
+    let codec = ProstCodec::<SubscribeRequest, ConnectResponse>::default();
+    Ok(grpc.server_streaming(request, path, codec).await?.into_inner())
 }
 
 fn cursor(id: &str, seq: u64) -> ConversationCursor {

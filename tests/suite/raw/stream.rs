@@ -3,7 +3,7 @@
 use confab_proto::{
     conversations::v1::ConversationCursor,
     realtime::v1::{
-        Call, ConnectRequest, Goodbye, Hello, connect_request::Frame as Request,
+        Call, ConnectRequest, Goodbye, Hello, Ping, Welcome, connect_request::Frame as Request,
         connect_response::Frame,
     },
 };
@@ -18,6 +18,7 @@ use tonic::{Code, Status, body::Body};
 use super::{PATIENCE, Raw, Refused, framed, frames::Frames, reason_name};
 
 pub(crate) const CONNECT: &str = "/confab.realtime.v1.RealtimeService/Connect";
+pub(crate) const SUBSCRIBE: &str = "/confab.realtime.v1.RealtimeService/Subscribe";
 
 /// The client's end of a stream.
 pub(crate) struct Stream {
@@ -38,10 +39,22 @@ pub(crate) struct Ending {
 impl Stream {
     /// Opens a stream and says nothing yet.
     pub(crate) async fn open(raw: &Raw) -> Checked<Self> {
+        Self::open_at(raw, CONNECT).await
+    }
+
+    /// Subscribes with these bytes as the request.
+    pub(crate) async fn subscribe(raw: &Raw, request: &[u8]) -> Checked<Self> {
+        let mut stream = Self::open_at(raw, SUBSCRIBE).await?;
+        stream.push(framed(request)).await?;
+        stream.half_close();
+        Ok(stream)
+    }
+
+    async fn open_at(raw: &Raw, path: &str) -> Checked<Self> {
         let (up, queue) = mpsc::channel::<Bytes>(64);
         let frames = ReceiverStream::new(queue).map(|b| Ok::<_, Status>(http_body::Frame::data(b)));
         let body = Body::new(StreamBody::new(frames));
-        let response = within(PATIENCE, "the stream's head", raw.exchange(CONNECT, body)).await??;
+        let response = within(PATIENCE, "the stream's head", raw.exchange(path, body)).await??;
         let status = Status::from_header_map(response.headers());
         Ok(Self { up: Some(up), down: response.into_body(), frames: Frames::default(), status })
     }
@@ -50,11 +63,15 @@ impl Stream {
     pub(crate) async fn welcomed(raw: &Raw, frame: Request) -> Checked<Self> {
         let mut stream = Self::open(raw).await?;
         stream.say(frame).await?;
-        match stream.next().await? {
-            Some(Frame::Welcome(_)) => Ok(stream),
-            other => {
-                Err(Violation::broken(format!("no welcome but {other:?}, {:?}", stream.status)))
-            }
+        stream.welcome().await?;
+        Ok(stream)
+    }
+
+    /// The welcome, which must come next.
+    pub(crate) async fn welcome(&mut self) -> Checked<Welcome> {
+        match self.next().await? {
+            Some(Frame::Welcome(welcome)) => Ok(welcome),
+            other => Err(Violation::broken(format!("no welcome but {other:?}, {:?}", self.status))),
         }
     }
 
@@ -62,6 +79,12 @@ impl Stream {
     pub(crate) async fn say(&mut self, frame: Request) -> Checked {
         let message = ConnectRequest { frame: Some(frame) };
         self.push(framed(&message.encode_to_vec())).await
+    }
+
+    /// Asks for a heartbeat and waits for it: the stream goes on.
+    pub(crate) async fn is_alive(&mut self) -> Checked {
+        self.say(Request::Ping(Ping {})).await?;
+        self.until(|frame| matches!(frame, Frame::Heartbeat(_)).then_some(())).await
     }
 
     /// Sends bytes, whatever they are. A stream that has ended takes none, and
@@ -140,7 +163,7 @@ impl Stream {
 /// A hello of a new device that watches these from their beginning.
 pub(crate) fn hello(conversations: &[&str]) -> Request {
     let watch = conversations.iter().map(|id| watching(id, 0)).collect();
-    Request::Hello(Hello { session_id: String::new(), watch, inbox_seq: None })
+    Request::Hello(Hello { watch, ..Hello::default() })
 }
 
 /// A cursor in a conversation.

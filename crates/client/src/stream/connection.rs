@@ -18,6 +18,7 @@ use tonic::{Status, Streaming};
 use super::{
     gaps,
     handle::Order,
+    renewal::{Renewal, Renewed},
     supervisor::{Opened, Supervisor},
     tracker::{Item, PageRequest},
     update::INBOX,
@@ -44,6 +45,8 @@ pub(super) struct Connection<'a> {
     pub(super) pages_waiting: VecDeque<PageRequest>,
     pub(super) calls: HashMap<u64, oneshot::Sender<Result<Any, Error>>>,
     pub(super) last_call_id: u64,
+    /// A new token in the place of one that is about to end.
+    pub(super) renewal: Renewal,
     heartbeat: Duration,
     /// When the server was heard last, or reading began again.
     heard: runtime::Instant,
@@ -58,6 +61,7 @@ enum Wake {
     Frame(Result<Option<Box<ConnectResponse>>, Status>),
     Page(Paged),
     Order(Option<Order>),
+    Renewed(Renewed),
     Stored,
     AckDue,
     Silence,
@@ -75,6 +79,7 @@ impl<'a> Connection<'a> {
             pages_waiting: VecDeque::new(),
             calls: HashMap::new(),
             last_call_id: 0,
+            renewal: Renewal::default(),
             heartbeat: heartbeat.filter(|interval| !interval.is_zero()).unwrap_or(HEARTBEAT),
             heard: runtime::now(),
             reading: true,
@@ -171,6 +176,10 @@ impl<'a> Connection<'a> {
                 self.take_order(order);
                 Ok(())
             }
+            Wake::Renewed(renewed) => {
+                self.take_renewed(renewed);
+                Ok(())
+            }
             Wake::Stored => {
                 self.ack_at = Some(runtime::now() + self.stream.options.ack_interval);
                 Ok(())
@@ -214,6 +223,7 @@ impl<'a> Connection<'a> {
             () = until(self.ack_at), if self.ack_at.is_some() => Wake::AckDue,
             () = stream.shared.something_stored(), if self.ack_at.is_none() => Wake::Stored,
             order = stream.orders.recv(), if self.outgoing.len() < OUTGOING => Wake::Order(order),
+            renewed = self.renewal.next(), if self.renewal.is_asking() => Wake::Renewed(renewed),
             Some(page) = self.pages.next(), if stream.outbox.is_empty() => Wake::Page(page),
             frame = self.opened.frames.message(), if self.reading => {
                 Wake::Frame(frame.map(|frame| frame.map(Box::new)))

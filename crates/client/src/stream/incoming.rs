@@ -1,6 +1,8 @@
 //! What a connection does with each thing that comes: a frame, a page of a gap,
 //! an order of the application. Nothing here waits.
 
+use std::time::Duration;
+
 use confab_proto::{
     conversations::v1::ConversationCursor,
     realtime::v1::{
@@ -61,6 +63,17 @@ impl Connection<'_> {
                 let receipt = moved.receipt.unwrap_or_default();
                 self.stream.emit(Update::Receipt { conversation_id, receipt });
             }
+            Frame::Typing(typing) => {
+                let lasts = typing.lasts.and_then(|lasts| Duration::try_from(lasts).ok());
+                self.stream.emit(Update::Typing {
+                    conversation_id: typing.conversation_id,
+                    user_id: typing.user_id,
+                    lasts: lasts.unwrap_or_default(),
+                });
+            }
+            Frame::Presence(presence) => self.stream.emit(Update::Presence(Box::new(presence))),
+            Frame::TokenExpiring(_) => self.renew_token(),
+            Frame::Authenticated(answer) => self.take_authenticated(answer),
             Frame::Result(result) => self.take_result(result),
             Frame::Welcome(_) => {
                 return Err(End::lost(Error::Protocol("a second welcome".to_owned())));

@@ -9,6 +9,7 @@ mod gaps;
 mod handle;
 mod incoming;
 mod options;
+mod renewal;
 mod shared;
 mod supervisor;
 mod tracker;

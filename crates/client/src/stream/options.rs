@@ -31,6 +31,9 @@ pub struct StreamOptions {
     /// the server then knows what is watched and from where. Implies
     /// [`Resume::Session`]; `watch` and `inbox_cursor` are what to fall back to.
     pub session: Option<String>,
+    /// Users whose presence to watch, at most 200: [`Update::Presence`](crate::Update::Presence)
+    /// tells of those who share a conversation with the user.
+    pub presence: Vec<String>,
     /// How to take up a connection that broke.
     pub resume: Resume,
     /// When the server does not know the session any more: go on from the cursors
@@ -64,6 +67,7 @@ impl Default for StreamOptions {
             watch: Vec::new(),
             inbox_cursor: None,
             session: None,
+            presence: Vec::new(),
             resume: Resume::Cursors,
             fall_back_to_cursors: true,
             auto_ack: true,

@@ -49,7 +49,8 @@ pub(crate) struct Supervisor {
     welcomed: bool,
     attempt: u32,
     backoff: Backoff,
-    token: Option<Arc<str>>,
+    /// The last one that was shown.
+    pub(super) token: Option<Arc<str>>,
     token_renewed: bool,
 }
 
@@ -180,7 +181,10 @@ impl Supervisor {
         let by_session = self.options.resume == Resume::Session;
         if by_session && let Some(session_id) = self.session.clone() {
             self.tracker.begin();
-            return (Hello { session_id, ..Hello::default() }, true);
+            return (
+                Hello { session_id, presence: self.options.presence.clone(), ..Hello::default() },
+                true,
+            );
         }
         self.tracker.begin();
         let mut watch = self.tracker.cursors();
@@ -201,7 +205,8 @@ impl Supervisor {
         if let Some(inbox_seq) = inbox_seq {
             self.shared.server_knows(INBOX, inbox_seq);
         }
-        (Hello { session_id: String::new(), watch, inbox_seq }, false)
+        let presence = self.options.presence.clone();
+        (Hello { watch, inbox_seq, presence, ..Hello::default() }, false)
     }
 
     /// The delay before the next try; `None` when the stream ends.

@@ -6,6 +6,7 @@ use confab_proto::{
     conversations::v1::ConversationHead,
     messages::v1::{Event, Receipt},
     participants::v1::InboxEvent,
+    realtime::v1::Presence,
 };
 
 use crate::error::Error;
@@ -44,6 +45,19 @@ pub enum Update {
         /// Whose, and where to.
         receipt: Receipt,
     },
+    /// Somebody types in a watched conversation. May be lost. To be shown until the
+    /// time is over, or until a message of the same user comes.
+    Typing {
+        /// Which conversation.
+        conversation_id: String,
+        /// Who.
+        user_id: String,
+        /// How long to show it; zero: the user has stopped.
+        lasts: Duration,
+    },
+    /// How present a user is whom the stream watches
+    /// ([`StreamOptions::presence`](crate::StreamOptions::presence)).
+    Presence(Box<Presence>),
     /// What was missed has been delivered; what follows is live.
     Synced {
         /// Which conversation; `None` for the inbox.

@@ -52,7 +52,8 @@ pub(crate) fn judge(reason: &Error, retry_after: Option<Duration>) -> Verdict {
     };
     match (refusal.reason, refusal.code) {
         (Reason::SessionLost, _) => Verdict::DropSession,
-        (Reason::SessionFenced, _) => Verdict::Stop,
+        // A newer stream goes on; somebody wants this one to be over.
+        (Reason::SessionFenced | Reason::SessionEnded, _) => Verdict::Stop,
         (_, Code::Unauthenticated) => Verdict::RenewToken,
         _ if retry_after.is_some() => Verdict::Reconnect,
         (reason, code) if passes(reason, code) => Verdict::Reconnect,

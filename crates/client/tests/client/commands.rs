@@ -89,7 +89,7 @@ async fn after_seq_is_the_highest_head_known_and_asked_for_only_once() {
     let state = server.fake.state();
     let after: Vec<u64> = state.sends.iter().map(|send| send.after_seq).collect();
     assert_eq!(after, [1, 2, 3, 9]);
-    assert_eq!(state.compared, 1);
+    assert_eq!(state.looked, 1);
 }
 
 #[tokio::test]

@@ -14,15 +14,17 @@ use confab_client::{
     proto::{
         conversations::v1::ConversationCursor,
         errors::v1::Reason,
-        realtime::v1::{Welcome, connect_request, connect_response::Frame},
+        realtime::v1::{
+            Authenticated, TokenExpiring, Welcome, connect_request, connect_response::Frame,
+        },
     },
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tonic::Code;
 
 use crate::support::{
-    Fake, Proxy, ROOM, client_at, event, goodbye, inbox, message, next, next_error, options, seqs,
-    status, too_early, within,
+    Fake, FakeStream, Proxy, ROOM, client_at, event, failure, goodbye, inbox, message, next,
+    next_error, options, seqs, status, too_early, within,
 };
 
 async fn disconnected(stream: &mut EventStream) -> (Error, Duration) {
@@ -147,6 +149,7 @@ async fn delays_grow_from_try_to_try() {
 async fn a_fenced_stream_and_a_refused_one_end_with_the_reason() {
     for (reason, code) in [
         (Reason::SessionFenced, Code::Aborted),
+        (Reason::SessionEnded, Code::FailedPrecondition),
         (Reason::CallerNotAllowed, Code::PermissionDenied),
         (Reason::InvalidArgument, Code::InvalidArgument),
         (Reason::CursorAboveHead, Code::InvalidArgument),
@@ -168,13 +171,8 @@ async fn a_fenced_stream_and_a_refused_one_end_with_the_reason() {
 #[tokio::test]
 async fn an_expired_token_is_renewed_and_a_fixed_one_ends_the_stream() {
     let mut server = Fake::start().await;
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&asked);
-    let source = TokenSource::refreshing(move || {
-        let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
-        async move { Ok::<_, std::io::Error>(format!("token-{number}")) }
-    });
-    let options_of = ClientOptions::new(format!("http://{}", server.address)).token(source);
+    let options_of =
+        ClientOptions::new(format!("http://{}", server.address)).token(numbered_tokens());
     let client = Client::connect(options_of).await.expect("a client");
     let expired = || goodbye(Reason::TokenExpired, Code::Unauthenticated, None);
 
@@ -195,6 +193,68 @@ async fn an_expired_token_is_renewed_and_a_fixed_one_ends_the_stream() {
     let (mut connection, _) = server.welcome().await;
     connection.send(expired()).await;
     assert_eq!(next_error(&mut fixed).await.reason(), Some(Reason::TokenExpired));
+}
+
+/// A source of `token-1`, `token-2` and so on.
+fn numbered_tokens() -> TokenSource {
+    let asked = Arc::new(AtomicUsize::new(0));
+    TokenSource::refreshing(move || {
+        let number = asked.fetch_add(1, Ordering::SeqCst) + 1;
+        async move { Ok::<_, std::io::Error>(format!("token-{number}")) }
+    })
+}
+
+async fn new_token(connection: &mut FakeStream) -> String {
+    match connection.frame().await {
+        Some(connect_request::Frame::Authenticate(frame)) => frame.token,
+        other => panic!("a new token was due: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_ends_soon_is_renewed_on_the_stream() {
+    let mut server = Fake::start().await;
+    let address = format!("http://{}", server.address);
+    let options_of = ClientOptions::new(address).token(numbered_tokens());
+    let client = Client::connect(options_of).await.expect("a client");
+    let mut stream = client.stream(options(0));
+    let (mut connection, _) = server.welcome().await;
+    assert_eq!(connection.token, "token-1");
+    for number in 2..=3 {
+        connection.send(Frame::TokenExpiring(TokenExpiring::default())).await;
+        assert_eq!(new_token(&mut connection).await, format!("token-{number}"));
+        connection.send(Frame::Authenticated(Authenticated::default())).await;
+        connection.send(event(number - 1)).await;
+        assert_eq!(seqs(&mut stream, 1).await, [number - 1], "the stream goes on");
+    }
+    // Calls use it, too.
+    client.send(ROOM, "hi").await.expect("sent");
+    assert_eq!(server.fake.state().tokens.last().map(String::as_str), Some("token-3"));
+    // One that is refused changes nothing; the stream lives as long as the old one.
+    connection.send(Frame::TokenExpiring(TokenExpiring::default())).await;
+    assert_eq!(new_token(&mut connection).await, "token-4");
+    let failure = Some(failure(Reason::TokenMismatch, Code::PermissionDenied));
+    connection.send(Frame::Authenticated(Authenticated { failure, ..Default::default() })).await;
+    connection.send(event(3)).await;
+    assert_eq!(seqs(&mut stream, 1).await, [3]);
+    connection.send(goodbye(Reason::TokenExpired, Code::Unauthenticated, None)).await;
+    let (connection, _) = server.welcome().await;
+    assert_eq!(connection.token, "token-5", "neither the old one nor the refused one");
+}
+
+#[tokio::test]
+async fn a_fixed_token_is_not_renewed() {
+    let mut server = Fake::start().await;
+    let mut stream = server.client().await.stream(options(0));
+    let (mut connection, _) = server.welcome().await;
+    connection.send(Frame::TokenExpiring(TokenExpiring::default())).await;
+    connection.send(event(1)).await;
+    connection.send(event(2)).await;
+    assert_eq!(seqs(&mut stream, 2).await, [1, 2]);
+    match connection.frame().await {
+        Some(connect_request::Frame::Ack(_)) => {}
+        other => panic!("nothing but an ack was due: {other:?}"),
+    }
 }
 
 fn session_options() -> StreamOptions {

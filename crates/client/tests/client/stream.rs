@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use confab_client::{
-    Error, Update,
+    Error, StreamOptions, Update,
     proto::{
         conversations::v1::ConversationHead,
         errors::v1::Reason,
         messages::v1::{Receipt, SendMessageRequest, SendMessageResponse},
         realtime::v1::{
-            Gap, ReceiptMoved, Result as CallResult, Synced, WatchEnded, connect_request,
-            connect_response::Frame, result::Outcome,
+            Gap, Presence, ReceiptMoved, Result as CallResult, Synced, Typing, WatchEnded,
+            connect_request, connect_response::Frame, result::Outcome,
         },
     },
 };
@@ -59,6 +59,27 @@ async fn the_hello_carries_the_cursors_and_updates_come_in_order() {
     );
     let cursors = stream.cursors();
     assert_eq!((cursors.conversations[ROOM], cursors.inbox), (6, Some(1)));
+}
+
+#[tokio::test]
+async fn typing_and_presence_come_in_between() {
+    let mut server = Fake::start().await;
+    let options = StreamOptions { presence: vec!["bob".into()], ..options(0) };
+    let mut stream = server.client().await.stream(options);
+    let (mut connection, hello) = server.welcome().await;
+    assert_eq!(hello.presence, ["bob"]);
+    let lasts = Some(prost_types::Duration { seconds: 6, nanos: 0 });
+    let (conversation_id, user_id) = (ROOM.to_owned(), "bob".to_owned());
+    let typing = Typing { conversation_id, user_id, lasts };
+    let presence = Presence { user_id: "bob".into(), status: 1, ..Presence::default() };
+    connection.send(Frame::Typing(typing)).await;
+    connection.send(Frame::Presence(presence.clone())).await;
+    connection.send(event(1)).await;
+    assert!(matches!(next(&mut stream).await, Update::Connected { .. }));
+    assert!(matches!(next(&mut stream).await, Update::Typing { conversation_id, user_id, lasts }
+        if conversation_id == ROOM && user_id == "bob" && lasts == Duration::from_secs(6)));
+    assert!(matches!(next(&mut stream).await, Update::Presence(seen) if *seen == presence));
+    assert_eq!(seqs(&mut stream, 1).await, [1]);
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::{fs, path::Path, path::PathBuf, time::Duration};
 use super::{Config, ConfigError, Secret, invalid};
 use crate::{
     identity::{
-        Credential, DEV_ISSUER, DEV_KEY_ID, DevKey, Jwks, JwksOptions, PublicKey, Verifier,
-        VerifierOptions,
+        Credential, DEV_ISSUER, DEV_KEY_ID, DevKey, Jwks, JwksOptions, PublicKey, Revocations,
+        Verifier, VerifierOptions,
     },
     random, secret_file,
 };
@@ -20,6 +20,8 @@ const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Identity {
     /// Verifies tokens.
     pub verifier: Verifier,
+    /// Knows which of them must not pass all the same; nothing at first.
+    pub revocations: Revocations,
     /// Signs tokens, in dev mode only.
     pub dev_key: Option<DevKey>,
 }
@@ -79,7 +81,8 @@ impl Config {
             keys,
             jwks: self.jwks()?,
         })?;
-        Ok(Identity { verifier, dev_key })
+        let revocations = Revocations::new(self.auth.max_token_seconds, self.auth.leeway_seconds);
+        Ok(Identity { verifier, revocations, dev_key })
     }
 
     fn jwks(&self) -> Result<Option<Jwks>, ConfigError> {

@@ -38,6 +38,11 @@ pub struct Auth {
     pub audience: String,
     /// How far clocks may differ, in seconds.
     pub leeway_seconds: u64,
+    /// The longest that a token may live, `exp` minus `iat`, in seconds. What is
+    /// revoked is kept for so long.
+    pub max_token_seconds: u64,
+    /// A stream is told so long before its token ends, in seconds.
+    pub expiry_notice_seconds: u64,
     /// The algorithms that tokens may be signed with.
     pub algorithms: Vec<Algorithm>,
     /// Where the issuer publishes its keys; `https`, or `http` on a loopback
@@ -68,6 +73,8 @@ impl Default for Auth {
             issuer: None,
             audience: DEFAULT_AUDIENCE.to_owned(),
             leeway_seconds: 60,
+            max_token_seconds: 30 * 24 * 3600,
+            expiry_notice_seconds: 60,
             algorithms: Algorithm::ALL.to_vec(),
             jwks_url: None,
             jwks_ca_file: None,
@@ -174,6 +181,13 @@ pub struct Limits {
     /// Addresses of proxies, as `10.0.0.0/8`: behind each are many clients, so
     /// none of the limits of one address is for them.
     pub trusted_proxies: Vec<AddressRange>,
+    /// Streams that do not watch a conversation hear of its heads and receipts up
+    /// to this many participants.
+    pub live_head_participants: u32,
+    /// Typing is passed on up to this many participants, and as many watchers.
+    pub typing_participants: u32,
+    /// Users whose presence one stream may watch.
+    pub presences_per_stream: usize,
 }
 
 impl Default for Limits {
@@ -198,6 +212,9 @@ impl Default for Limits {
             connections_per_address: None,
             failed_auth_per_address_per_minute: None,
             trusted_proxies: Vec::new(),
+            live_head_participants: 500,
+            typing_participants: 200,
+            presences_per_stream: 200,
         }
     }
 }

@@ -33,9 +33,11 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::InvalidToken
         | Reason::TokenExpired
         | Reason::WrongAudience
-        | Reason::InvalidMeshCredential => Code::Unauthenticated,
+        | Reason::InvalidMeshCredential
+        | Reason::SessionRevoked => Code::Unauthenticated,
         Reason::CallerNotAllowed
         | Reason::MissingScope
+        | Reason::TokenMismatch
         | Reason::NotAParticipant
         | Reason::RoleTooLow
         | Reason::Muted
@@ -50,7 +52,8 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::UserNotFound
         | Reason::ReportNotFound
         | Reason::UnknownName
-        | Reason::SessionLost => Code::NotFound,
+        | Reason::SessionLost
+        | Reason::SessionNotFound => Code::NotFound,
         Reason::BackupFailed
         | Reason::ConversationArchived
         | Reason::ConversationDeleted
@@ -59,7 +62,8 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::OwnerMustTransfer
         | Reason::TargetIsCaller
         | Reason::NotAThreadRoot
-        | Reason::MessageDeleted => Code::FailedPrecondition,
+        | Reason::MessageDeleted
+        | Reason::SessionEnded => Code::FailedPrecondition,
         Reason::EtagMismatch | Reason::SessionFenced => Code::Aborted,
         Reason::AlreadyAParticipant | Reason::ReactionExists | Reason::RequestIdReused => {
             Code::AlreadyExists

@@ -194,6 +194,7 @@ fn caller(claims: VerifiedClaims, token: &str) -> Result<Caller, Error> {
             .flat_map(|text| text.split_whitespace())
             .map(str::to_owned)
             .collect(),
+        issued_at: claims.iat,
         expires_at: claims.exp,
         token: token.into(),
     })

@@ -37,7 +37,7 @@ impl ConnectionProof {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerAddress(pub(crate) IpAddr);
 
-/// Who the bearer token speaks for.
+/// Who the bearer token speaks for, if it was not revoked.
 pub(super) async fn prove_caller(
     request: &mut Request<Body>,
     options: &LayerOptions,
@@ -58,6 +58,7 @@ pub(super) async fn prove_caller(
         }
         Err(error) => Err(error),
     };
+    let outcome = outcome.and_then(|caller| options.revocations.check(&caller).map(|()| caller));
     let mut caller = counted(request, outcome)?;
     if mutant::is("tenant-from-header") {
         let header = request.headers().get("x-tenant").and_then(|value| value.to_str().ok());

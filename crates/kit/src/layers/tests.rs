@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use confab_log::ids::{TenantId, UserId};
 use confab_proto::{
     conversations::v1::{
         LoadRowRequest, conversation_rows_service_client::ConversationRowsServiceClient,
@@ -21,7 +22,7 @@ use crate::{
     channel::Channel,
     clock,
     config::{Config, Rate},
-    identity::Claims,
+    identity::{Claims, Revocation, RevokedTokens},
     telemetry,
     testing::{World, get, refused},
 };
@@ -66,6 +67,25 @@ fn framed(message: &[u8]) -> Bytes {
 async fn a_user_gets_through_and_is_known() {
     let world = World::new();
     assert_eq!(get(world.alice(), "c").await.expect("an answer"), "acme/alice");
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_although_it_is_remembered() {
+    let world = World::new();
+    let claims = Claims::user("acme", "alice");
+    let session = claims.session_id.clone().expect("a session");
+    let alice = world.channel(Port::Public).with_token(&world.token(claims));
+    get(alice.clone(), "c").await.expect("an answer");
+    world.revocations.note(&Revocation {
+        tenant: TenantId::parse("acme").expect("a tenant"),
+        user: UserId::parse("alice").expect("a user"),
+        tokens: RevokedTokens::OfSession(session.into()),
+        until: clock::now_seconds() + 100,
+    });
+    assert_eq!(refused(alice, "c").await.reason(), Reason::SessionRevoked);
+    let text = telemetry::render();
+    assert!(text.contains("confab_auth_outcomes_total{reason=\"SESSION_REVOKED\"}"));
+    get(world.alice(), "c").await.expect("another login of hers goes on");
 }
 
 #[tokio::test]
@@ -408,7 +428,7 @@ async fn other_processes_are_not_charged_to_the_user() {
 async fn who_proves_nothing_is_charged_nothing() {
     let world = limited(|_| {});
     let bare = world.channel(Port::Public);
-    let bot = bare.with_token(&world.token(Claims::application("acme", "alice")));
+    let bot = bare.with_token(&world.token(Claims::tenant_admin("acme", "alice")));
     for _ in 0..10 {
         assert_eq!(refused(bare.clone(), "c").await.reason(), Reason::MissingToken);
         assert_eq!(refused(bot.clone(), "c").await.reason(), Reason::CallerNotAllowed);

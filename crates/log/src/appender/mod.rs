@@ -36,7 +36,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use self::group::{Waiting, Work};
 pub use self::io::{Done, Io, Options, Outcome, Ticket};
-use crate::{Effects, Event, Micros, Request, RequestId, RowKey, Seq, State, UserId, mutant};
+use crate::{Effects, Event, Micros, Request, RequestId, Row, RowKey, Seq, State, UserId, mutant};
 
 /// What the read under way is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -139,6 +139,15 @@ impl Appender {
     pub fn folded_through(&self) -> Option<Seq> {
         let settled = self.unapplied.is_empty() && self.fetched.is_empty();
         self.state.as_ref().filter(|_| settled).map(crate::state::View::seq)
+    }
+
+    /// How many participants there are at the head of the fold; `None` while the
+    /// conversation's row is not in memory. Every command loads it.
+    pub fn participant_count(&self) -> Option<u32> {
+        match self.state.as_ref()?.loaded(&RowKey::Conversation)? {
+            Row::Conversation(row) => Some(row.participant_count),
+            _ => None,
+        }
     }
 
     /// Whether there is nothing to do and nothing under way.

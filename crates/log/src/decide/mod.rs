@@ -6,11 +6,13 @@
 //! remembered.
 
 mod conversation;
+mod may_write;
 mod messages;
 mod participants;
 mod refusal;
 
 pub(crate) use self::conversation::is_first_event;
+pub use self::may_write::may_write;
 pub use self::refusal::Refusal;
 use crate::{
     Command, Digest, Event, EventBody, Micros, Request, Seq, mutant, row::ConversationRow,

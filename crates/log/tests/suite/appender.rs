@@ -123,3 +123,16 @@ fn readers_who_wait_together_share_a_look() {
     answers.extend(appender.take_answers());
     assert_eq!((looks, answers.len()), (due, READERS));
 }
+
+#[test]
+fn the_participants_are_counted_once_the_conversation_is_named() {
+    let log = log(1);
+    let mut appender = Appender::new(Options::default());
+    assert_eq!(appender.participant_count(), None);
+    appender.observe(vec![RowKey::Message(2)]);
+    run(&mut appender, &log, usize::MAX);
+    assert_eq!(appender.participant_count(), None, "nobody has named it");
+    appender.observe(vec![RowKey::Conversation]);
+    run(&mut appender, &log, usize::MAX);
+    assert_eq!(appender.participant_count(), Some(1));
+}

@@ -1,7 +1,8 @@
 //! Who may do what, as tables.
 
 use confab_log::{
-    Command, Decision, Refusal, decide,
+    Command, Decision, Refusal, RowKey, decide,
+    decide::may_write,
     event::{Description, Kind, LeaveCause, Role},
 };
 
@@ -365,4 +366,30 @@ fn a_direct_conversation_is_created_once_and_again_after_its_deletion() {
     whole.must("a", "delete-again", Command::Delete { version: None });
     let again = request("a", "create", create(Kind::Direct, &both));
     assert_eq!(decide(&whole, &again, None, 1000), Decision::Known(1));
+}
+
+/// Typing and a message are allowed to the same people at the same time.
+#[test]
+fn who_may_write_is_who_may_send() {
+    let open = group();
+    let mut archived = open.clone();
+    archived.must("owner", "archive", Command::Archive);
+    let mut deleted = open.clone();
+    deleted.must("owner", "delete", Command::Delete { version: None });
+    let mut allowed = 0;
+    for whole in [&open, &archived, &deleted] {
+        for actor in &ACTORS[1..] {
+            let names = [RowKey::Conversation, RowKey::Member(user(actor))];
+            let rows = names.map(|name| (name.clone(), whole.rows.get(&name).cloned()));
+            // Before and after the mute and the ban end.
+            for time in [2000, 5000] {
+                let decision = decide(whole, &request(actor, "new", send("hi")), None, time);
+                let sends = matches!(decision, Decision::Append(_));
+                let writes = may_write(&user(actor), &rows, time);
+                assert_eq!(writes, sends, "{actor} at {time}: {decision:?}");
+                allowed += usize::from(writes);
+            }
+        }
+    }
+    assert_eq!(allowed, 3 * 2 + 1, "three of the open group, and one whose mute has ended");
 }

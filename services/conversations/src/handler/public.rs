@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     convert::rows,
-    domain::{self, Command, Compare, Create, Get, List, ListPublic},
+    domain::{self, Command, Compare, Create, Get, List, ListPublic, Plan},
     error::Error,
     peers::Peers,
     store::ConversationStore,
@@ -40,10 +40,7 @@ impl<S: ConversationStore> Public<S> {
     async fn create(&self, admitted: Admitted<Create>) -> Result<pb::Conversation, Error> {
         let plan = domain::plan(&admitted)?;
         let (caller, create, _) = admitted.into_parts();
-        let block = match plan.pair() {
-            Some((one, other)) => self.peers.block_between(&caller, one, other).await?,
-            None => None,
-        };
+        let block = self.block(&caller, &plan).await?;
         let command = rows::creation_to_log(plan.creation.clone());
         let mut request =
             append_request(&caller, &plan.conversation, &create.request_id, 0, command);
@@ -56,6 +53,23 @@ impl<S: ConversationStore> Public<S> {
             self.peers.enforce_blocks(&caller, one, other).await?;
         }
         self.answer(&caller, &plan.conversation, seq).await
+    }
+
+    /// Whose block stands against a new conversation: either side's in a direct
+    /// one; otherwise a user adds nobody who has blocked them.
+    async fn block(&self, caller: &Caller, plan: &Plan) -> Result<Option<String>, Error> {
+        if let Some((one, other)) = plan.pair() {
+            let found = self.peers.blocks(caller, one, [other]).await?;
+            let by_one = found.blocked_ids.first().map(|_| one.as_str().to_owned());
+            return Ok(found.blocked_by_ids.into_iter().next().or(by_one));
+        }
+        let others = plan.creation.participants.iter().map(|one| &one.user);
+        let others: Vec<_> = others.filter(|user| **user != caller.user).collect();
+        if !caller.is_user() || others.is_empty() {
+            return Ok(None);
+        }
+        let found = self.peers.blocks(caller, &caller.user, others).await?;
+        Ok(found.blocked_by_ids.into_iter().next())
     }
 
     async fn get(&self, admitted: &Admitted<Get>) -> Result<pb::GetConversationResponse, Error> {

@@ -34,7 +34,8 @@ use confab_proto::{
     participants::v1::{
         ApplyMembersRequest, ApplyMembersResponse, EnforceBlocksRequest, EnforceBlocksResponse,
         FindBlocksRequest, FindBlocksResponse, ListMembershipsRequest, ListMembershipsResponse,
-        LoadMembersRequest, LoadMembersResponse, Membership, RecordReadRequest, RecordReadResponse,
+        ListSharingRequest, ListSharingResponse, LoadMembersRequest, LoadMembersResponse,
+        Membership, RecordReadRequest, RecordReadResponse,
         member_rows_service_client::MemberRowsServiceClient,
         member_rows_service_server::{MemberRowsService, MemberRowsServiceServer},
     },
@@ -142,9 +143,13 @@ impl LogService for Fake {
         let user = request.into_inner().user_id;
         let relation = self.script(|script| script.relations.get(&user).copied());
         let relation = relation.unwrap_or(Relation::Stranger).number();
-        let (as_of_seq, visible_seq, join_seq) = (40, 40, 1);
-        let spans = Vec::new();
-        let seen = ObserveResponse { as_of_seq, relation, visible_seq, join_seq, spans };
+        let seen = ObserveResponse {
+            as_of_seq: 40,
+            relation,
+            visible_seq: 40,
+            join_seq: 1,
+            ..ObserveResponse::default()
+        };
         Ok(Response::new(seen))
     }
 
@@ -232,6 +237,13 @@ impl MemberRowsService for Fake {
         Ok(Response::new(EnforceBlocksResponse {}))
     }
 
+    async fn list_sharing(
+        &self,
+        _: Request<ListSharingRequest>,
+    ) -> Result<Response<ListSharingResponse>, Status> {
+        Err(not_asked())
+    }
+
     async fn record_read(
         &self,
         _: Request<RecordReadRequest>,
@@ -282,6 +294,7 @@ impl World {
             device_id: "d".into(),
             session_id: "s".into(),
             scopes: Arc::from([]),
+            issued_at: 0,
             expires_at: i64::MAX,
             token: "".into(),
         };

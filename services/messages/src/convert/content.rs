@@ -12,7 +12,7 @@ use confab_proto::messages::v1::{self as pb, entity::Kind};
 use regex::Regex;
 
 use super::Limits;
-use crate::transform::{MAX_CONTROLS, MAX_MENTIONS, openings};
+use crate::transform::{MAX_CONTROLS, MAX_MENTIONS, MAX_TAGS, openings};
 
 const MAX_ATTRIBUTES: usize = 32;
 const MAX_ATTRIBUTE_KEY: usize = 64;
@@ -81,6 +81,8 @@ fn check_text(v: &mut Violations, text: &str, limits: Limits) {
 fn check_html(v: &mut Violations, html: &str, beside_text: bool, limits: Limits) {
     let most = limits.text_bytes * HTML_FACTOR;
     v.check(html.len() <= most, "content.html", format!("must have at most {most} bytes"));
+    let tags = html.bytes().filter(|byte| *byte == b'<').count();
+    v.check(tags <= MAX_TAGS, "content.html", format!("must have at most {MAX_TAGS} tags"));
     v.check(html.is_empty() || beside_text, "content.html", "must stand beside a text");
     v.check(!html.contains('\0'), "content.html", "must not contain NUL");
 }

@@ -115,8 +115,7 @@ impl<S: LogStore> Domain<S> {
     ) -> Result<Sight, Error> {
         let names = [RowKey::Conversation, RowKey::Member(user.clone())];
         let rows = self.projections.load(key, &names).await?;
-        let standing = Standing::of_rows(visible, rows);
-        Ok(standing.sight())
+        Ok(Standing { as_of: visible, rows }.sight())
     }
 
     /// Messages above the read cursor that mention the user now.

@@ -80,7 +80,7 @@ impl<S: LogStore> Domain<S> {
             return Ok(());
         }
         let standing = self.standing(key, &caller.user).await?;
-        match standing.member {
+        match standing.member() {
             Some(member) if member.is_active() => Ok(()),
             _ => Err(Refusal::NotAParticipant.into()),
         }
@@ -94,7 +94,7 @@ impl<S: LogStore> Domain<S> {
         read: bool,
     ) -> Result<(UserId, Cursors, u64), Error> {
         let sight = sight(&admitted)?;
-        let (caller, mark, _) = admitted.into_parts();
+        let (caller, mark, view) = admitted.into_parts();
         let key = key_of(&caller, &mark.conversation);
         if mark.seq > sight.as_of {
             return Err(Error::CursorAboveHead { head: sight.as_of });
@@ -119,6 +119,7 @@ impl<S: LogStore> Domain<S> {
                 tenant: key.tenant.clone(),
                 conversation: key.conversation.clone(),
                 receipt: receipt_to_pb(&caller.user, after),
+                participants: view.map(|view| view.participants),
             });
         }
         let unread = ordinal_at(sight.as_of).await?.saturating_sub(after.read_ordinal);

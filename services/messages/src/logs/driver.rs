@@ -131,6 +131,7 @@ impl<S: LogStore> Driver<S> {
             tenant: self.key.tenant.clone(),
             conversation: self.key.conversation.clone(),
             event: Arc::new(event_to_pb(&self.key.conversation, event, &[])),
+            participants: self.appender.participant_count(),
         });
     }
 

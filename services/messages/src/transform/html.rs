@@ -6,6 +6,10 @@ use std::{
     sync::LazyLock,
 };
 
+/// Tags in one HTML, at most: a parser takes time in proportion to the square of
+/// how deep they nest.
+pub(crate) const MAX_TAGS: usize = 1000;
+
 static SANITIZER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     let tags = [
         "a",

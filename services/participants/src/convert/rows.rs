@@ -107,6 +107,32 @@ impl TryFrom<pb::RecordReadRequest> for RecordRead {
     }
 }
 
+/// A validated `ListSharing`.
+#[derive(Debug)]
+pub(crate) struct ListSharing {
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
+    pub(crate) others: Vec<UserId>,
+}
+
+impl TryFrom<pb::ListSharingRequest> for ListSharing {
+    type Error = Error;
+
+    fn try_from(request: pb::ListSharingRequest) -> Result<Self, Error> {
+        let mut check = Violations::default();
+        let tenant = check.parse("tenant_id", TenantId::parse(&request.tenant_id));
+        let user = check.parse("user_id", UserId::parse(&request.user_id));
+        let few = request.other_ids.len() <= MAX_USERS;
+        check.check(few, "other_ids", "must name at most 1,100 users");
+        let others = request.other_ids.iter().take(MAX_USERS);
+        let others = others.filter_map(|text| check.parse("other_ids", UserId::parse(text)));
+        let others = others.collect();
+        check.finish()?;
+        let names = tenant.zip(user).ok_or_else(incomplete)?;
+        Ok(Self { tenant: names.0, user: names.1, others })
+    }
+}
+
 /// A validated `ListMemberships`: whose.
 pub(crate) fn owner(request: &pb::ListMembershipsRequest) -> Result<(TenantId, UserId), Error> {
     let mut check = Violations::default();

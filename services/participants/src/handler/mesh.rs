@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     blocks::Blocks,
-    convert::rows::{self, ApplyMembers, LoadMembers, RecordRead},
+    convert::rows::{self, ApplyMembers, ListSharing, LoadMembers, RecordRead},
     error::Error,
     inboxes::Inboxes,
     store::Store,
@@ -97,6 +97,18 @@ impl<S: Store> MemberRowsService for Mesh<S> {
         let (tenant, one, other) = rows::pair(request.get_ref())?;
         self.blocks.enforce(&tenant, &one, &other).await?;
         Ok(Response::new(pb::EnforceBlocksResponse {}))
+    }
+
+    async fn list_sharing(
+        &self,
+        request: Request<pb::ListSharingRequest>,
+    ) -> Result<Response<pb::ListSharingResponse>, Status> {
+        let list = ListSharing::try_from(request.into_inner())?;
+        let sharing = self.store.sharing(&list.tenant, &list.user, &list.others);
+        let sharing = sharing.await.map_err(Error::from)?;
+        let user_ids = sharing.users.iter().map(ToString::to_string).collect();
+        let checked = u32::try_from(sharing.checked).unwrap_or(u32::MAX);
+        Ok(Response::new(pb::ListSharingResponse { user_ids, checked }))
     }
 
     async fn record_read(

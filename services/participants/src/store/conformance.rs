@@ -27,6 +27,8 @@ pub async fn suite<S: Store>(fresh: impl AsyncFn() -> S) {
     read_cursors_only_grow(&fresh().await).await;
     inboxes_are_paged(&fresh().await).await;
     tenants_never_meet(&fresh().await).await;
+    sharing_is_of_now(&fresh().await).await;
+    sharing_is_found_among_many(&fresh().await).await;
     racing_effects_keep_every_inbox_dense(&fresh().await).await;
     more::settings_are_arranged_and_told(&fresh().await).await;
     more::suite(fresh).await;
@@ -275,4 +277,50 @@ async fn racing_effects_keep_every_inbox_dense<S: MemberStore>(store: &S) {
     assert_eq!(seqs.len(), told.len(), "no inbox gives a seq twice");
     assert_eq!(inbox(store, "bob").await.len(), 20);
     assert_eq!(inbox(store, "ada").await.len(), 12);
+}
+
+/// Those of the others who share with alice, however many calls it takes.
+async fn sharing<S: MemberStore>(store: &S, others: &[&str]) -> Vec<String> {
+    let others: Vec<UserId> = others.iter().map(|text| user(text)).collect();
+    let (mut found, mut left) = (Vec::new(), &others[..]);
+    while !left.is_empty() {
+        let answer = store.sharing(&tenant("acme"), &user("alice"), left).await.expect("sharing");
+        assert!((1..=left.len()).contains(&answer.checked), "it gets on");
+        found.extend(answer.users.iter().map(ToString::to_string));
+        left = &left[answer.checked..];
+    }
+    found
+}
+
+async fn sharing_is_of_now<S: MemberStore>(store: &S) {
+    let others = ["bob", "carol", "alice", "dave", "nobody"];
+    assert_eq!(sharing(store, &others).await, ["alice"], "a user shares with themselves");
+    apply(store, 1, joins(1, &["alice", "bob"])).await;
+    apply(store, 2, joins(1, &["alice", "carol"])).await;
+    apply(store, 3, joins(1, &["carol", "dave"])).await;
+    let elsewhere = joins(1, &["alice", "dave"]);
+    store.apply(&tenant("other"), &conversation(4), elsewhere).await.expect("apply");
+    assert_eq!(sharing(store, &others).await, ["bob", "carol", "alice"]);
+    apply(store, 1, leaves(2, "bob")).await;
+    apply(store, 2, leaves(2, "alice")).await;
+    assert_eq!(sharing(store, &others).await, ["alice"], "whoever of the two left");
+    apply(store, 1, joins(3, &["bob"])).await;
+    assert_eq!(sharing(store, &others).await, ["bob", "alice"]);
+}
+
+/// Long inboxes that miss each other, and meet at their first or last conversation.
+async fn sharing_is_found_among_many<S: MemberStore>(store: &S) {
+    for number in 0..=255 {
+        let whose: &[&str] = match number {
+            0 => &["alice", "first"],
+            255 => &["alice", "last", "many"],
+            _ if number % 2 == 0 => &["alice"],
+            _ => &["many", "never"],
+        };
+        apply(store, number, joins(1, whose)).await;
+    }
+    let others = ["never", "first", "many", "last"];
+    assert_eq!(sharing(store, &others).await, ["first", "many", "last"]);
+    apply(store, 255, leaves(2, "alice")).await;
+    assert_eq!(sharing(store, &others).await, ["first"]);
 }

@@ -20,6 +20,7 @@
 mod format;
 mod inbox;
 mod moderation;
+mod sharing;
 mod users;
 
 use std::ops::Bound;
@@ -37,7 +38,7 @@ use confab_store::{
 use self::inbox::Inbox;
 use super::MemberStore;
 use crate::domain::{
-    Effects, Filter, InboxBody, InboxEvent, InboxPage, Memberships, SettingsChanges, newer,
+    Effects, Filter, InboxBody, InboxEvent, InboxPage, Memberships, SettingsChanges, Sharing, newer,
 };
 
 /// Rows read at once while a filter looks for the ones it shows.
@@ -196,6 +197,15 @@ impl MemberStore for EmbeddedStore {
             Ok((format::conversation_of(&inbox, key)?, format::decode(value)?))
         });
         Ok(Memberships { head, entries: entries.collect::<Result<_, StoreError>>()? })
+    }
+
+    async fn sharing(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        others: &[UserId],
+    ) -> Result<Sharing, StoreError> {
+        sharing::sharing(&self.engine.snapshot(), &self.spaces.entries, tenant, user, others)
     }
 
     async fn record_read(

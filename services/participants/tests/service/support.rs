@@ -98,9 +98,13 @@ impl LogService for FakeLog {
         let user = request.into_inner().user_id;
         let relation = self.script(|script| script.relations.get(&user).copied());
         let relation = relation.unwrap_or(Relation::Stranger).number();
-        let (as_of_seq, visible_seq, join_seq) = (40, 40, 1);
-        let spans = Vec::new();
-        let seen = ObserveResponse { as_of_seq, relation, visible_seq, join_seq, spans };
+        let seen = ObserveResponse {
+            as_of_seq: 40,
+            relation,
+            visible_seq: 40,
+            join_seq: 1,
+            ..ObserveResponse::default()
+        };
         Ok(Response::new(seen))
     }
 
@@ -158,6 +162,7 @@ impl World {
             device_id: "d".into(),
             session_id: "s".into(),
             scopes: Arc::from([]),
+            issued_at: 0,
             expires_at: i64::MAX,
             token: "".into(),
         };

@@ -1,32 +1,29 @@
 //! What the client says it has stored. Only what was delivered on this stream,
 //! or lay below its cursors, can be acknowledged.
 
-use confab_log::ConversationId;
-use confab_proto::realtime::v1::Ack;
-
 use super::stream::Stream;
-use crate::error::Error;
+use crate::{error::Error, store::Acknowledged};
 
 impl Stream {
-    /// Moves the session's cursors, or says what is wrong with the ack.
-    pub(super) fn on_ack(&mut self, ack: &Ack) -> Result<(), Error> {
-        for cursor in &ack.cursors {
-            let not_watched = || Error::NotWatched(cursor.conversation_id.clone());
-            let conversation =
-                ConversationId::parse(&cursor.conversation_id).map_err(|_| not_watched())?;
-            let watching = self.watches.get(&conversation).map(|w| w.watch.cursor());
-            let ended = self.ended.get(&conversation).copied();
+    /// Moves the session's cursors, or says what is wrong and moves none.
+    pub(super) fn acknowledge(&mut self, acknowledged: &Acknowledged) -> Result<(), Error> {
+        for (conversation, seq) in &acknowledged.cursors {
+            let watching = self.watches.get(conversation).map(|w| w.watch.cursor());
             // The watch may have ended while the ack was under way.
-            let delivered = watching.or(ended).ok_or_else(not_watched)?;
-            check(cursor.seq, delivered)?;
-            self.keeper.acknowledge(&conversation, cursor.seq);
-            if watching.is_none() && cursor.seq >= delivered {
-                self.keeper.unwatch(&conversation);
-            }
+            let delivered = watching.or_else(|| self.ended.get(conversation).copied());
+            let unknown = || Error::NotWatched(conversation.as_str().to_owned());
+            check(*seq, delivered.ok_or_else(unknown)?)?;
         }
-        if let Some(seq) = ack.inbox_seq {
+        if let Some(seq) = acknowledged.inbox_seq {
             check(seq, self.inbox.cursor())?;
             self.keeper.acknowledge_inbox(seq);
+        }
+        for (conversation, seq) in &acknowledged.cursors {
+            self.keeper.acknowledge(conversation, *seq);
+            let ended = self.ended.get(conversation).is_some_and(|delivered| seq >= delivered);
+            if ended && !self.watches.contains_key(conversation) {
+                self.keeper.unwatch(conversation);
+            }
         }
         Ok(())
     }

@@ -91,6 +91,7 @@ impl Stream {
         let Ok(conversation) = ConversationId::parse(&change.conversation) else {
             return;
         };
+        self.doubt_presence();
         if change.joined {
             self.join(&conversation);
         } else {
@@ -127,6 +128,7 @@ impl Stream {
     ) -> Result<(), Error> {
         // Without them heads would be missing in silence: the client reconnects.
         let answer = outcome?;
+        self.doubt_presence();
         let now = open::active(&answer);
         let left: Vec<_> = self.memberships.difference(&now).cloned().collect();
         for conversation in &left {

@@ -19,6 +19,8 @@ use crate::{
 const LAST_SAVE: Duration = Duration::from_secs(3);
 /// A sign of life is written this often, so that no live session expires.
 const TOUCH_INTERVAL: Duration = Duration::from_hours(1);
+/// At a stream's end it is written when the last one is older than this.
+const LAST_TOUCH: Duration = Duration::from_mins(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -81,6 +83,14 @@ impl Keeper {
         }
     }
 
+    /// The stream goes on under a token of this login session.
+    pub(super) fn log_in(&mut self, login: &str) {
+        if self.record.login != login {
+            login.clone_into(&mut self.record.login);
+            self.change(Instant::now());
+        }
+    }
+
     fn change(&mut self, due: Instant) {
         self.due = if self.changed { self.due.min(due) } else { due };
         self.changed = true;
@@ -123,7 +133,7 @@ impl Keeper {
 
     /// Writes what is not written yet, at the stream's end.
     pub(super) async fn finish(mut self, store: &dyn SessionStore) {
-        if !self.changed && !self.saving {
+        if !self.changed && !self.saving && self.saved_at.elapsed() < LAST_TOUCH {
             return;
         }
         self.record.last_seen = clock::now_micros();

@@ -2,10 +2,13 @@
 //! and registers every interest before anything is read, so that nothing can
 //! happen unseen between a read and the first live event.
 
-use std::{collections::BTreeMap, collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use confab_kit::{clock, identity::Caller};
-use confab_log::ConversationId;
+use confab_log::{ConversationId, UserId};
 use confab_proto::{
     participants::v1::ListMembershipsResponse,
     realtime::v1::{ConnectRequest, Hello, connect_request::Frame},
@@ -18,8 +21,8 @@ use crate::{
     convert::{self, Opening},
     error::Error,
     hub::{Interest, Registration},
-    reader::{FrameReader, Incoming},
     replay::Reads,
+    source::{Incoming, Source},
     store::{SessionId, SessionKey, SessionRecord},
 };
 
@@ -35,6 +38,8 @@ pub(super) struct Opened {
     pub(super) inbox_seq: u64,
     pub(super) head_inbox_seq: u64,
     pub(super) memberships: HashSet<ConversationId>,
+    /// Whose presence the client wants to watch.
+    pub(super) presence: BTreeSet<UserId>,
 }
 
 /// Reads up to the hello and answers it. Frames that come meanwhile are
@@ -42,9 +47,9 @@ pub(super) struct Opened {
 pub(super) async fn open(
     shared: &Arc<Shared>,
     caller: &Caller,
-    reader: &mut FrameReader,
+    source: &mut Source,
 ) -> Result<(Opened, Vec<ConnectRequest>), Ended> {
-    let hello = timeout(shared.limits.hello_timeout, first_frame(reader))
+    let hello = timeout(shared.limits.hello_timeout, first_frame(source))
         .await
         .map_err(|_| Error::HelloTimeout)??;
     let prepared = prepare(shared, caller, &hello);
@@ -54,7 +59,7 @@ pub(super) async fn open(
     loop {
         tokio::select! {
             opened = &mut prepared => return Ok((opened?, early)),
-            incoming = reader.next(), if listening => match incoming? {
+            incoming = source.next(), if listening => match incoming? {
                 Incoming::Frame(_) if early.len() >= MAX_EARLY => {
                     return Err(Error::Overloaded("too many frames before the welcome").into());
                 }
@@ -66,8 +71,8 @@ pub(super) async fn open(
     }
 }
 
-async fn first_frame(reader: &mut FrameReader) -> Result<Hello, Ended> {
-    match reader.next().await? {
+async fn first_frame(source: &mut Source) -> Result<Hello, Ended> {
+    match source.next().await? {
         Incoming::Frame(ConnectRequest { frame: Some(Frame::Hello(hello)) }) => Ok(hello),
         Incoming::Frame(_) | Incoming::HalfClosed => Err(Error::HelloExpected.into()),
         Incoming::Gone => Err(Ended::Gone),
@@ -75,9 +80,11 @@ async fn first_frame(reader: &mut FrameReader) -> Result<Hello, Ended> {
 }
 
 async fn prepare(shared: &Shared, caller: &Caller, hello: &Hello) -> Result<Opened, Error> {
-    let opening = convert::opening(hello, shared.limits.watches)?;
+    let (opening, presence) = convert::opening(hello, &shared.limits)?;
     let reads = Reads::new(shared, caller);
     let mut registration = shared.hub.register(&caller.tenant, &caller.user);
+    // What was revoked before this was heard of by nobody.
+    shared.revocations.check(caller)?;
     let resumed = match &opening {
         Opening::Session(session) => Some(take_over(shared, caller, session.clone()).await?),
         Opening::Cursors { .. } => None,
@@ -102,13 +109,33 @@ async fn prepare(shared: &Shared, caller: &Caller, hello: &Hello) -> Result<Open
         Some(keeper) => keeper,
         None => create(shared, caller, &watch, inbox_seq).await?,
     };
-    keeper.claim = Some(shared.claims.claim(
-        &keeper.key,
-        &caller.device_id,
-        keeper.record.epoch,
-        &registration.mailbox,
-    ));
-    Ok(Opened { reads, registration, keeper, watch, inbox_seq, head_inbox_seq: head, memberships })
+    claim(shared, caller, &mut keeper, &registration).await?;
+    let head_inbox_seq = head;
+    Ok(Opened {
+        reads,
+        registration,
+        keeper,
+        watch,
+        inbox_seq,
+        head_inbox_seq,
+        memberships,
+        presence,
+    })
+}
+
+/// Takes the session for this stream on this node.
+async fn claim(
+    shared: &Shared,
+    caller: &Caller,
+    keeper: &mut Keeper,
+    registration: &Registration,
+) -> Result<(), Error> {
+    let (key, epoch) = (&keeper.key, keeper.record.epoch);
+    let claim = shared.claims.claim(key, &caller.device_id, epoch, &registration.mailbox);
+    // If it was ended before the claim, nobody was there to be told.
+    let found = shared.sessions.load(key, clock::now_micros()).await?;
+    keeper.claim = Some(claim);
+    found.map(|_| ()).ok_or(Error::SessionEnded)
 }
 
 /// The conversations that the user is in.
@@ -125,7 +152,9 @@ async fn take_over(shared: &Shared, caller: &Caller, session: SessionId) -> Resu
     shared.claims.fence(&key, &caller.device_id).await;
     // A session is its device's: another device has other things stored.
     let found = shared.sessions.take_over(&key, &caller.device_id, clock::now_micros()).await?;
-    Ok(Keeper::new(key, found.ok_or(Error::SessionLost)?, &shared.limits))
+    let mut keeper = Keeper::new(key, found.ok_or(Error::SessionLost)?, &shared.limits);
+    keeper.log_in(&caller.session_id);
+    Ok(keeper)
 }
 
 async fn create(
@@ -141,6 +170,8 @@ async fn create(
     };
     let record = SessionRecord {
         device_id: caller.device_id.to_string(),
+        login: caller.session_id.to_string(),
+        created: clock::now_micros(),
         watch: watch.clone(),
         inbox_seq,
         epoch: 1,

@@ -2,14 +2,14 @@
 //! calls, the clock, and the answers of what runs beside it.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
-use confab_kit::{channel::Channel, identity::Caller};
-use confab_log::{ConversationId, mutant};
+use confab_kit::{channel::Channel, error::Error as Coding, identity::Caller};
+use confab_log::{ConversationId, UserId, mutant};
 use confab_proto::{
     messages::v1::LogHead,
     participants::v1::{InboxEvent, ListMembershipsResponse},
@@ -19,7 +19,11 @@ use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    heads::HeadSlots, keeper::Keeper, open::Opened, timers::Retry, timers::Timers,
+    heads::HeadSlots,
+    keeper::Keeper,
+    open::Opened,
+    presence::{Found, Watched},
+    timers::{Retry, Timers},
     watching::Watching,
 };
 use crate::{
@@ -28,8 +32,9 @@ use crate::{
     frame::frame,
     hub::Registration,
     inbox::Inbox,
-    mailbox::{Delivery, Letters},
+    mailbox::{Delivery, Letters, Lost},
     outbox::Outbox,
+    presence::Present,
     replay::Reads,
     store::{Saved, StoreError},
     watch::Read,
@@ -46,6 +51,17 @@ pub(super) enum Done {
     Behind(Result<Vec<LogHead>, Error>),
     Memberships(Result<ListMembershipsResponse, Error>),
     Saved(Result<Saved, StoreError>),
+    Verified(Result<Caller, Coding>),
+    Presence { users: Vec<UserId>, found: Found },
+}
+
+/// New tokens of the client, and what became of them.
+#[derive(Default)]
+pub(super) struct Tokens {
+    pub(super) waiting: VecDeque<Arc<str>>,
+    pub(super) verifying: bool,
+    /// Refused in a row.
+    pub(super) refused: u32,
 }
 
 /// See the module.
@@ -71,14 +87,20 @@ pub(super) struct Stream {
     pub(super) inbox_feeding: bool,
     pub(super) memberships: HashSet<ConversationId>,
     pub(super) heads: HeadSlots,
+    /// Whose presence the client watches.
+    pub(super) watched: Watched,
+    pub(super) tokens: Tokens,
     pub(super) calls: FuturesUnordered<BoxFuture<'static, Bytes>>,
     pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
-    timers: Timers,
+    pub(super) timers: Timers,
     last_sent: Instant,
     /// How much the reader had taken when it was seen to have more to take.
     stalled: Option<(u64, Instant)>,
     welcome: Option<Welcome>,
     start_with: Vec<(ConversationId, u64)>,
+    presence_to_start: BTreeSet<UserId>,
+    /// The user is here as long as this stream is.
+    present: Present,
 }
 
 impl Stream {
@@ -95,6 +117,9 @@ impl Stream {
             public: shared.public.with_token(&caller.token),
             timers: Timers::new(&caller, limits),
             heads: HeadSlots::new(limits.head_interval),
+            watched: Watched::default(),
+            tokens: Tokens::default(),
+            present: shared.presences.arrive(&caller.tenant, &caller.user),
             inbox: Inbox::new(opened.inbox_seq, opened.head_inbox_seq, limits.gap_events),
             reads: opened.reads,
             outbox,
@@ -114,6 +139,7 @@ impl Stream {
             stalled: None,
             welcome: Some(welcome),
             start_with: opened.watch.into_iter().collect(),
+            presence_to_start: opened.presence,
             shared,
             caller,
         }
@@ -127,6 +153,9 @@ impl Stream {
         self.pump_inbox()?;
         for (conversation, cursor) in std::mem::take(&mut self.start_with) {
             self.start_watch(&conversation, cursor)?;
+        }
+        for user in std::mem::take(&mut self.presence_to_start) {
+            self.add_presence(&user);
         }
         Ok(())
     }
@@ -149,15 +178,30 @@ impl Stream {
 
     /// Takes what the hub has put into the mailbox.
     pub(super) fn on_letters(&mut self, letters: Letters) -> Result<(), Error> {
-        if letters.fenced {
-            return Err(Error::SessionFenced);
+        if letters.revoked {
+            self.shared.revocations.check(&self.caller)?;
+        }
+        match letters.session {
+            Some(Lost::Fenced) => return Err(Error::SessionFenced),
+            Some(Lost::Ended) => return Err(Error::SessionEnded),
+            None => {}
         }
         for delivery in letters.deliveries {
             match delivery {
                 Delivery::Event(event) => self.on_event(&event)?,
                 Delivery::Receipt(receipt) => self.on_receipt(&receipt)?,
                 Delivery::Inbox(event) => self.on_inbox(&event)?,
+                Delivery::Typing(typing) => self.on_typing(&typing)?,
+                Delivery::Presence(user, presence) => self.on_presence(&user, presence),
             }
+        }
+        for letter in letters.acks {
+            let outcome = self.acknowledge(&letter.acknowledged);
+            // Whoever asked may have gone; the cursors do not mind.
+            let _gone = letter.reply.send(outcome);
+        }
+        if letters.presence_lossy {
+            self.doubt_presence();
         }
         for conversation in letters.lossy {
             self.doubt(&conversation)?;
@@ -219,6 +263,11 @@ impl Stream {
             Done::Behind(outcome) => self.on_behind(outcome),
             Done::Memberships(outcome) => self.on_memberships(outcome),
             Done::Saved(outcome) => self.keeper.saved(outcome),
+            Done::Verified(verified) => self.on_verified(verified),
+            Done::Presence { users, found } => {
+                self.on_presence_found(&users, found);
+                Ok(())
+            }
         }
     }
 
@@ -247,7 +296,7 @@ impl Stream {
 
     /// When something is due next.
     pub(super) fn next_tick(&self) -> Instant {
-        let due = [self.keeper.due(), self.heads.due()];
+        let due = [self.keeper.due(), self.heads.due(), self.watched.due()];
         due.into_iter().flatten().fold(self.timers.next(), Instant::min)
     }
 
@@ -255,6 +304,9 @@ impl Stream {
     pub(super) fn on_tick(&mut self, now: Instant) -> Result<(), Error> {
         if self.timers.has_expired(now) {
             return Err(Error::TokenExpired);
+        }
+        if self.timers.notice_due(now) {
+            self.give_notice()?;
         }
         self.check_stall(now)?;
         if self.timers.heartbeat_due(now, self.last_sent) {
@@ -272,6 +324,7 @@ impl Stream {
         if self.heads.due().is_some_and(|at| at <= now) {
             self.read_heads(now);
         }
+        self.tick_presence(now)?;
         if self.keeper.due().is_some_and(|at| at <= now) {
             let save = self.keeper.save(Arc::clone(&self.shared.sessions));
             self.work.push(Box::pin(async move { Done::Saved(save.await) }));
@@ -302,6 +355,8 @@ impl Stream {
     fn heal(&mut self) -> Result<(), Error> {
         self.inbox.doubt();
         self.pump_inbox()?;
+        self.doubt_presence();
+        self.present.stay();
         let live = self.watches.iter().filter(|(_, watching)| watching.watch.is_live());
         let cursors: Vec<_> = live.map(|(id, w)| (id.clone(), w.watch.cursor())).collect();
         if !cursors.is_empty() {

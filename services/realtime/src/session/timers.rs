@@ -30,30 +30,48 @@ pub(super) struct Timers {
     heal: Instant,
     heal_interval: Duration,
     expires: Option<Instant>,
+    /// When to tell that the token ends soon.
+    notice: Option<Instant>,
     retries: BTreeSet<(Instant, Retry)>,
 }
 
 impl Timers {
     pub(super) fn new(caller: &Caller, limits: &Limits) -> Self {
         let now = Instant::now();
-        let leeway = i64::try_from(limits.token_leeway.as_secs()).unwrap_or(i64::MAX);
-        let left = caller.expires_at.saturating_add(leeway).saturating_sub(clock::now_seconds());
-        let left = (left < FOR_EVER).then(|| u64::try_from(left).unwrap_or(0));
-        Self {
+        let mut timers = Self {
             heartbeat: now + limits.heartbeat,
             heartbeat_interval: limits.heartbeat,
             heal: now + random::jitter(limits.heal_interval),
             heal_interval: limits.heal_interval,
-            expires: left.map(|seconds| now + Duration::from_secs(seconds)),
+            expires: None,
+            notice: None,
             retries: BTreeSet::new(),
-        }
+        };
+        timers.set_token(caller, limits);
+        timers
+    }
+
+    /// The stream lives as long as this token.
+    pub(super) fn set_token(&mut self, caller: &Caller, limits: &Limits) {
+        let now = Instant::now();
+        let left = caller.expires_at.saturating_sub(clock::now_seconds());
+        let at = |left: i64| now + Duration::from_secs(u64::try_from(left).unwrap_or(0));
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        let ends = left < FOR_EVER;
+        self.expires = ends.then(|| at(left.saturating_add(seconds(limits.token_leeway))));
+        self.notice = ends.then(|| at(left.saturating_sub(seconds(limits.token_notice))));
     }
 
     /// The earliest of all.
     pub(super) fn next(&self) -> Instant {
-        let earliest = self.heartbeat.min(self.heal);
-        let earliest = self.expires.map_or(earliest, |at| earliest.min(at));
-        self.retries.first().map_or(earliest, |(at, _)| earliest.min(*at))
+        let retry = self.retries.first().map(|(at, _)| *at);
+        let others = [self.expires, self.notice, retry].into_iter().flatten();
+        others.fold(self.heartbeat.min(self.heal), Instant::min)
+    }
+
+    /// Whether to tell now that the token ends soon: once for each token.
+    pub(super) fn notice_due(&mut self, now: Instant) -> bool {
+        self.notice.take_if(|at| *at <= now).is_some()
     }
 
     /// Whether the token is no longer good.

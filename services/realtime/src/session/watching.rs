@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use confab_log::ConversationId;
+use confab_log::{ConversationId, mutant};
 use confab_proto::{
-    messages::v1::LogHead,
+    messages::v1::{Event, LogHead, event::Kind},
     realtime::v1::{Watch as WatchChange, connect_response::Frame},
 };
 
@@ -18,7 +18,7 @@ use crate::{
     error::Error,
     frame::{SharedEvent, frame},
     hub::Interest,
-    mailbox::SharedReceipt,
+    mailbox::{SharedReceipt, SharedTyping},
     watch::{Next, Read, Watch},
 };
 
@@ -41,6 +41,8 @@ pub(super) struct Watching {
 impl Stream {
     /// The client changes what it watches.
     pub(super) fn on_watch(&mut self, change: WatchChange) -> Result<(), Error> {
+        convert::few_enough(&change, &self.shared.limits)?;
+        self.watch_presence(change.add_presence, &change.remove_presence)?;
         for text in &change.remove {
             if let Ok(conversation) = ConversationId::parse(text) {
                 self.stop_watch(&conversation);
@@ -144,6 +146,9 @@ impl Stream {
         };
         if let Some(bytes) = watching.watch.hear(event) {
             let live = watching.watch.is_live();
+            if changes_members(&event.event) {
+                self.doubt_presence();
+            }
             self.shared.deliveries.increment(1);
             self.send(bytes)?;
             if live {
@@ -165,6 +170,26 @@ impl Stream {
         }
         if watching.watch.is_live() && self.outbox.has_room() {
             self.send(receipt.frame.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Somebody types. As with receipts, one that is ahead of what was sent here is
+    /// not for this user to know yet; and nothing waits for a slow reader.
+    pub(super) fn on_typing(&mut self, typing: &SharedTyping) -> Result<(), Error> {
+        let Some(watching) = self.watches.get_mut(&typing.conversation) else {
+            return Ok(());
+        };
+        if typing.user == self.caller.user {
+            return Ok(());
+        }
+        if typing.reach > watching.watch.cursor() && !mutant::is("typing-ahead") {
+            watching.watch.hear_of(typing.reach);
+            return self.pump(&typing.conversation);
+        }
+        if watching.watch.is_live() && self.outbox.has_room() {
+            self.shared.typing_frames.increment(1);
+            self.send(typing.frame.clone())?;
         }
         Ok(())
     }
@@ -301,4 +326,15 @@ impl Stream {
         }
         self.pump(conversation)
     }
+}
+
+/// Whether somebody may share a conversation with others since, or no longer.
+fn changes_members(event: &Event) -> bool {
+    let kind = event.kind.as_ref();
+    kind.is_some_and(|kind| {
+        matches!(
+            kind,
+            Kind::ParticipantsJoined(_) | Kind::ParticipantLeft(_) | Kind::ParticipantBanned(_)
+        )
+    })
 }

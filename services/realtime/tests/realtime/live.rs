@@ -8,7 +8,7 @@ use confab_proto::{
     realtime::v1::{Watch, connect_request, connect_response::Frame},
 };
 
-use crate::support::{Client, Node, World, cursor, id, watching};
+use crate::support::{Client, Node, Way, World, cursor, id, watching};
 
 /// Conversation 1 with alice in it from its first event on.
 fn world() -> World {
@@ -17,8 +17,8 @@ fn world() -> World {
     world
 }
 
-async fn live(world: &World) -> (Node, Client) {
-    let node = Node::with(world.clone(), |_| {});
+async fn live(world: &World, way: Way) -> (Node, Client) {
+    let node = Node::with(world.clone(), |_| {}).by(way);
     let head = world.lock().logs[&id(1)].head();
     let mut client = node.hello("alice", watching(&[(1, head)])).await;
     client.synced(1).await;
@@ -27,95 +27,107 @@ async fn live(world: &World) -> (Node, Client) {
 
 #[tokio::test(start_paused = true)]
 async fn events_come_in_order_once() {
-    let world = world();
-    let (_node, mut client) = live(&world).await;
-    let first = world.write(1, "a");
-    let second = world.write(1, "b");
-    // The bus may double and reorder.
-    for event in [&second, &first, &first, &second] {
-        world.tell(event);
+    for way in Way::BOTH {
+        let world = world();
+        let (_node, mut client) = live(&world, way).await;
+        let first = world.write(1, "a");
+        let second = world.write(1, "b");
+        // The bus may double and reorder.
+        for event in [&second, &first, &first, &second] {
+            world.tell(event);
+        }
+        assert_eq!(client.event().await, 2);
+        assert_eq!(client.event().await, 3);
+        assert!(client.is_silent_for(Duration::from_secs(100)).await);
     }
-    assert_eq!(client.event().await, 2);
-    assert_eq!(client.event().await, 3);
-    assert!(client.is_silent_for(Duration::from_secs(100)).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_bus_loses_is_read() {
-    let world = world();
-    let (_node, mut client) = live(&world).await;
-    for _ in 0..20 {
-        world.write(1, "lost");
+    for way in Way::BOTH {
+        let world = world();
+        let (_node, mut client) = live(&world, way).await;
+        for _ in 0..20 {
+            world.write(1, "lost");
+        }
+        world.say(1, "told");
+        for seq in 2..=22 {
+            assert_eq!(client.event().await, seq);
+        }
+        assert!(client.is_silent_for(Duration::from_secs(100)).await);
     }
-    world.say(1, "told");
-    for seq in 2..=22 {
-        assert_eq!(client.event().await, seq);
-    }
-    assert!(client.is_silent_for(Duration::from_secs(100)).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_nothing_follows_is_found_too() {
-    let world = world();
-    let (_node, mut client) = live(&world).await;
-    world.write(1, "lost");
-    world.note(1, "alice");
-    let start = tokio::time::Instant::now();
-    let mut kinds = [false, false];
-    for _ in 0..2 {
-        match client.next().await {
-            Frame::Event(event) => kinds[0] = event.seq == 2,
-            Frame::Inbox(event) => kinds[1] = event.inbox_seq == 2,
-            other => panic!("{other:?}"),
+    for way in Way::BOTH {
+        let world = world();
+        let (_node, mut client) = live(&world, way).await;
+        world.write(1, "lost");
+        world.note(1, "alice");
+        let start = tokio::time::Instant::now();
+        let mut kinds = [false, false];
+        for _ in 0..2 {
+            match client.next().await {
+                Frame::Event(event) => kinds[0] = event.seq == 2,
+                Frame::Inbox(event) => kinds[1] = event.inbox_seq == 2,
+                other => panic!("{other:?}"),
+            }
         }
+        assert_eq!(kinds, [true, true]);
+        assert!(start.elapsed() <= Duration::from_secs(46), "{:?}", start.elapsed());
     }
-    assert_eq!(kinds, [true, true]);
-    assert!(start.elapsed() <= Duration::from_secs(46), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_own_removal_is_the_last_event() {
-    let world = world();
-    let (_node, mut client) = live(&world).await;
-    world.say(1, "a");
-    let (left, noted) = world.leave(1, "alice");
-    world.tell(&left);
-    world.say(1, "secret");
-    world.tell_inbox("alice", &noted);
-    world.say(1, "secret");
-    assert_eq!(client.event().await, 2);
-    assert_eq!(client.event().await, 3);
-    assert_eq!(client.watch_ended().await, (id(1), Reason::NotAParticipant));
-    assert!(matches!(client.next().await, Frame::Inbox(_)));
-    assert!(client.is_silent_for(Duration::from_secs(100)).await);
+    for way in Way::BOTH {
+        let world = world();
+        let (_node, mut client) = live(&world, way).await;
+        world.say(1, "a");
+        let (left, noted) = world.leave(1, "alice");
+        world.tell(&left);
+        world.say(1, "secret");
+        world.tell_inbox("alice", &noted);
+        world.say(1, "secret");
+        assert_eq!(client.event().await, 2);
+        assert_eq!(client.event().await, 3);
+        assert_eq!(client.watch_ended().await, (id(1), Reason::NotAParticipant));
+        assert!(matches!(client.next().await, Frame::Inbox(_)));
+        assert!(client.is_silent_for(Duration::from_secs(100)).await);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_removal_is_the_last_event_all_the_same() {
-    let world = world();
-    let (_node, mut client) = live(&world).await;
-    world.say(1, "a");
-    assert_eq!(client.event().await, 2);
-    world.leave(1, "alice");
-    world.say(1, "secret");
-    world.say(1, "secret");
-    assert_eq!(client.event().await, 3);
-    assert_eq!(client.watch_ended().await, (id(1), Reason::NotAParticipant));
-    assert!(matches!(client.next().await, Frame::Inbox(_)));
-    assert!(client.is_silent_for(Duration::from_secs(100)).await);
+    for way in Way::BOTH {
+        let world = world();
+        let (_node, mut client) = live(&world, way).await;
+        world.say(1, "a");
+        assert_eq!(client.event().await, 2);
+        world.leave(1, "alice");
+        world.say(1, "secret");
+        world.say(1, "secret");
+        assert_eq!(client.event().await, 3);
+        assert_eq!(client.watch_ended().await, (id(1), Reason::NotAParticipant));
+        assert!(matches!(client.next().await, Frame::Inbox(_)));
+        assert!(client.is_silent_for(Duration::from_secs(100)).await);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn others_may_leave_and_join() {
-    let world = world();
-    let (_node, mut client) = live(&world).await;
-    let (joined, _) = world.join(1, "bob");
-    let (left, _) = world.leave(1, "bob");
-    world.tell(&joined);
-    world.tell(&left);
-    world.say(1, "hi");
-    for seq in 2..=4 {
-        assert_eq!(client.event().await, seq);
+    for way in Way::BOTH {
+        let world = world();
+        let (_node, mut client) = live(&world, way).await;
+        let (joined, _) = world.join(1, "bob");
+        let (left, _) = world.leave(1, "bob");
+        world.tell(&joined);
+        world.tell(&left);
+        world.say(1, "hi");
+        for seq in 2..=4 {
+            assert_eq!(client.event().await, seq);
+        }
     }
 }
 
@@ -124,8 +136,8 @@ async fn a_watch_can_be_added_moved_and_removed() {
     let world = world();
     world.join(2, "alice");
     world.write_many(2, 3);
-    let (_node, mut client) = live(&world).await;
-    let add = |seq| Watch { add: vec![cursor(2, seq)], remove: vec![] };
+    let (_node, mut client) = live(&world, Way::Connect).await;
+    let add = |seq| Watch { add: vec![cursor(2, seq)], ..Watch::default() };
     client.send(connect_request::Frame::Watch(add(2)));
     assert_eq!([client.event().await, client.event().await], [3, 4]);
     assert!(matches!(client.next().await, Frame::Synced(_)));
@@ -134,7 +146,7 @@ async fn a_watch_can_be_added_moved_and_removed() {
     client.send(connect_request::Frame::Watch(add(4)));
     assert_eq!(client.event().await, 5);
     assert!(matches!(client.next().await, Frame::Synced(_)));
-    client.send(connect_request::Frame::Watch(Watch { add: vec![], remove: vec![id(2)] }));
+    client.send(connect_request::Frame::Watch(Watch { remove: vec![id(2)], ..Watch::default() }));
     assert!(client.is_silent_for(Duration::from_secs(1)).await);
     world.say(2, "not watched");
     assert!(matches!(client.next().await, Frame::Head(head) if head.seq == 6));
@@ -144,13 +156,17 @@ async fn a_watch_can_be_added_moved_and_removed() {
 async fn a_wrong_watch_is_refused_alone() {
     let world = world();
     world.join(3, "bob");
-    let (_node, mut client) = live(&world).await;
+    let (_node, mut client) = live(&world, Way::Connect).await;
     let mut add = vec![cursor(3, 0), cursor(4, 0), cursor(1, 2)];
     add.push(confab_proto::conversations::v1::ConversationCursor {
         conversation_id: "nonsense".into(),
         seq: 0,
     });
-    client.send(connect_request::Frame::Watch(Watch { add, remove: vec!["nonsense".into()] }));
+    client.send(connect_request::Frame::Watch(Watch {
+        add,
+        remove: vec!["nonsense".into()],
+        ..Watch::default()
+    }));
     let mut ended = Vec::new();
     for _ in 0..4 {
         ended.push(client.watch_ended().await);
@@ -173,96 +189,110 @@ async fn a_stream_watches_as_many_as_it_may() {
     let node = Node::with(world.clone(), |limits| limits.watches = 1);
     let mut client = node.hello("alice", watching(&[(1, 1)])).await;
     client.synced(1).await;
-    let add = Watch { add: vec![cursor(2, 0)], remove: vec![] };
+    let add = Watch { add: vec![cursor(2, 0)], ..Watch::default() };
     client.send(connect_request::Frame::Watch(add));
     assert_eq!(client.watch_ended().await, (id(2), Reason::Overloaded));
-    let swap = Watch { add: vec![cursor(2, 0)], remove: vec![id(1)] };
+    let swap = Watch { add: vec![cursor(2, 0)], remove: vec![id(1)], ..Watch::default() };
     client.send(connect_request::Frame::Watch(swap));
     assert_eq!(client.watch_ended().await, (id(2), Reason::ConversationNotFound));
 }
 
 #[tokio::test(start_paused = true)]
 async fn heads_come_at_once_and_then_once_a_second() {
-    let world = world();
-    world.join(2, "alice");
-    let (_node, mut client) = live(&world).await;
-    let start = tokio::time::Instant::now();
-    world.say(2, "a");
-    assert!(matches!(client.next().await, Frame::Head(head) if head.seq == 2));
-    assert!(start.elapsed() < Duration::from_millis(10));
-    for _ in 0..50 {
-        world.say(2, "b");
-        tokio::task::yield_now().await;
+    for way in Way::BOTH {
+        let world = world();
+        world.join(2, "alice");
+        let (_node, mut client) = live(&world, way).await;
+        let start = tokio::time::Instant::now();
+        world.say(2, "a");
+        assert!(matches!(client.next().await, Frame::Head(head) if head.seq == 2));
+        assert!(start.elapsed() < Duration::from_millis(10));
+        for _ in 0..50 {
+            world.say(2, "b");
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(client.next().await, Frame::Head(head) if head.seq == 52));
+        assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+        assert!(client.is_silent_for(Duration::from_secs(100)).await);
     }
-    assert!(matches!(client.next().await, Frame::Head(head) if head.seq == 52));
-    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
-    assert!(client.is_silent_for(Duration::from_secs(100)).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn heads_follow_the_inbox() {
-    let world = world();
-    let (_node, mut client) = live(&world).await;
-    world.join(2, "bob");
-    world.say(2, "before");
-    let (_, noted) = world.join(2, "alice");
-    world.tell_inbox("alice", &noted);
-    assert!(matches!(client.next().await, Frame::Inbox(_)));
-    assert!(matches!(client.next().await, Frame::Head(head) if head.seq == 3));
-    let (_, noted) = world.leave(2, "alice");
-    world.tell_inbox("alice", &noted);
-    world.say(2, "secret");
-    assert!(matches!(client.next().await, Frame::Inbox(_)));
-    assert!(client.is_silent_for(Duration::from_secs(100)).await);
+    for way in Way::BOTH {
+        let world = world();
+        let (_node, mut client) = live(&world, way).await;
+        world.join(2, "bob");
+        world.say(2, "before");
+        let (_, noted) = world.join(2, "alice");
+        world.tell_inbox("alice", &noted);
+        assert!(matches!(client.next().await, Frame::Inbox(_)));
+        assert!(matches!(client.next().await, Frame::Head(head) if head.seq == 3));
+        let (_, noted) = world.leave(2, "alice");
+        world.tell_inbox("alice", &noted);
+        world.say(2, "secret");
+        assert!(matches!(client.next().await, Frame::Inbox(_)));
+        assert!(client.is_silent_for(Duration::from_secs(100)).await);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_head_is_shown_after_a_removal_that_nobody_told_of() {
-    let world = world();
-    world.join(2, "alice");
-    let (_node, mut client) = live(&world).await;
-    world.leave(2, "alice");
-    world.say(2, "secret");
-    assert!(client.is_silent_for(Duration::from_secs(10)).await);
+    for way in Way::BOTH {
+        let world = world();
+        world.join(2, "alice");
+        let (_node, mut client) = live(&world, way).await;
+        world.leave(2, "alice");
+        world.say(2, "secret");
+        assert!(client.is_silent_for(Duration::from_secs(10)).await);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn receipts_are_shown_up_to_what_was_sent() {
-    let world = world();
-    let (_node, mut client) = live(&world).await;
-    let receipt = |read_seq| Receipt { user_id: "bob".into(), read_seq, delivered_seq: read_seq };
-    world.tell_receipt(1, receipt(1));
-    assert!(matches!(client.next().await, Frame::Receipt(moved)
+    for way in Way::BOTH {
+        let world = world();
+        let (_node, mut client) = live(&world, way).await;
+        let receipt =
+            |read_seq| Receipt { user_id: "bob".into(), read_seq, delivered_seq: read_seq };
+        world.tell_receipt(1, receipt(1));
+        assert!(matches!(client.next().await, Frame::Receipt(moved)
         if moved.conversation_id == id(1) && moved.receipt == Some(receipt(1))));
-    world.write(1, "lost");
-    world.tell_receipt(1, receipt(2));
-    assert_eq!(client.event().await, 2, "a receipt tells of what the bus lost");
+        world.write(1, "lost");
+        world.tell_receipt(1, receipt(2));
+        assert_eq!(client.event().await, 2, "a receipt tells of what the bus lost");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_device_of_a_user_hears() {
-    let world = world();
-    let (node, mut phone) = live(&world).await;
-    let mut laptop = node.hello("alice", watching(&[(1, 1)])).await;
-    laptop.synced(1).await;
-    world.say(1, "hi");
-    let noted = world.note(1, "alice");
-    world.tell_inbox("alice", &noted);
-    for client in [&mut phone, &mut laptop] {
-        assert_eq!(client.event().await, 2);
-        assert!(matches!(client.next().await, Frame::Inbox(event) if event.inbox_seq == 2));
+    for way in Way::BOTH {
+        let world = world();
+        let (node, mut phone) = live(&world, way).await;
+        let mut laptop = node.hello("alice", watching(&[(1, 1)])).await;
+        laptop.synced(1).await;
+        world.say(1, "hi");
+        let noted = world.note(1, "alice");
+        world.tell_inbox("alice", &noted);
+        for client in [&mut phone, &mut laptop] {
+            assert_eq!(client.event().await, 2);
+            assert!(matches!(client.next().await, Frame::Inbox(event) if event.inbox_seq == 2));
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn tenants_never_meet() {
-    let world = world();
-    let (_node, mut client) = live(&world).await;
-    let event = world.write(1, "hi");
-    world.bus.publish(confab_kit::bus::Signal::Event {
-        tenant: confab_log::TenantId::parse("other").expect("a tenant"),
-        conversation: confab_log::ConversationId::parse(&id(1)).expect("an id"),
-        event,
-    });
-    assert!(client.is_silent_for(Duration::from_secs(5)).await);
+    for way in Way::BOTH {
+        let world = world();
+        let (_node, mut client) = live(&world, way).await;
+        let event = world.write(1, "hi");
+        world.bus.publish(confab_kit::bus::Signal::Event {
+            tenant: confab_log::TenantId::parse("other").expect("a tenant"),
+            conversation: confab_log::ConversationId::parse(&id(1)).expect("an id"),
+            event,
+            participants: None,
+        });
+        assert!(client.is_silent_for(Duration::from_secs(5)).await);
+    }
 }

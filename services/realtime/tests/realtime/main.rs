@@ -5,11 +5,17 @@
 mod acks;
 mod calls;
 mod hello;
+mod large;
 mod live;
+mod logins;
 mod mutants;
+mod presence;
 mod random;
 mod replay;
 mod sessions;
 mod slow;
+mod stores;
 mod support;
+mod tokens;
+mod typing;
 mod wire;

@@ -5,15 +5,15 @@ use std::time::Duration;
 use confab_log::mutant;
 use confab_proto::realtime::v1::connect_response::Frame;
 
-use crate::support::{Node, World, watching};
+use crate::support::{Node, Way, World, watching};
 
 /// What a client sees of 30 live events, of which the bus loses the 15th, and
 /// of its removal and 5 events after it.
-async fn seen() -> Vec<u64> {
+async fn seen(way: Way) -> Vec<u64> {
     let world = World::default();
     world.join(1, "alice");
     world.write_many(1, 4);
-    let node = Node::with(world.clone(), |_| {});
+    let node = Node::with(world.clone(), |_| {}).by(way);
     let mut client = node.hello("alice", watching(&[(1, 0)])).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     for number in 1..=30 {
@@ -40,17 +40,19 @@ async fn seen() -> Vec<u64> {
 
 #[tokio::test(start_paused = true)]
 async fn each_mutant_is_seen() {
-    let all: Vec<u64> = (1..=36).collect();
-    assert_eq!(seen().await, all, "without a mutant every event is seen, up to the removal");
-    for name in [
-        "realtime-drop-event",
-        "realtime-no-replay",
-        "realtime-after-removal",
-        "realtime-skip-hole-check",
-    ] {
-        mutant::set(Some(name));
-        let seen = seen().await;
-        mutant::set(None);
-        assert_ne!(seen, all, "{name}");
+    for way in Way::BOTH {
+        let all: Vec<u64> = (1..=36).collect();
+        assert_eq!(seen(way).await, all, "without a mutant every event is seen, up to the removal");
+        for name in [
+            "realtime-drop-event",
+            "realtime-no-replay",
+            "realtime-after-removal",
+            "realtime-skip-hole-check",
+        ] {
+            mutant::set(Some(name));
+            let seen = seen(way).await;
+            mutant::set(None);
+            assert_ne!(seen, all, "{name}");
+        }
     }
 }

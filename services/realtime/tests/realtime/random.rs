@@ -7,7 +7,7 @@ use confab_proto::{messages::v1::Event, realtime::v1::connect_response::Frame};
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng, seq::SliceRandom as _};
 use tokio::task::yield_now;
 
-use crate::support::{Client, Node, World, id, watching};
+use crate::support::{Client, Node, Way, World, id, watching};
 
 /// A client that folds: it knows what must come next.
 struct Folding {
@@ -74,13 +74,13 @@ impl Chaos {
     }
 }
 
-async fn run(seed: u64) -> Result<(), String> {
+async fn run(seed: u64, way: Way) -> Result<(), String> {
     let mut random = SmallRng::seed_from_u64(seed);
     let world = World::default();
     world.join(1, "alice");
     let steps = random.random_range(20..200);
     let removal = random.random_bool(0.5).then(|| random.random_range(0..steps));
-    let node = Node::with(world.clone(), |limits| limits.page_events = 7);
+    let node = Node::with(world.clone(), |limits| limits.page_events = 7).by(way);
     let client = node.hello("alice", watching(&[(1, 0)])).await;
     let mut folding = Folding { client, cursor: 0, ended: false };
     let mut chaos = Chaos { random, world: world.clone(), held: Vec::new() };
@@ -113,7 +113,9 @@ async fn run(seed: u64) -> Result<(), String> {
 
 #[tokio::test(start_paused = true)]
 async fn the_client_sees_a_dense_sequence_whatever_the_bus_does() {
-    for seed in 0..300 {
-        run(seed).await.expect("dense to the end");
+    for way in Way::BOTH {
+        for seed in 0..300 {
+            run(seed, way).await.expect("dense to the end");
+        }
     }
 }

@@ -62,6 +62,7 @@ async fn wire(world: World) -> Wire {
     let key = DevKey::ephemeral().expect("a key");
     let options = LayerOptions {
         verifier: key.verifier().expect("a verifier"),
+        revocations: node.revocations.clone(),
         credential: Credential::generate(),
         limits: config.limits.clone(),
         budgets: Budgets::new(&config),

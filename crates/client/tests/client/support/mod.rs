@@ -54,8 +54,8 @@ pub(crate) struct State {
     pub(crate) sends: Vec<SendMessageRequest>,
     /// The tokens of all unary calls, in order.
     pub(crate) tokens: Vec<String>,
-    /// How often `CompareHeads` was asked.
-    pub(crate) compared: usize,
+    /// How often `GetConversation` was asked.
+    pub(crate) looked: usize,
     /// How far the reader has read.
     pub(crate) read_seq: u64,
     /// Only this token is accepted, if any.

@@ -6,7 +6,13 @@ use confab_client::proto::{
     conversations::v1::{conversations_service_server::ConversationsService, *},
     messages::v1::{event::Kind, messages_service_server::MessagesService, *},
     participants::v1::{participants_service_server::ParticipantsService, *},
-    realtime::v1::{ConnectRequest, ConnectResponse, realtime_service_server::RealtimeService},
+    realtime::v1::{
+        AcknowledgeRequest, AcknowledgeResponse, ConnectRequest, ConnectResponse,
+        EndSessionRequest, EndSessionResponse, ListSessionsRequest, ListSessionsResponse,
+        RevokeUserRequest, RevokeUserResponse, SendTypingRequest, SendTypingResponse,
+        SetPresenceRequest, SetPresenceResponse, SubscribeRequest, SubscribeResponse,
+        realtime_service_server::RealtimeService,
+    },
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -85,6 +91,17 @@ impl Fake {
 #[tonic::async_trait]
 impl RealtimeService for Fake {
     type ConnectStream = ReceiverStream<Result<ConnectResponse, Status>>;
+    type SubscribeStream = ReceiverStream<Result<SubscribeResponse, Status>>;
+
+    refuse! {
+        subscribe: SubscribeRequest => Self::SubscribeStream;
+        acknowledge: AcknowledgeRequest => AcknowledgeResponse;
+        list_sessions: ListSessionsRequest => ListSessionsResponse;
+        end_session: EndSessionRequest => EndSessionResponse;
+        revoke_user: RevokeUserRequest => RevokeUserResponse;
+        send_typing: SendTypingRequest => SendTypingResponse;
+        set_presence: SetPresenceRequest => SetPresenceResponse;
+    }
 
     async fn connect(
         &self,
@@ -234,6 +251,7 @@ impl ConversationsService for Fake {
         request: Request<GetConversationRequest>,
     ) -> Answered<GetConversationResponse> {
         self.admit(request)?;
+        self.state().looked += 1;
         let as_of_seq = self.head();
         let conversation = Some(room(ConversationType::Direct.into(), as_of_seq));
         Ok(Response::new(GetConversationResponse { conversation, as_of_seq }))
@@ -245,8 +263,7 @@ impl ConversationsService for Fake {
     ) -> Answered<CompareHeadsResponse> {
         let request = self.admit(request)?;
         let seq = self.head();
-        let mut state = self.state();
-        state.compared += 1;
+        let state = self.state();
         let head = ConversationHead {
             conversation_id: ROOM.into(),
             seq,

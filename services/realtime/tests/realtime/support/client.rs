@@ -1,4 +1,5 @@
-//! A client that sees raw frames and the status that ends a stream.
+//! A client that sees raw frames and the status that ends a stream, whichever way
+//! the stream was opened.
 
 use std::time::Duration;
 
@@ -7,9 +8,13 @@ use confab_kit::{
     error::{Error, Reason},
     identity::Caller,
 };
-use confab_proto::realtime::v1::{
-    ConnectRequest, ConnectResponse, Goodbye, Hello, Welcome, connect_request,
-    connect_response::Frame,
+use confab_proto::{
+    conversations::v1::ConversationCursor,
+    method::RpcRequest,
+    realtime::v1::{
+        Ack, AcknowledgeRequest, AcknowledgeResponse, ConnectRequest, ConnectResponse, Goodbye,
+        Hello, SubscribeRequest, Welcome, connect_request, connect_response::Frame,
+    },
 };
 use confab_realtime::RealtimeServer;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -20,6 +25,17 @@ use tower::Service as _;
 
 /// Of paused time.
 const PATIENCE: Duration = Duration::from_mins(5);
+
+/// How a stream is opened. Both promise the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Connect,
+    Subscribe,
+}
+
+impl Way {
+    pub(crate) const BOTH: [Self; 2] = [Self::Connect, Self::Subscribe];
+}
 
 /// What the server says.
 #[derive(Debug)]
@@ -33,6 +49,9 @@ pub(crate) enum Said {
 
 /// See the module.
 pub(crate) struct Client {
+    server: RealtimeServer,
+    caller: Caller,
+    way: Way,
     up: Option<mpsc::UnboundedSender<Bytes>>,
     down: Body,
     buffer: BytesMut,
@@ -40,7 +59,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) async fn connect(mut server: RealtimeServer, caller: Caller) -> Self {
+    pub(crate) async fn open(mut server: RealtimeServer, caller: Caller, way: Way) -> Self {
         let (up, mut frames) = mpsc::unbounded_channel();
         let frames = futures_util::stream::poll_fn(move |context| {
             frames
@@ -48,11 +67,15 @@ impl Client {
                 .map(|bytes| bytes.map(|b| Ok::<_, Status>(http_body::Frame::data(b))))
         });
         let mut request = http::Request::new(Body::new(StreamBody::new(frames)));
-        *request.uri_mut() = "/confab.realtime.v1.RealtimeService/Connect".parse().expect("a uri");
-        request.extensions_mut().insert(caller);
+        let path = format!("/confab.realtime.v1.RealtimeService/{way:?}");
+        *request.uri_mut() = path.parse().expect("a uri");
+        request.extensions_mut().insert(caller.clone());
         let response = server.call(request).await.expect("infallible");
         assert_eq!(response.headers()["content-type"], "application/grpc");
         Self {
+            server,
+            caller,
+            way,
             up: Some(up),
             down: response.into_body(),
             buffer: BytesMut::new(),
@@ -66,17 +89,43 @@ impl Client {
         let _ = self.up.as_ref().expect("open").send(bytes.into());
     }
 
+    /// Sends a frame, which only one of the ways allows.
     pub(crate) fn send(&self, frame: connect_request::Frame) {
-        let message = ConnectRequest { frame: Some(frame) }.encode_to_vec();
-        let mut bytes = BytesMut::new();
-        bytes.put_u8(0);
-        bytes.put_u32(u32::try_from(message.len()).expect("short"));
-        bytes.extend_from_slice(&message);
-        self.send_bytes(bytes);
+        assert_eq!(self.way, Way::Connect, "a subscription has one request");
+        self.send_bytes(framed(&ConnectRequest { frame: Some(frame) }));
     }
 
-    pub(crate) fn hello(&self, hello: Hello) {
-        self.send(connect_request::Frame::Hello(hello));
+    pub(crate) fn hello(&mut self, hello: Hello) {
+        match self.way {
+            Way::Connect => self.send(connect_request::Frame::Hello(hello)),
+            Way::Subscribe => {
+                self.send_bytes(framed(&SubscribeRequest { hello: Some(hello) }));
+                self.half_close();
+            }
+        }
+    }
+
+    /// Says what is stored, and on a subscription waits for the answer.
+    pub(crate) async fn ack(
+        &self,
+        cursors: Vec<ConversationCursor>,
+        inbox_seq: Option<u64>,
+    ) -> Result<(), Error> {
+        if self.way == Way::Connect {
+            self.send(connect_request::Frame::Ack(Ack { cursors, inbox_seq }));
+            return Ok(());
+        }
+        let session_id = self.welcome.session_id.clone();
+        let request = AcknowledgeRequest { session_id, cursors, inbox_seq };
+        let answer: Result<AcknowledgeResponse, Error> =
+            unary(self.server.clone(), &self.caller, &request).await;
+        answer.map(|_| ())
+    }
+
+    /// Takes whatever comes from now on, until it is dropped.
+    pub(crate) fn linger(mut self) -> Lingering {
+        let reading = async move { while let Said::Frame(_) = self.said().await {} };
+        Lingering(confab_kit::task::spawn("client", reading))
     }
 
     /// Says nothing more, but listens on.
@@ -198,4 +247,49 @@ impl Client {
             other => panic!("the end of a watch was expected: {other:?}"),
         }
     }
+}
+
+/// A stream that nobody looks at, and that is read all the same.
+pub(crate) struct Lingering(tokio::task::JoinHandle<()>);
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn framed(message: &impl prost::Message) -> Bytes {
+    let message = message.encode_to_vec();
+    let mut bytes = BytesMut::new();
+    bytes.put_u8(0);
+    bytes.put_u32(u32::try_from(message.len()).expect("short"));
+    bytes.extend_from_slice(&message);
+    bytes.freeze()
+}
+
+/// Makes a unary call to the service itself, as the caller that the layers have proven.
+pub(crate) async fn unary<R, A>(
+    mut server: RealtimeServer,
+    caller: &Caller,
+    request: &R,
+) -> Result<A, Error>
+where
+    R: RpcRequest,
+    A: prost::Message + Default,
+{
+    let body = http_body_util::Full::new(framed(request)).map_err(|never| match never {});
+    let mut call = http::Request::new(Body::new(body));
+    *call.uri_mut() = R::METHOD.path.parse().expect("a uri");
+    *call.method_mut() = http::Method::POST;
+    call.headers_mut().insert("content-type", "application/grpc".parse().expect("a value"));
+    call.extensions_mut().insert(caller.clone());
+    let (head, body) = server.call(call).await.expect("infallible").into_parts();
+    let body = body.collect().await.expect("a body");
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    let status = Status::from_header_map(&trailers).or(Status::from_header_map(&head.headers));
+    let status = status.expect("a status");
+    if status.code() != tonic::Code::Ok {
+        return Err(Error::from_status(&status));
+    }
+    Ok(A::decode(body.to_bytes().slice(5..)).expect("decodes"))
 }

@@ -1,17 +1,20 @@
-//! Sessions in memory, for tests under paused time, where nothing may wait for
-//! a real disk. It passes the conformance suite as the real one does.
+//! Stores in memory, for tests under paused time, where nothing may wait for a
+//! real disk. They pass the conformance suites as the real ones do.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
 };
 
+use confab_kit::identity::{Revocation, RevokedTokens};
+use confab_log::{TenantId, UserId};
 use confab_realtime::store::{
-    SESSION_TTL, Saved, SessionKey, SessionRecord, SessionStore, StoreError,
+    Acknowledged, Presence, PresenceStore, RevocationStore, SESSION_TTL, Saved, SessionId,
+    SessionKey, SessionRecord, SessionStore, Status, StoreError,
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
 
-/// See the module.
+/// Sessions.
 #[derive(Clone, Default)]
 pub(crate) struct MemorySessions {
     rows: Arc<Mutex<HashMap<SessionKey, SessionRecord>>>,
@@ -61,6 +64,75 @@ impl SessionStore for MemorySessions {
         async move { Ok(taken) }.boxed()
     }
 
+    fn load<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        now: i64,
+    ) -> BoxFuture<'a, Result<Option<SessionRecord>, StoreError>> {
+        let loaded = self.with(|rows| rows.get(key).filter(|record| lives(record, now)).cloned());
+        async move { Ok(loaded) }.boxed()
+    }
+
+    fn list<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        user: &'a UserId,
+        after: Option<&'a SessionId>,
+        limit: usize,
+        now: i64,
+    ) -> BoxFuture<'a, Result<Vec<(SessionId, SessionRecord)>, StoreError>> {
+        let mut listed: Vec<_> = self.with(|rows| {
+            let own = rows.iter().filter(|(key, _)| key.tenant == *tenant && key.user == *user);
+            let own = own.filter(|(_, record)| lives(record, now));
+            own.map(|(key, record)| (key.session.clone(), record.clone())).collect()
+        });
+        listed.retain(|(id, _)| after.is_none_or(|after| id.as_str() > after.as_str()));
+        listed.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+        listed.truncate(limit);
+        async move { Ok(listed) }.boxed()
+    }
+
+    fn acknowledge<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        acknowledged: &'a Acknowledged,
+        now: i64,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.with(|rows| {
+            if let Some(record) = rows.get_mut(key).filter(|record| lives(record, now)) {
+                record.raise(acknowledged);
+                record.last_seen = now;
+            }
+        });
+        async { Ok(()) }.boxed()
+    }
+
+    fn remove<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        now: i64,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let removed = self.with(|rows| rows.remove(key)).is_some_and(|record| lives(&record, now));
+        async move { Ok(removed) }.boxed()
+    }
+
+    fn remove_all<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        user: &'a UserId,
+        login: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<usize, StoreError>> {
+        let removed = self.with(|rows| {
+            let before = rows.len();
+            rows.retain(|key, record| {
+                let own = key.tenant == *tenant && key.user == *user;
+                !own || login.is_some_and(|login| record.login != login)
+            });
+            before - rows.len()
+        });
+        async move { Ok(removed) }.boxed()
+    }
+
     fn save<'a>(
         &'a self,
         key: &'a SessionKey,
@@ -84,5 +156,97 @@ impl SessionStore for MemorySessions {
             before - rows.len()
         });
         async move { Ok(removed) }.boxed()
+    }
+}
+
+/// What was revoked.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryRevocations {
+    rows: Arc<Mutex<HashMap<Tokens, (i64, i64)>>>,
+}
+
+/// Of whom, and of which login session; none for all tokens up to a time.
+type Tokens = (TenantId, UserId, Option<Arc<str>>);
+
+impl RevocationStore for MemoryRevocations {
+    fn keep<'a>(&'a self, revocation: &'a Revocation) -> BoxFuture<'a, Result<(), StoreError>> {
+        let (login, second) = match &revocation.tokens {
+            RevokedTokens::OfSession(login) => (Some(Arc::clone(login)), 0),
+            RevokedTokens::IssuedThrough(second) => (None, *second),
+        };
+        let key = (revocation.tenant.clone(), revocation.user.clone(), login);
+        let mut rows = self.rows.lock().expect("not poisoned");
+        let known = rows.entry(key).or_default();
+        *known = (second, revocation.until).max(*known);
+        async { Ok(()) }.boxed()
+    }
+
+    fn all(&self) -> BoxFuture<'_, Result<Vec<Revocation>, StoreError>> {
+        let rows = self.rows.lock().expect("not poisoned");
+        let revocation = |((tenant, user, login), (second, until)): (&Tokens, &(i64, i64))| {
+            let tokens = match login {
+                Some(login) => RevokedTokens::OfSession(Arc::clone(login)),
+                None => RevokedTokens::IssuedThrough(*second),
+            };
+            Revocation { tenant: tenant.clone(), user: user.clone(), tokens, until: *until }
+        };
+        let all = rows.iter().map(revocation).collect();
+        async move { Ok(all) }.boxed()
+    }
+
+    fn sweep(&self, now: i64) -> BoxFuture<'_, Result<usize, StoreError>> {
+        let mut rows = self.rows.lock().expect("not poisoned");
+        let before = rows.len();
+        rows.retain(|_, (_, until)| *until > now);
+        let removed = before - rows.len();
+        async move { Ok(removed) }.boxed()
+    }
+}
+
+/// How present users are.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryPresence {
+    rows: Arc<Mutex<HashMap<(TenantId, UserId), i64>>>,
+    /// What it was told, in order.
+    told: Arc<Mutex<Vec<(UserId, Presence)>>>,
+}
+
+impl MemoryPresence {
+    /// Each status that it was told of this user.
+    pub(crate) fn told(&self, name: &str) -> Vec<Status> {
+        let told = self.told.lock().expect("not poisoned");
+        let of_user = told.iter().filter(|(user, _)| user.as_str() == name);
+        of_user.map(|(_, presence)| presence.status).collect()
+    }
+}
+
+impl PresenceStore for MemoryPresence {
+    fn tell<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        user: &'a UserId,
+        presence: &'a Presence,
+    ) -> BoxFuture<'a, Result<Presence, StoreError>> {
+        self.told.lock().expect("not poisoned").push((user.clone(), presence.clone()));
+        if presence.status == Status::Offline {
+            let mut rows = self.rows.lock().expect("not poisoned");
+            let known = rows.entry((tenant.clone(), user.clone())).or_default();
+            *known = presence.since.max(*known);
+        }
+        async { Ok(presence.clone()) }.boxed()
+    }
+
+    fn ask<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        users: &'a [UserId],
+    ) -> BoxFuture<'a, Result<Vec<Presence>, StoreError>> {
+        let rows = self.rows.lock().expect("not poisoned");
+        let since = |user: &UserId| rows.get(&(tenant.clone(), user.clone())).copied();
+        let asked = users
+            .iter()
+            .map(|user| Presence { since: since(user).unwrap_or(0), ..Presence::default() });
+        let asked = asked.collect();
+        async move { Ok(asked) }.boxed()
     }
 }

@@ -7,9 +7,9 @@ mod node;
 mod router;
 mod world;
 
-pub(crate) use client::{Client, Said};
-pub(crate) use memory::MemorySessions;
-pub(crate) use node::{Node, caller};
+pub(crate) use client::{Client, Lingering, Said, Way};
+pub(crate) use memory::{MemoryPresence, MemoryRevocations, MemorySessions};
+pub(crate) use node::{Disk, Node, application, caller, caller_in};
 pub(crate) use world::World;
 
 use confab_proto::{conversations::v1::ConversationCursor, realtime::v1::Hello};

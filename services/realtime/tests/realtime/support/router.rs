@@ -17,7 +17,7 @@ use confab_proto::{
     },
     participants::v1::{
         ListInboxEventsRequest, ListInboxEventsResponse, ListMembershipsRequest,
-        ListMembershipsResponse, Membership,
+        ListMembershipsResponse, ListSharingRequest, ListSharingResponse, Membership,
     },
 };
 use http::{HeaderMap, HeaderValue};
@@ -80,6 +80,7 @@ async fn answer(world: &World, path: &str, user: &str, bytes: Bytes) -> Result<V
         "Heads" => Ok(heads(world, &decode(bytes)).encode_to_vec()),
         "ListEvents" => Ok(list_events(world, user, &decode(bytes))?.encode_to_vec()),
         "ListInboxEvents" => Ok(list_inbox(world, user, &decode(bytes)).encode_to_vec()),
+        "ListSharing" => Ok(list_sharing(world, &decode(bytes))?.encode_to_vec()),
         "ListMemberships" => Ok(memberships(world, &decode(bytes)).encode_to_vec()),
         "SendMessage" => send(world, user, &decode(bytes)).await,
         _ => Err(Error::new(Reason::UnknownMethod, "the fakes do not have it")),
@@ -100,8 +101,33 @@ fn observe(world: &World, request: &ObserveRequest) -> ObserveResponse {
         Some((false, leave)) => (1, leave),
         Some((true, head)) => (2, head),
     };
-    let (as_of_seq, join_seq, spans) = (log.head(), 0, Vec::new());
-    ObserveResponse { as_of_seq, relation, visible_seq, join_seq, spans }
+    ObserveResponse {
+        as_of_seq: log.head(),
+        relation,
+        visible_seq,
+        join_seq: 0,
+        spans: Vec::new(),
+        can_write: relation == 2 && !inner.muted.contains(&request.user_id),
+        participant_count: log.participants.unwrap_or(3),
+    }
+}
+
+/// Looks at two a call.
+fn list_sharing(world: &World, request: &ListSharingRequest) -> Result<ListSharingResponse, Error> {
+    let mut inner = world.lock();
+    if inner.failing_reads > 0 {
+        inner.failing_reads -= 1;
+        return Err(Error::new(Reason::StoreUnavailable, "on purpose"));
+    }
+    let is_in =
+        |log: &super::world::Log, user: &str| log.view(user).is_some_and(|(active, _)| active);
+    let shares = |other: &&String| {
+        inner.logs.values().any(|log| is_in(log, &request.user_id) && is_in(log, other))
+    };
+    let looked = request.other_ids.iter().take(2);
+    let user_ids = looked.clone().filter(shares).cloned().collect();
+    let checked = u32::try_from(looked.count()).expect("few");
+    Ok(ListSharingResponse { user_ids, checked })
 }
 
 fn heads(world: &World, request: &HeadsRequest) -> HeadsResponse {

@@ -2,7 +2,7 @@
 //! that tells of it is not.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct Inner {
     pub(crate) inboxes: HashMap<String, Vec<InboxEvent>>,
     /// Reads of events that fail before the next one is answered.
     pub(crate) failing_reads: usize,
+    /// Who may not write.
+    pub(crate) muted: HashSet<String>,
     /// Whose token it is, where it is not the user's name.
     pub(crate) tokens: HashMap<String, String>,
     /// Paths of all calls, in order.
@@ -44,6 +46,8 @@ pub(crate) struct Log {
     pub(crate) events: Vec<Event>,
     /// Times of membership: join and leave.
     pub(crate) members: Members,
+    /// How many participants it says to have, if not a few.
+    pub(crate) participants: Option<u32>,
 }
 
 impl Log {
@@ -143,10 +147,12 @@ impl World {
     /// Tells of an event.
     pub(crate) fn tell(&self, event: &Arc<Event>) {
         let conversation = ConversationId::parse(&event.conversation_id).expect("an id");
+        let participants = self.lock().logs[&event.conversation_id].participants;
         self.bus.publish(Signal::Event {
             tenant: tenant(),
             conversation,
             event: Arc::clone(event),
+            participants,
         });
     }
 
@@ -159,7 +165,8 @@ impl World {
     /// Tells of a receipt.
     pub(crate) fn tell_receipt(&self, number: u8, receipt: Receipt) {
         let conversation = ConversationId::parse(&id(number)).expect("an id");
-        self.bus.publish(Signal::Receipt { tenant: tenant(), conversation, receipt });
+        let participants = self.lock().logs[&id(number)].participants;
+        self.bus.publish(Signal::Receipt { tenant: tenant(), conversation, receipt, participants });
     }
 
     /// Writes and tells.
