@@ -168,6 +168,24 @@ pub enum OpenError {
         source: std::io::Error,
     },
 
+    /// The disk has lost what was acknowledged. Nothing in the folder was changed.
+    #[error(
+        "the journal {} of the data folder {} is damaged at byte {at}: {problem}; keep a copy of \
+         the folder, and see \"When a folder does not open\" in docs/operations.md",
+        journal.display(),
+        path.display()
+    )]
+    Damaged {
+        /// The data folder.
+        path: PathBuf,
+        /// Which of its journals.
+        journal: PathBuf,
+        /// Where in it.
+        at: usize,
+        /// What is wrong.
+        problem: &'static str,
+    },
+
     /// The database inside the folder does not open.
     #[error("the database in {} does not open: {reason}", path.display())]
     Database {

@@ -40,7 +40,7 @@ impl Shared {
         folder: &Folder,
         options: &Options,
     ) -> Result<fjall::Database, OpenError> {
-        journal::forget_cached(&folder.database())?;
+        journal::prepare(folder.path(), &folder.database())?;
         let refused = |error: fjall::Error| match error {
             fjall::Error::Locked => {
                 OpenError::InUse { path: folder.path().to_owned(), holder: "(unknown)".to_owned() }

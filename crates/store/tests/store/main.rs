@@ -8,5 +8,6 @@ mod crash;
 mod disk;
 mod fault;
 mod folder;
+mod journal;
 mod load;
 mod transactions;
