@@ -67,8 +67,8 @@ async fn harmed(harm: impl FnOnce(&mut Vec<u8>)) -> TempDir {
     let path = journal(&folder);
     let mut bytes = fs::read(&path).expect("a journal");
     // Of the 64 MiB that it was made with.
-    let last = bytes.iter().rposition(|byte| *byte != 0).expect("groups");
-    bytes.truncate(last + 4096);
+    let last = bytes.chunks(4096).rposition(|chunk| chunk != [0; 4096]).expect("groups");
+    bytes.truncate((last + 2) * 4096);
     harm(&mut bytes);
     fs::write(&path, bytes).expect("written");
     folder
