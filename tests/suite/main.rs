@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bench;
+mod clients;
 mod disk;
 mod docs;
 mod features;
