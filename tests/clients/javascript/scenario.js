@@ -3,7 +3,7 @@
 // Two users chat over Connect and two over Subscribe while whoever runs this kills the server with
 // SIGKILL (asked for by a line `kill` on standard output), later stops it with SIGTERM (`stop`), and
 // starts it again each time on the same port. Each device must be brought every event once, in
-// order. Last comes one line of JSON with what they saw. tests/suite/clients.rs is who runs this.
+// order. Last comes one line of JSON with what they saw. tests/suite/clients is who runs this.
 //
 //     PROTO=proto TOKENS='{"USER": "TOKEN", …}' node scenario.js ADDRESS [LONG_CONVERSATION_ID]
 

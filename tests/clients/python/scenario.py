@@ -3,7 +3,7 @@
 Two users chat over Connect and two over Subscribe while whoever runs this kills the server with
 SIGKILL (asked for by a line `kill` on standard output), later stops it with SIGTERM (`stop`), and
 starts it again each time on the same port. Each device must be brought every event once, in order.
-Last comes one line of JSON with what they saw. tests/suite/clients.rs is who runs this.
+Last comes one line of JSON with what they saw. tests/suite/clients is who runs this.
 
     TOKENS='{"USER": "TOKEN", …}' python scenario.py ADDRESS [LONG_CONVERSATION_ID]
 """
@@ -19,6 +19,7 @@ from confab.messages.v1 import events_pb2 as events
 from confab.messages.v1 import messages_pb2 as messages
 from confab.participants.v1 import inbox_pb2 as inbox
 from confab.realtime.v1 import realtime_pb2 as realtime
+from confab.types.v1 import types_pb2 as types
 
 from confab_client import Confab
 from confab_stream import BrokenContract, Stream
@@ -144,7 +145,7 @@ async def chat(group, subscribe, barrier):
 async def create(device, other):
     request = conversations.CreateConversationRequest(
         request_id=str(uuid.uuid4()),
-        type=conversations.CONVERSATION_TYPE_GROUP,
+        type=types.CONVERSATION_TYPE_GROUP,
         participant_ids=[other],
         title="two users chat",
     )
