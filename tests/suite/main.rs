@@ -11,6 +11,7 @@ mod features;
 mod first_conversation;
 mod identity;
 mod model;
+mod p12_contract;
 mod p7_policy;
 mod promises;
 mod raw;
