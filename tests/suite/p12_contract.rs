@@ -188,14 +188,22 @@ fn what_is_released_is_neither_removed_nor_changed() -> Checked {
         return Ok(());
     }
     let field = "  uint64 reply_to_seq = 5;\n";
-    for (from, to, why) in [
-        ("uint64 thread_seq = 6;", "uint64 thread_seq = 60;", "\"thread_seq\""),
-        ("uint64 thread_seq = 6;", "string thread_seq = 6;", "\"thread_seq\""),
-        ("uint64 thread_seq = 6;", "uint64 topic_seq = 6;", "\"thread_seq\""),
-        (field, "", "\"5\""),
-        ("rpc SendMessage(", "rpc Send(", "\"SendMessage\""),
+    let changes = [
+        (MESSAGES, field, ""),
+        (MESSAGES, "uint64 thread_seq = 6;", "uint64 thread_seq = 60;"),
+        (MESSAGES, "uint64 after_seq = 3;", "string after_seq = 3;"),
+        (MESSAGES, "string request_id = 2;", "string command_id = 2;"),
+        (MESSAGES, "rpc SendMessage(", "rpc Send("),
+    ];
+    let verdict = Repository::changed(&changes)?.check("breaking")?;
+    for found in [
+        "field \"5\" with name \"reply_to_seq\"",
+        "field \"6\" with name \"thread_seq\"",
+        "type from \"uint64\" to \"string\"",
+        "name from \"request_id\" to \"command_id\"",
+        "RPC \"SendMessage\"",
     ] {
-        Repository::changed(&[(MESSAGES, from, to)])?.check("breaking")?.fails(why)?;
+        verdict.fails(found)?;
     }
     let more = format!("{field}  // More.\n  uint64 more = 1000;\n");
     let grown = Repository::changed(&[(MESSAGES, field, &more)])?;
