@@ -22,13 +22,20 @@ pub struct NodeOptions {
     pub(super) program: PathBuf,
     pub(super) mutant: Option<String>,
     pub(super) environment: Vec<(String, String)>,
+    pub(super) listen: SocketAddr,
     allowed: Vec<String>,
 }
 
 impl NodeOptions {
     /// The program, with the configuration that everybody gets.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), mutant: None, environment: Vec::new(), allowed: Vec::new() }
+        Self {
+            program: program.into(),
+            mutant: None,
+            environment: Vec::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            allowed: Vec::new(),
+        }
     }
 
     /// Breaks a promise on purpose. The log of such a node is not looked at.
@@ -42,6 +49,14 @@ impl NodeOptions {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Listens for clients at this address, after each start again, instead of at
+    /// another one each time.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
         self
     }
 
@@ -184,7 +199,8 @@ impl Node {
         self.folder.path()
     }
 
-    /// The public port's URI, as long as it runs: another after a restart.
+    /// The public port's URI, as long as it runs: another after a restart, unless
+    /// the options name an address.
     pub fn uri(&self) -> String {
         format!("http://{}", self.public())
     }

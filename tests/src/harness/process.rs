@@ -101,8 +101,8 @@ fn command(options: &NodeOptions, data_dir: &Path, addresses: &Path) -> Command 
     }
     command
         .arg("serve")
-        .args(["--listen", "127.0.0.1:0", "--mesh-listen", "127.0.0.1:0"])
-        .args(["--ops-listen", "127.0.0.1:0"])
+        .args(["--listen", &options.listen.to_string()])
+        .args(["--mesh-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
         .arg("--data-dir")
         .arg(data_dir)
         .arg("--addresses")
