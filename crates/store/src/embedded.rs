@@ -24,6 +24,7 @@ use std::{future::Future, path::Path, sync::Arc};
 
 use self::{committer::Committer, folder::Folder, shared::Shared};
 pub use self::{
+    folder::holder,
     keyspace::{Direction, Keyspace, Row},
     snapshot::Snapshot,
     transaction::Transaction,

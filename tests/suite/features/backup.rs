@@ -227,6 +227,8 @@ async fn a_folder_that_nobody_serves_is_backed_up_too() -> Checked {
         (&["serve", "--data-dir", text(&copy)], "is a backup"),
         (&["restore", "--from", text(&copy), "--data-dir", text(&data_dir)], "exists"),
         (&["restore", "--from", text(&data_dir), "--data-dir", text(&again)], "is no backup"),
+        // Who listens where it did is not told the credential.
+        (&["log-level", "info", "--data-dir", text(&data_dir)], "no process serves"),
     ] {
         let refused = confab(None, arguments).await.err().map(|error| error.to_string());
         let refused = refused.unwrap_or_default();

@@ -282,7 +282,9 @@ async fn check(users: u32, mutant: Option<&str>) -> Checked {
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_loses_nobody() {
     let users = USERS.saturating_mul(effort()).min(MOST_USERS);
-    let checked = within(WHOLE, "a drain", check(users, None)).await;
+    // To open the streams takes longest.
+    let longest = WHOLE * users.div_ceil(USERS);
+    let checked = within(longest, "a drain", check(users, None)).await;
     checked.flatten().unwrap_or_else(|violation| panic!("{violation}"));
 }
 

@@ -151,7 +151,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(OpenError::InUse { path: path.to_owned(), holder: holder(&mut file) });
+            return Err(OpenError::InUse { path: path.to_owned(), holder: pid_in(&mut file) });
         }
         Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
     }
@@ -160,8 +160,23 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
+/// The id of the process that has the folder open; `None` when none has. Asked
+/// while one is about to open it, it may keep that one from doing so.
+///
+/// # Errors
+/// When there is no such folder, or it cannot be read.
+pub fn holder(path: &Path) -> Result<Option<String>, OpenError> {
+    let lock_path = path.join(ownership::LOCK_FILE);
+    let mut file = File::open(&lock_path).map_err(io_error("open", &lock_path))?;
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(pid_in(&mut file))),
+        Err(TryLockError::Error(source)) => Err(io_error("lock", &lock_path)(source)),
+    }
+}
+
 /// The pid in a lock file that another process holds. It may just be writing it.
-fn holder(file: &mut File) -> String {
+fn pid_in(file: &mut File) -> String {
     let mut content = String::new();
     let pid = match file.rewind().and_then(|()| file.read_to_string(&mut content)) {
         Ok(_) => content.trim().parse::<u32>().ok(),

@@ -154,3 +154,33 @@ async fn nothing_behind_the_last_group_is_no_damage() {
     let folder = harmed(|bytes| bytes.resize(bytes.len() + (1 << 20), 0)).await;
     assert_eq!(rows(folder.path()), ROWS);
 }
+
+/// More than one journal takes, in large values; and then nothing but reads.
+#[tokio::test]
+async fn journals_that_were_replaced_are_no_damage() {
+    const LARGE: usize = 4 << 20;
+    let folder = tempfile::tempdir().expect("a folder");
+    let value = |number: u8| vec![number; LARGE];
+    let engine = open(folder.path()).expect("a new folder");
+    let keyspace = engine.keyspace("rows").expect("a keyspace");
+    let first = journal(&folder);
+    for number in 0..24 {
+        let rows = keyspace.clone();
+        let written = engine.transact(move |txn| txn.put(&rows, [number], value(number)));
+        written.await.expect("written");
+    }
+    drop((keyspace, engine));
+    for _ in 0..2 {
+        let engine = open(folder.path()).expect("it opens");
+        let rows = engine.keyspace("rows").expect("a keyspace");
+        for number in 0..24 {
+            let found = rows.get([number]).expect("a read").expect("a row");
+            assert!(found == value(number), "row {number}");
+        }
+    }
+    let names = fs::read_dir(folder.path().join("db")).expect("a database");
+    let newer = names.map(|entry| entry.expect("an entry").path());
+    let mut newer =
+        newer.filter(|path| path.extension().is_some_and(|extension| extension == "jnl"));
+    assert!(newer.any(|path| path != first), "no other journal was begun");
+}

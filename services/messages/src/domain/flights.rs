@@ -127,13 +127,23 @@ impl<K: Key, V: Value> Drop for Flight<K, V> {
 }
 
 impl<K: Key, V: Value> Flight<K, V> {
-    /// Flies for those who waited when it began, and for nobody else.
-    async fn serve(self, waiting: Waiting<V>) {
-        let value = self.shared.fly(self.key.clone()).await;
+    /// Flies for those who waited when it began, and for nobody else; not at all
+    /// once they have all gone, so that a read that hangs does not hold up the next.
+    async fn serve(self, mut waiting: Waiting<V>) {
+        let value = tokio::select! {
+            value = self.shared.fly(self.key.clone()) => value,
+            () = all_gone(&mut waiting) => return,
+        };
         self.shared.saved.increment(waiting.len() as u64 - 1);
         for told in waiting {
             let _gone = told.send(value.clone());
         }
+    }
+}
+
+async fn all_gone<V>(waiting: &mut Waiting<V>) {
+    for told in waiting {
+        told.closed().await;
     }
 }
 
@@ -271,6 +281,26 @@ mod tests {
         assert_eq!(first.join_all().await, [Some(Ok(1))]);
         assert_eq!(scene.reads(), 1);
         assert!(scene.flights.shared.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_read_that_hangs_ends_with_its_last_reader() {
+        let scene = Scene::new();
+        let first = scene.readers(1, "page").await;
+        let mut second = scene.readers(3, "page").await;
+        scene.gate.add_permits(1);
+        assert_eq!(first.join_all().await, [Some(Ok(1))]);
+        while scene.reads() < 2 {
+            yield_now().await;
+        }
+        // It hangs: nobody opens the gate. Who comes now is served when they leave.
+        let third = scene.readers(1, "page").await;
+        second.shutdown().await;
+        while scene.reads() < 3 {
+            yield_now().await;
+        }
+        scene.gate.add_permits(1);
+        assert_eq!(third.join_all().await, [Some(Ok(1))]);
     }
 
     #[tokio::test]

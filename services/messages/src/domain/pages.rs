@@ -76,7 +76,7 @@ where
     Flights::new(read, reads, metrics::counter!("confab_page_reads_shared_total"))
 }
 
-/// The reader's own copy; the last reader's is no copy.
+/// The reader's own copy. Who has read alone has the rows themselves.
 fn landed<T: Clone>(flight: Option<StoreResult<Arc<Vec<T>>>>) -> Result<Vec<T>, Error> {
     match flight {
         Some(rows) => Ok(Arc::unwrap_or_clone(rows?)),

@@ -61,7 +61,8 @@ pub(super) fn judge(bytes: &[u8]) -> Verdict {
     }
 }
 
-/// Whether a whole batch, newer than this one, begins somewhere from here on.
+/// Whether a whole batch, newer than this one, begins somewhere from here on. What
+/// a user writes is none: a batch has zeros in it, which no text may have.
 fn follows(bytes: &[u8], from: usize, last: u64) -> bool {
     let starts = bytes.iter().enumerate().skip(from).filter(|(_, byte)| **byte == 1);
     let mut starts = starts.map(|(at, _)| batch::at(bytes, at));
