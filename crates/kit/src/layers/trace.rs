@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{HeaderMap, Response};
 use http_body::{Frame, SizeHint};
 use tonic::{Code, Status, body::Body};
@@ -49,13 +50,16 @@ impl Call {
         Self { trace, span, measure }
     }
 
-    /// Runs the call with its trace.
-    pub(super) async fn run<F: Future>(&self, future: F) -> F::Output {
-        self.trace.scope(future.instrument(self.span.clone())).await
+    /// Runs the call with its trace, and follows the answer to its end.
+    pub(super) fn run(
+        self,
+        answer: impl Future<Output = Response<ShapedBody>>,
+    ) -> impl Future<Output = Response<Body>> {
+        let traced = self.trace.scope(answer.instrument(self.span.clone()));
+        traced.map(|response| self.watch(response))
     }
 
-    /// Follows the answer to its end.
-    pub(super) fn watch(mut self, response: Response<ShapedBody>) -> Response<Body> {
+    fn watch(mut self, response: Response<ShapedBody>) -> Response<Body> {
         if let Some(status) = Status::from_header_map(response.headers()) {
             self.measure.count(&status);
         }
