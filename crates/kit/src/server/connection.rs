@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -32,6 +33,17 @@ const MAX_FRAME_BYTES: u32 = 16 * 1024;
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Between the polite end of a connection that proved nothing and its end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Why a connection ends that its client would have kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It has to make room, or the process stops.
+    Now,
+    /// The process drains: calls that are open may end.
+    Draining,
+    /// It has had its time and shown no token.
+    NothingProven,
+}
 
 /// Accepts the connections of one port.
 #[derive(Clone)]
@@ -87,11 +99,7 @@ impl Acceptor {
             // Behind the mesh's port stand processes that speak for many.
             let peer = arrival.is_some().then(|| PeerAddress(peer.ip()));
             let serving = self.clone().serve(stream, peer, entry);
-            let serving = async move {
-                serving.await;
-                drop(arrival);
-            };
-            self.connections.spawn_named("connection", serving);
+            self.connections.spawn_named("connection", serving.map(|()| drop(arrival)));
         }
     }
 
@@ -108,18 +116,21 @@ impl Acceptor {
         });
         let connection = self.builder().serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
-        let cause = tokio::select! {
+        // Polled when one of them woke it, not whenever the connection is: that
+        // is for each frame, and asking all four costs as much as a small write.
+        let mut ends: FuturesUnordered<_> = [self.end(&entry)].into_iter().collect();
+        let end = tokio::select! {
+            biased;
             outcome = connection.as_mut() => return log_end(outcome),
-            () = entry.evicted.cancelled() => return,
-            () = self.lifecycle.stopped() => return,
-            () = self.lifecycle.draining() => "draining",
-            () = self.proves_nothing(&entry) => "nothing proven",
+            Some(end) = ends.next() => end,
         };
-        if cause == "nothing proven" {
-            self.registry.closed(cause);
+        match end {
+            End::Now => return,
+            End::NothingProven => self.registry.closed("nothing proven"),
+            End::Draining => {}
         }
         connection.as_mut().graceful_shutdown();
-        let may_finish = cause == "draining" && entry.proof.is_proven();
+        let may_finish = end == End::Draining && entry.proof.is_proven();
         let grace = async {
             // While draining, open calls have until the hard stop.
             if may_finish {
@@ -132,6 +143,16 @@ impl Acceptor {
             () = entry.evicted.cancelled() => {}
             () = self.lifecycle.stopped() => {}
             () = grace => {}
+        }
+    }
+
+    /// Resolves when the connection has to end before its client ends it.
+    async fn end(&self, entry: &Entry) -> End {
+        tokio::select! {
+            () = entry.evicted.cancelled() => End::Now,
+            () = self.lifecycle.stopped() => End::Now,
+            () = self.lifecycle.draining() => End::Draining,
+            () = self.proves_nothing(entry) => End::NothingProven,
         }
     }
 
