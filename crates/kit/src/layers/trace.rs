@@ -30,6 +30,7 @@ struct Measure {
     method: &'static str,
     begun: Instant,
     span: Span,
+    in_flight: metrics::Gauge,
     counted: bool,
 }
 
@@ -45,8 +46,10 @@ impl Call {
         let span = tracing::info_span!(
             parent: None, "rpc", method, trace_id = %trace, tenant = Empty, user = Empty
         );
-        metrics::gauge!("confab_rpc_in_flight", "method" => method).increment(1);
-        let measure = Measure { method, begun: Instant::now(), span: span.clone(), counted: false };
+        let in_flight = metrics::gauge!("confab_rpc_in_flight", "method" => method);
+        in_flight.increment(1);
+        let (begun, counted) = (Instant::now(), false);
+        let measure = Measure { method, begun, span: span.clone(), in_flight, counted };
         Self { trace, span, measure }
     }
 
@@ -83,7 +86,7 @@ impl Measure {
         };
         let seconds = self.begun.elapsed().as_secs_f64();
         let method = self.method;
-        metrics::gauge!("confab_rpc_in_flight", "method" => method).decrement(1);
+        self.in_flight.decrement(1);
         metrics::histogram!("confab_rpc_duration_seconds", "method" => method).record(seconds);
         metrics::counter!(
             "confab_rpc_requests_total", "method" => method, "code" => code, "reason" => reason
