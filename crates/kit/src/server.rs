@@ -21,7 +21,7 @@ use http::Request;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -37,6 +37,10 @@ pub use stream::StreamReset;
 
 /// File descriptors that connections leave to the store and to us.
 const RESERVED_FILES: u64 = 512;
+/// Connections that the kernel holds until they are accepted: all devices of a
+/// node that was restarted come at once, and those that do not fit are reset.
+/// The kernel's own bound (`net.core.somaxconn`) is 4,096 unless changed.
+const BACKLOG: u32 = 4096;
 /// After a failed accept: most often there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// An operator's request must have come by then.
@@ -149,9 +153,20 @@ async fn listen(
     address: SocketAddr,
 ) -> Result<(TcpListener, SocketAddr), BindError> {
     let failed = |source| BindError { key, address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = open_listener(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
+}
+
+fn open_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart finds connections of the last run that the kernel still closes.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Raises the soft limit of open files to the hard one, and says how many

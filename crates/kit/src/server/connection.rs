@@ -3,6 +3,7 @@
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use confab_log::mutant;
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,7 +18,7 @@ use super::{
     linger::{EndedWell, Lingering},
     pieces::Pieces,
     registry::{Entry, Registry},
-    stall::Watched,
+    stall::{Stall, Watched},
     stream::{Stream, StreamExecutor},
 };
 use crate::{
@@ -37,6 +38,19 @@ const MAX_FRAME_BYTES: u32 = 16 * 1024;
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Between the polite end of a connection on which nothing is open and its end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Why a connection ends that its client would have kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It has to make room, or the process stops.
+    Now,
+    /// Its client takes nothing: not even the reset of a stream can be told.
+    Stalled,
+    /// The process drains: calls that are open may end.
+    Draining,
+    /// It has had its time and shown no token.
+    NothingProven,
+}
 
 /// Accepts the connections of one port.
 #[derive(Clone)]
@@ -92,11 +106,7 @@ impl Acceptor {
             // Behind the mesh's port stand processes that speak for many.
             let peer = arrival.is_some().then(|| PeerAddress(peer.ip()));
             let serving = self.clone().serve(stream, peer, entry);
-            let serving = async move {
-                serving.await;
-                drop(arrival);
-            };
-            self.connections.spawn_named("connection", serving);
+            self.connections.spawn_named("connection", serving.map(|()| drop(arrival)));
         }
     }
 
@@ -116,24 +126,25 @@ impl Acceptor {
         let streams = StreamExecutor::new(patience(self.limits.answer_stall_seconds));
         let connection = self.builder(streams.clone()).serve_connection(stream, service);
         let mut connection = pin!(connection);
-        // With nothing of it taken not even the reset of a stream can be told.
-        let mut stalled = pin!(stall.longer_than(patience(self.limits.write_stall_seconds)));
-        let cause = tokio::select! {
-            outcome = connection.as_mut() => return end(outcome, &ended_well),
-            () = entry.evicted.cancelled() => return,
-            () = self.lifecycle.stopped() => return,
-            () = stalled.as_mut() => return self.registry.closed("takes nothing"),
-            () = self.lifecycle.draining() => "draining",
-            () = self.proves_nothing(&entry) => "nothing proven",
+        // Polled when one of them woke it, not whenever the connection is: that
+        // is for each frame, and asking all five costs as much as a small write.
+        let mut ends: FuturesUnordered<_> = [self.end(&entry, &stall)].into_iter().collect();
+        let end = tokio::select! {
+            biased;
+            outcome = connection.as_mut() => return ended(outcome, &ended_well),
+            Some(end) = ends.next() => end,
         };
-        if cause == "nothing proven" {
-            self.registry.closed(cause);
+        match end {
+            End::Now => return,
+            End::Stalled => return self.registry.closed("takes nothing"),
+            End::NothingProven => self.registry.closed("nothing proven"),
+            End::Draining => {}
         }
-        if cause == "draining" && mutant::is("drain-drops-calls") {
+        if end == End::Draining && mutant::is("drain-drops-calls") {
             return;
         }
         connection.as_mut().graceful_shutdown();
-        let may_finish = cause == "draining" && entry.proof.is_proven();
+        let may_finish = end == End::Draining && entry.proof.is_proven();
         let grace = async {
             // While draining, open calls have until the hard stop.
             if may_finish {
@@ -142,12 +153,27 @@ impl Acceptor {
             tokio::time::sleep(LAST_WORDS).await;
         };
         tokio::select! {
-            outcome = connection.as_mut() => end(outcome, &ended_well),
+            outcome = connection.as_mut() => ended(outcome, &ended_well),
             () = entry.evicted.cancelled() => {}
             () = self.lifecycle.stopped() => {}
-            () = stalled => self.registry.closed("takes nothing"),
+            () = self.stalled(&stall) => self.registry.closed("takes nothing"),
             () = grace => {}
         }
+    }
+
+    /// Resolves when the connection has to end before its client ends it.
+    async fn end(&self, entry: &Entry, stall: &Stall) -> End {
+        tokio::select! {
+            () = entry.evicted.cancelled() => End::Now,
+            () = self.lifecycle.stopped() => End::Now,
+            () = self.stalled(stall) => End::Stalled,
+            () = self.lifecycle.draining() => End::Draining,
+            () = self.proves_nothing(entry) => End::NothingProven,
+        }
+    }
+
+    async fn stalled(&self, stall: &Stall) {
+        stall.longer_than(patience(self.limits.write_stall_seconds)).await;
     }
 
     /// Resolves when the connection should have proven something by now.
@@ -192,7 +218,7 @@ fn patience(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn end(outcome: Result<(), hyper::Error>, ended_well: &EndedWell) {
+fn ended(outcome: Result<(), hyper::Error>, ended_well: &EndedWell) {
     match outcome {
         Ok(()) => ended_well.set(),
         Err(error) => tracing::debug!(%error, "connection broke"),

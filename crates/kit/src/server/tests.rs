@@ -206,6 +206,20 @@ async fn an_address_that_is_taken_is_named() {
 }
 
 #[tokio::test]
+async fn devices_that_come_all_at_once_wait_for_their_turn() {
+    let free = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = Config { listen: free, mesh_listen: free, ops_listen: free, ..Config::default() };
+    let server = Server::bind(&config).await.expect("listens");
+    let address = server.addresses().public;
+    let mut waiting = Vec::new();
+    // Nobody accepts. Past the backlog the kernel lets a connect hang.
+    for _ in 0..300 {
+        let connected = soon("there is room", TcpStream::connect(address)).await;
+        waiting.push(connected.expect("connects"));
+    }
+}
+
+#[tokio::test]
 async fn a_ten_megabyte_frame_is_refused_and_harms_no_one() {
     let running = Running::start(|_| {}).await;
     let channel = running.alice();
