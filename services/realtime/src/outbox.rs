@@ -12,7 +12,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tonic::Status;
 
 use crate::error::Error;
@@ -50,6 +50,8 @@ struct State {
     total: usize,
     /// How many frames the reader has taken, ever.
     taken: u64,
+    /// When the last frame was appended.
+    last: Instant,
     waker: Option<Waker>,
     end: End,
     reader_gone: bool,
@@ -89,6 +91,7 @@ pub(crate) fn outbox(bound: usize) -> (Outbox, OutboxReader) {
         counted: 0,
         total: 0,
         taken: 0,
+        last: Instant::now(),
         waker: None,
         end: End::Open,
         reader_gone: false,
@@ -120,15 +123,27 @@ impl Outbox {
         if state.counted > self.shared.bound {
             return Err(Error::SlowConsumer);
         }
-        state.counted += frame.len();
-        append(&mut state, Pending { frame, counts: true });
+        append(&mut state, Pending { frame, counts: true }, Instant::now());
         Ok(())
+    }
+
+    /// Appends the frame that this makes, if it makes one, for a reader that keeps
+    /// up. `false`: there is no room, and nothing was made.
+    pub(crate) fn offer(&self, now: Instant, make: impl FnOnce() -> Option<Bytes>) -> bool {
+        let mut state = self.shared.lock();
+        if !self.shared.has_room(&state) {
+            return false;
+        }
+        if let Some(frame) = make() {
+            append(&mut state, Pending { frame, counts: true }, now);
+        }
+        true
     }
 
     /// Appends the answer to a call. It does not count against the bound: the
     /// client asked for it, and answers are taken only while there is room.
     pub(crate) fn push_answer(&self, frame: Bytes) {
-        append(&mut self.shared.lock(), Pending { frame, counts: false });
+        append(&mut self.shared.lock(), Pending { frame, counts: false }, Instant::now());
     }
 
     /// Whether the reader keeps up, so that what can wait need not.
@@ -139,6 +154,11 @@ impl Outbox {
     /// Returns when there may be room again.
     pub(crate) async fn room(&self) {
         self.shared.room.notified().await;
+    }
+
+    /// When the last frame was appended.
+    pub(crate) fn last_appended(&self) -> Instant {
+        self.shared.lock().last
     }
 
     /// How many frames the reader has taken; `None` when none is waiting.
@@ -186,8 +206,12 @@ impl Outbox {
     }
 }
 
-fn append(state: &mut State, pending: Pending) {
+fn append(state: &mut State, pending: Pending, now: Instant) {
+    state.last = now;
     state.total += pending.frame.len();
+    if pending.counts {
+        state.counted += pending.frame.len();
+    }
     state.queue.push_back(pending);
     wake(state);
 }
@@ -202,8 +226,9 @@ impl OutboxReader {
     /// What to write next; several pending frames become one write.
     pub(crate) fn poll_next(&self, context: &mut Context<'_>) -> Poll<Outgoing> {
         let mut state = self.shared.lock();
+        let had_room = self.shared.has_room(&state);
         if let Some(bytes) = next_write(&mut state) {
-            if self.shared.has_room(&state) {
+            if !had_room && self.shared.has_room(&state) {
                 self.shared.room.notify_one();
             }
             return Poll::Ready(Outgoing::Data(bytes));

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use confab_log::{ConversationId, mutant};
+use confab_log::{ConversationId, UserId, mutant};
 use confab_proto::{
     messages::v1::{Event, event::Kind},
     method::Relation,
@@ -73,7 +73,7 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct Watch {
     conversation: ConversationId,
-    user: String,
+    user: UserId,
     /// The last event sent, or passed by a gap.
     cursor: u64,
     /// The highest event heard of.
@@ -104,13 +104,13 @@ impl Watch {
     /// Starts from the last event that the client has applied.
     pub(crate) fn new(
         conversation: ConversationId,
-        user: &str,
+        user: &UserId,
         cursor: u64,
         gap_events: u64,
     ) -> Self {
         Self {
             conversation,
-            user: user.to_owned(),
+            user: user.clone(),
             cursor,
             heard: 0,
             phase: Phase::Moving,
@@ -138,6 +138,16 @@ impl Watch {
     /// Whether it is up to date as far as is known.
     pub(crate) fn is_live(&self) -> bool {
         self.phase == Phase::Live
+    }
+
+    /// Whether this is simply the next event: to [hear](Self::hear) it moves the
+    /// cursor, and changes nothing else.
+    pub(crate) fn takes(&self, shared: &SharedEvent) -> bool {
+        let plain = shared.is_plain || mutant::is("lane-takes-all");
+        self.phase == Phase::Live
+            && shared.event.seq == self.cursor + 1
+            && plain
+            && !self.is_about_hidden(&shared.event)
     }
 
     /// The bus brought an event. Returns its frame if it is the next one.
@@ -265,7 +275,7 @@ impl Watch {
     /// Moves the cursor to an event that is sent.
     fn pass(&mut self, event: &Event) {
         self.cursor = event.seq;
-        match own_membership(event, &self.user) {
+        match own_membership(event, self.user.as_str()) {
             Some(false)
                 if event.seq > self.member_as_of && !mutant::is("realtime-after-removal") =>
             {

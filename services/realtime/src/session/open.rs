@@ -94,11 +94,11 @@ async fn prepare(shared: &Shared, caller: &Caller, hello: &Hello) -> Result<Open
         (None, Opening::Cursors { watch, inbox_seq }) => (watch, inbox_seq),
         (None, Opening::Session(_)) => return Err(Error::SessionLost),
     };
-    registration.set_all(watch.keys(), Interest::Events);
+    registration.set_all(watch.keys(), &Interest::Events(None));
     let answer = Arc::clone(&reads).memberships().await?;
     let memberships = active(&answer);
     let others = memberships.iter().filter(|id| !watch.contains_key(*id));
-    registration.set_all(others, Interest::Head);
+    registration.set_all(others, &Interest::Head);
 
     let head = answer.head_inbox_seq;
     let inbox_seq = inbox_seq.unwrap_or(head);

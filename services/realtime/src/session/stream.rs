@@ -89,7 +89,6 @@ pub(super) struct Stream {
     pub(super) calls: FuturesUnordered<BoxFuture<'static, Bytes>>,
     pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) timers: Timers,
-    last_sent: Instant,
     /// How much the reader had taken when it was seen to have more to take.
     stalled: Option<(u64, Instant)>,
     welcome: Option<Welcome>,
@@ -131,7 +130,6 @@ impl Stream {
             memberships: opened.memberships,
             calls: FuturesUnordered::new(),
             work: FuturesUnordered::new(),
-            last_sent: Instant::now(),
             stalled: None,
             welcome: Some(welcome),
             start_with: opened.watch.into_iter().collect(),
@@ -162,13 +160,12 @@ impl Stream {
     }
 
     /// Queues a frame.
-    pub(super) fn send(&mut self, bytes: Bytes) -> Result<(), Error> {
-        self.last_sent = Instant::now();
+    pub(super) fn send(&self, bytes: Bytes) -> Result<(), Error> {
         self.outbox.push(bytes)
     }
 
     /// Shows that the stream lives.
-    pub(super) fn heartbeat(&mut self) -> Result<(), Error> {
+    pub(super) fn heartbeat(&self) -> Result<(), Error> {
         self.send(frame(Frame::Heartbeat(Heartbeat {})))
     }
 
@@ -176,6 +173,7 @@ impl Stream {
     pub(super) fn on_letters(&mut self, letters: Letters) -> Result<(), Error> {
         if letters.revoked {
             self.shared.revocations.check(&self.caller)?;
+            self.registration.mailbox.calm();
         }
         match letters.session {
             Some(Lost::Fenced) => return Err(Error::SessionFenced),
@@ -224,8 +222,7 @@ impl Stream {
     }
 
     /// Sends a call's answer.
-    pub(super) fn answer_call(&mut self, answer: Bytes) {
-        self.last_sent = Instant::now();
+    pub(super) fn answer_call(&self, answer: Bytes) {
         self.outbox.push_answer(answer);
     }
 
@@ -256,7 +253,8 @@ impl Stream {
     /// Whether every replay has been sent and every call is answered.
     pub(super) fn is_at_rest(&self) -> bool {
         // A read that waits to be tried again is neither busy nor queued.
-        let replayed = self.inbox.is_live() && self.watches.values().all(|w| w.watch.is_live());
+        let live = |watching: &Watching| watching.lane.lock().is_live();
+        let replayed = self.inbox.is_live() && self.watches.values().all(live);
         replayed && !self.waits_for_room() && self.work.is_empty()
     }
 
@@ -286,7 +284,7 @@ impl Stream {
             self.give_notice()?;
         }
         self.check_stall(now)?;
-        if self.timers.heartbeat_due(now, self.last_sent) {
+        if self.timers.heartbeat_due(now, self.outbox.last_appended()) {
             self.heartbeat()?;
         }
         if self.timers.heal_due(now) {
@@ -334,8 +332,11 @@ impl Stream {
         self.pump_inbox()?;
         self.doubt_presence();
         self.present.stay();
-        let live = self.watches.iter().filter(|(_, watching)| watching.watch.is_live());
-        let cursors: Vec<_> = live.map(|(id, w)| (id.clone(), w.watch.cursor())).collect();
+        let live = |(id, watching): (&ConversationId, &Watching)| {
+            let watch = watching.lane.lock();
+            watch.is_live().then(|| (id.clone(), watch.cursor()))
+        };
+        let cursors: Vec<_> = self.watches.iter().filter_map(live).collect();
         if !cursors.is_empty() {
             let reads = Arc::clone(&self.reads);
             self.work.push(Box::pin(async move { Done::Behind(reads.behind(cursors).await) }));
