@@ -17,7 +17,26 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/confab.rs"));
 }
 
-pub use generated::confab::{conversations, errors, messages, participants, policy, realtime};
+pub use generated::confab::{errors, messages, policy, realtime, types};
+
+/// Conversations.
+pub mod conversations {
+    /// See `proto/confab/conversations/v1`.
+    pub mod v1 {
+        pub use crate::{
+            generated::confab::conversations::v1::*,
+            types::v1::{ConversationType, HistoryVisibility},
+        };
+    }
+}
+
+/// Participants.
+pub mod participants {
+    /// See `proto/confab/participants/v1`.
+    pub mod v1 {
+        pub use crate::{generated::confab::participants::v1::*, types::v1::Role};
+    }
+}
 
 /// The encoded `FileDescriptorSet` of the whole contract, options included.
 pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

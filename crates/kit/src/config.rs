@@ -51,6 +51,13 @@ pub struct Config {
     /// A file with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_token_key_file: Option<PathBuf>,
+    /// A second key whose page tokens are opened, too, while the first one is
+    /// being changed: the one before, or the one to come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_token_second_key: Option<Secret>,
+    /// A file with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_token_second_key_file: Option<PathBuf>,
     /// Keys the digests of commands: 64 hexadecimal digits, the same on all
     /// nodes and for ever. Made in the data folder when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +88,8 @@ impl Default for Config {
             drain_seconds: 30,
             page_token_key: None,
             page_token_key_file: None,
+            page_token_second_key: None,
+            page_token_second_key_file: None,
             digest_key: None,
             digest_key_file: None,
             log: Log::default(),
@@ -203,6 +212,11 @@ impl Config {
             "page_token_key",
             self.page_token_key.is_some(),
             self.page_token_key_file.is_some(),
+        )?;
+        sections::exclusive(
+            "page_token_second_key",
+            self.page_token_second_key.is_some(),
+            self.page_token_second_key_file.is_some(),
         )?;
         sections::exclusive(
             "digest_key",

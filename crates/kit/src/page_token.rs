@@ -16,18 +16,28 @@ const MAX_TOKEN_BYTES: usize = 4096;
 #[derive(Clone)]
 pub struct Sealer {
     key: [u8; 32],
+    /// Opens, and seals nothing.
+    second: Option<[u8; 32]>,
 }
 
 impl Sealer {
     /// With the key that all nodes share.
     pub fn new(key: [u8; 32]) -> Self {
-        Self { key }
+        Self { key, second: None }
+    }
+
+    /// Opens the tokens of a second key, too: of the one that was used before, or
+    /// that will be next.
+    #[must_use]
+    pub fn and_opens(mut self, second: Option<[u8; 32]>) -> Self {
+        self.second = second;
+        self
     }
 
     /// A token that only the same context opens: the method, tenant, user and
     /// filters of the call.
     pub fn seal(&self, context: &[&str], payload: &[u8]) -> String {
-        let mut bytes = self.mac(context, payload).as_bytes().to_vec();
+        let mut bytes = mac_of(&self.key, context, payload).as_bytes().to_vec();
         bytes.extend_from_slice(payload);
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -46,23 +56,25 @@ impl Sealer {
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| refused())?;
         let (mac, payload) = bytes.split_first_chunk::<MAC_BYTES>().ok_or_else(refused)?;
+        let mac = blake3::Hash::from_bytes(*mac);
         // blake3::Hash compares in constant time.
-        if self.mac(context, payload) != blake3::Hash::from_bytes(*mac) {
+        let ours = |key: &[u8; 32]| mac_of(key, context, payload) == mac;
+        if !ours(&self.key) && !self.second.as_ref().is_some_and(ours) {
             return Err(refused());
         }
         Ok(payload.to_vec())
     }
+}
 
-    fn mac(&self, context: &[&str], payload: &[u8]) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(&(context.len() as u64).to_be_bytes());
-        for part in context.iter().map(|part| part.as_bytes()).chain([payload]) {
-            // The length keeps ("ab", "c") and ("a", "bc") apart.
-            hasher.update(&(part.len() as u64).to_be_bytes());
-            hasher.update(part);
-        }
-        hasher.finalize()
+fn mac_of(key: &[u8; 32], context: &[&str], payload: &[u8]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    hasher.update(&(context.len() as u64).to_be_bytes());
+    for part in context.iter().map(|part| part.as_bytes()).chain([payload]) {
+        // The length keeps ("ab", "c") and ("a", "bc") apart.
+        hasher.update(&(part.len() as u64).to_be_bytes());
+        hasher.update(part);
     }
+    hasher.finalize()
 }
 
 impl fmt::Debug for Sealer {
@@ -106,6 +118,18 @@ mod tests {
         for nonsense in ["", "x", "not base64!", &"A".repeat(10_000)] {
             assert!(sealer.open(CONTEXT, nonsense).is_err());
         }
+    }
+
+    #[test]
+    fn a_key_is_changed_without_voiding_tokens() {
+        let (old, new) = (Sealer::new([7; 32]), Sealer::new([8; 32]));
+        let token = old.seal(CONTEXT, b"cursor 17");
+        assert!(new.open(CONTEXT, &token).is_err());
+        let both = new.and_opens(Some([7; 32]));
+        assert_eq!(both.open(CONTEXT, &token).expect("opens"), b"cursor 17");
+        // What it makes is of the first key.
+        assert!(old.open(CONTEXT, &both.seal(CONTEXT, b"x")).is_err());
+        assert!(both.open(&["elsewhere"], &token).is_err());
     }
 
     #[test]

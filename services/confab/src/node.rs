@@ -107,8 +107,9 @@ impl Node {
         let (public, public_slot) = Channel::in_process();
         let (mesh, mesh_slot) = Channel::in_process();
         let mesh = mesh.with_mesh_credential(&credential);
+        let second_key = config.page_token_second_key()?;
         let common = Common {
-            sealer: Sealer::new(keys.page_token),
+            sealer: Sealer::new(keys.page_token).and_opens(second_key),
             admission: Admission::new(LogServiceClient::new(mesh.clone())),
             verifier: identity.verifier,
             revocations: identity.revocations,

@@ -46,6 +46,15 @@ impl Config {
         self.key("page_token_key", self.page_token_key.as_ref(), self.page_token_key_file.as_ref())
     }
 
+    /// The second key whose page tokens are opened, if one is named.
+    pub fn page_token_second_key(&self) -> Result<Option<[u8; 32]>, ConfigError> {
+        let (given, file) = (&self.page_token_second_key, &self.page_token_second_key_file);
+        if given.is_none() && file.is_none() {
+            return Ok(None);
+        }
+        self.key("page_token_second_key", given.as_ref(), file.as_ref()).map(Some)
+    }
+
     /// The key of the digests of commands; made if it is nowhere.
     pub fn digest_key(&self) -> Result<[u8; 32], ConfigError> {
         self.key("digest_key", self.digest_key.as_ref(), self.digest_key_file.as_ref())

@@ -186,6 +186,9 @@ fn secrets_are_read_from_files_and_never_shown() {
     assert_eq!(config.page_token_key().expect("a key"), [0xab; 32]);
     assert_eq!(config.digest_key().expect("a key"), [0xcd; 32]);
     assert!(config.mesh_credential().expect("a credential").matches(b"0123456789abcdef"));
+    assert_eq!(config.page_token_second_key().expect("none"), None);
+    config.page_token_second_key = Some(Secret::new("ef".repeat(32)));
+    assert_eq!(config.page_token_second_key().expect("a key"), Some([0xef; 32]));
     let shown = config.to_toml().expect("toml");
     assert!(shown.contains("digest_key = \"***\""), "{shown}");
     assert!(!format!("{config:?}{shown}").contains("cdcd"));

@@ -159,6 +159,18 @@ async fn each_required_claim_is_required() {
     }
 }
 
+#[tokio::test]
+async fn nobody_has_a_name_of_our_own() {
+    let key = key();
+    let verifier = key.verifier().expect("a verifier");
+    for claims in [Claims::user("acme", "confab:retention"), Claims::application("acme", "confab:")]
+    {
+        let error = verifier.verify(&key.sign(claims)).await.expect_err("reserved");
+        assert_eq!(error.reason(), Reason::InvalidToken);
+    }
+    assert!(verifier.verify(&key.sign(Claims::user("acme", "confab"))).await.is_ok());
+}
+
 /// Signs with the key `e` what no honest issuer's library would.
 fn odd(header: &Value, claims: &Value) -> String {
     let part = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());

@@ -24,6 +24,8 @@ use crate::{
 const MAX_TOKEN_BYTES: usize = 8192;
 /// Devices' and sessions' names are at most this long, in bytes.
 const MAX_NAME_BYTES: usize = 128;
+/// What Confab's own commands are signed with, as `confab:retention`.
+const RESERVED: &str = "confab:";
 
 /// What a [`Verifier`] accepts.
 #[derive(Clone, Debug)]
@@ -177,6 +179,9 @@ fn caller(claims: VerifiedClaims, token: &str) -> Result<Caller, Error> {
     let tenant =
         TenantId::parse(&claims.tenant).map_err(|_| invalid("the claim `tenant` is malformed"))?;
     let user = UserId::parse(&claims.sub).map_err(|_| invalid("the claim `sub` is malformed"))?;
+    if claims.sub.starts_with(RESERVED) {
+        return Err(invalid("the claim `sub` is a name of Confab's own"));
+    }
     let needed = kind == CallerKind::User;
     Ok(Caller {
         kind,

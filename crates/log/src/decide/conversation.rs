@@ -42,6 +42,8 @@ impl<V: View> Judge<'_, V> {
             Command::Restore => {
                 let (conversation, _) = self.membership(Role::Owner)?;
                 changed(conversation.delete_time.is_some())?;
+                // Only an application can ask for it.
+                ensure(conversation.participant_count > 0, Refusal::Deleted)?;
                 Ok(EventBody::ConversationRestored)
             }
             _ => Err(Refusal::NoChange),

@@ -233,6 +233,20 @@ fn an_application_has_an_owners_rights_but_writes_as_a_participant() {
 }
 
 #[test]
+fn nobody_restores_what_nobody_is_left_in() {
+    let mut group = Whole::default();
+    group.must("owner", "create", create(Kind::Group, &[("owner", Role::Owner)]));
+    group.must("owner", "delete", Command::Delete { version: None });
+    let restore = as_application("restore", Command::Restore);
+    assert_eq!(of(decide(&group, &restore, None, 2000)), Ok(()));
+    group.must("owner", "restore", Command::Restore);
+    let (user, cause, reason) = (user("owner"), LeaveCause::Left, String::new());
+    group.must("owner", "leave", Command::Remove { user, cause, reason });
+    assert!(group.conversation().delete_time.is_some());
+    assert_eq!(of(decide(&group, &restore, None, 2000)), Err(Refusal::Deleted));
+}
+
+#[test]
 fn a_veto_counts_only_where_the_command_would_be_carried_out() {
     let mut group = conversation(Kind::Group);
     let veto = Some(Refusal::ContentRefused { rule: "spam".to_owned() });
