@@ -91,8 +91,8 @@ impl Hub {
 
 impl Registration {
     /// Sets what the stream wants of a conversation.
-    pub(crate) fn set(&mut self, conversation: &ConversationId, interest: Interest) {
-        self.set_all([conversation], &interest);
+    pub(crate) fn set(&mut self, conversation: &ConversationId, interest: &Interest) {
+        self.set_all([conversation], interest);
     }
 
     /// Sets what the stream wants of many.

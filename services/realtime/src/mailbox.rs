@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use confab_log::{ConversationId, UserId};
+use confab_log::{ConversationId, UserId, mutant};
 use confab_proto::realtime::v1::Presence;
 use tokio::sync::{Notify, oneshot};
 
@@ -163,7 +163,7 @@ impl Mailbox {
     /// Whether something came that may end the stream: no later event may reach
     /// the client before the stream's task has looked at it.
     pub(crate) fn is_urgent(&self) -> bool {
-        self.urgent.load(Ordering::Acquire)
+        self.urgent.load(Ordering::Acquire) && !mutant::is("lane-past-revocation")
     }
 
     /// The stream's task has looked, and the stream goes on.

@@ -161,6 +161,7 @@ impl Hub {
 
 /// Those who watch the conversation.
 fn watchers(audience: &Audience) -> impl Iterator<Item = &Mailbox> {
-    let watching = audience.values().filter(|(interest, _)| matches!(interest, Interest::Events(_)));
+    let watching =
+        audience.values().filter(|(interest, _)| matches!(interest, Interest::Events(_)));
     watching.map(|(_, mailbox)| &**mailbox)
 }

@@ -84,7 +84,7 @@ impl Stream {
         let gap_events = self.shared.limits.gap_events;
         let watch = Watch::new(conversation.clone(), &self.caller.user, cursor, gap_events);
         let lane = Lane::new(watch, self.outbox.clone());
-        self.registration.set(conversation, Interest::Events(Some(Arc::clone(&lane))));
+        self.registration.set(conversation, &Interest::Events(Some(Arc::clone(&lane))));
         self.release(conversation);
         self.ended.remove(conversation);
         self.next_generation += 1;
@@ -98,7 +98,7 @@ impl Stream {
             return;
         };
         if self.memberships.contains(conversation) {
-            self.registration.set(conversation, Interest::Head);
+            self.registration.set(conversation, &Interest::Head);
         } else {
             self.registration.remove(conversation);
         }
