@@ -31,6 +31,7 @@ mod lane;
 mod limits;
 mod mailbox;
 mod outbox;
+mod page;
 mod patience;
 mod presence;
 mod reader;

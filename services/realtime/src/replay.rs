@@ -23,7 +23,7 @@ use tonic::Request;
 use crate::{
     Shared,
     error::Error,
-    watch::{Read, View},
+    watch::{Read, View, Wanted},
 };
 
 /// How long a read may take.
@@ -58,13 +58,12 @@ impl Reads {
         })
     }
 
-    /// Events above `after`; with `look`, first what the user is to the
+    /// The events that are wanted; with a look, first what the user is to the
     /// conversation, and no events when that says enough.
     pub(crate) async fn events(
         self: Arc<Self>,
         conversation: ConversationId,
-        after: u64,
-        look: bool,
+        Wanted { after, most, look }: Wanted,
     ) -> Result<Read, Error> {
         let view = if look { Some(self.observe(&conversation).await?) } else { None };
         if let Some(view) = &view {
@@ -77,7 +76,7 @@ impl Reads {
         let request = ListEventsRequest {
             conversation_id: conversation.as_str().to_owned(),
             after_seq: after,
-            page_size: self.page_events,
+            page_size: most,
         };
         let answer = self.messages.clone().list_events(timed(request)).await?.into_inner();
         Ok(Read { view, events: answer.events, head: answer.head_seq })

@@ -108,7 +108,8 @@ async fn serve(
     place: &mut Option<Stream>,
 ) -> Ended {
     let opened = tokio::select! {
-        opened = open::open(shared, &caller, source) => opened,
+        // Boxed: an open stream need not carry what its opening took.
+        opened = Box::pin(open::open(shared, &caller, source)) => opened,
         () = outbox.closed() => return Ended::Gone,
         () = shared.draining.cancelled() => return Ended::By(draining()),
     };

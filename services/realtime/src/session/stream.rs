@@ -26,7 +26,9 @@ use super::{
     watching::Watching,
 };
 use crate::{
-    Shared, calls, convert,
+    Shared,
+    calls::{self, Turns},
+    convert,
     error::Error,
     frame::frame,
     hub::Registration,
@@ -50,6 +52,9 @@ pub(super) enum Done {
     Verified(Result<Caller, Coding>),
     Presence { users: Vec<UserId>, found: Found },
 }
+
+/// The answer of a call, and how many bytes its request had.
+type Answered = (Bytes, usize);
 
 /// New tokens of the client, and what became of them.
 #[derive(Default)]
@@ -86,7 +91,10 @@ pub(super) struct Stream {
     /// Whose presence the client watches.
     pub(super) watched: Watched,
     pub(super) tokens: Tokens,
-    pub(super) calls: FuturesUnordered<BoxFuture<'static, Bytes>>,
+    pub(super) calls: FuturesUnordered<BoxFuture<'static, Answered>>,
+    /// Of all requests that are not answered yet.
+    call_bytes: usize,
+    turns: Turns,
     pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) timers: Timers,
     /// How much the reader had taken when it was seen to have more to take.
@@ -129,6 +137,8 @@ impl Stream {
             inbox_feeding: false,
             memberships: opened.memberships,
             calls: FuturesUnordered::new(),
+            call_bytes: 0,
+            turns: Turns::new(),
             work: FuturesUnordered::new(),
             stalled: None,
             welcome: Some(welcome),
@@ -213,16 +223,22 @@ impl Stream {
 
     /// Starts a call, or refuses it.
     pub(super) fn on_call(&mut self, call: Call) -> Result<(), Error> {
-        if self.calls.len() >= self.shared.limits.calls {
+        let limits = &self.shared.limits;
+        let bytes = calls::size(&call);
+        let many = self.calls.len() >= limits.calls;
+        if many || self.call_bytes + bytes > limits.stream_queue_bytes {
             let error = Error::Overloaded("too many calls at a time on this stream");
             return self.send(calls::refusal(call.call_id, &error));
         }
-        self.calls.push(Box::pin(calls::run(self.public.clone(), call)));
+        self.call_bytes += bytes;
+        let run = calls::run(self.public.clone(), call, self.turns.clone());
+        self.calls.push(Box::pin(async move { (run.await, bytes) }));
         Ok(())
     }
 
     /// Sends a call's answer.
-    pub(super) fn answer_call(&self, answer: Bytes) {
+    pub(super) fn answer_call(&mut self, (answer, asked): Answered) {
+        self.call_bytes -= asked;
         self.outbox.push_answer(answer);
     }
 

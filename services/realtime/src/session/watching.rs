@@ -20,7 +20,7 @@ use crate::{
     hub::Interest,
     lane::Lane,
     mailbox::{SharedReceipt, SharedTyping},
-    watch::{Next, Read, Watch},
+    watch::{Next, Read, Wanted, Watch},
 };
 
 /// Conversations of one stream that read at a time: bounds what pages hold.
@@ -37,7 +37,7 @@ pub(super) struct Watching {
     /// Tells the answers to this watch from those to an earlier one.
     generation: u64,
     /// The read that waits for its turn.
-    waiting_read: Option<(u64, bool)>,
+    waiting_read: Option<Wanted>,
 }
 
 impl Stream {
@@ -81,8 +81,8 @@ impl Stream {
         conversation: &ConversationId,
         cursor: u64,
     ) -> Result<(), Error> {
-        let gap_events = self.shared.limits.gap_events;
-        let watch = Watch::new(conversation.clone(), &self.caller.user, cursor, gap_events);
+        let limits = &self.shared.limits;
+        let watch = Watch::new(conversation.clone(), &self.caller.user, cursor, limits);
         let lane = Lane::new(watch, self.outbox.clone());
         self.registration.set(conversation, &Interest::Events(Some(Arc::clone(&lane))));
         self.release(conversation);
@@ -247,8 +247,8 @@ impl Stream {
                     self.shared.replayed.increment(replayed);
                     self.send(frame)?;
                 }
-                Next::Read { after, look } => {
-                    watching.waiting_read = Some((after, look));
+                Next::Read(wanted) => {
+                    watching.waiting_read = Some(wanted);
                     self.read_or_queue(conversation);
                     return Ok(());
                 }
@@ -277,14 +277,14 @@ impl Stream {
         let Some(watching) = self.watches.get_mut(conversation) else {
             return;
         };
-        let Some((after, look)) = watching.waiting_read.take() else {
+        let Some(wanted) = watching.waiting_read.take() else {
             return;
         };
         self.busy.insert(conversation.clone());
         let (reads, generation) = (Arc::clone(&self.reads), watching.generation);
         let conversation = conversation.clone();
         self.work.push(Box::pin(async move {
-            let outcome = reads.events(conversation.clone(), after, look).await;
+            let outcome = reads.events(conversation.clone(), wanted).await;
             Done::Read { conversation, generation, outcome }
         }));
     }
