@@ -2,7 +2,7 @@
 //! calls, the clock, and the answers of what runs beside it.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::{
     heads::HeadSlots,
     keeper::Keeper,
-    open::Opened,
+    open::{Begin, Opened},
     presence::{Found, Watched},
     timers::{Retry, Timers},
     watching::Watching,
@@ -99,31 +99,26 @@ pub(super) struct Stream {
     pub(super) timers: Timers,
     /// How much the reader had taken when it was seen to have more to take.
     stalled: Option<(u64, Instant)>,
-    welcome: Option<Welcome>,
-    start_with: Vec<(ConversationId, u64)>,
-    presence_to_start: BTreeSet<UserId>,
     /// The user is here as long as this stream is.
     present: Present,
 }
 
 impl Stream {
-    pub(super) fn new(shared: Arc<Shared>, caller: Caller, outbox: Outbox, opened: Opened) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        caller: Caller,
+        outbox: Outbox,
+        opened: Opened,
+    ) -> (Self, Begin) {
         let limits = &shared.limits;
-        let welcome = Welcome {
-            session_id: opened.keeper.key.session.as_str().to_owned(),
-            head_inbox_seq: opened.head_inbox_seq,
-            user_id: caller.user.as_str().to_owned(),
-            heartbeat_interval: Some(convert::duration(limits.heartbeat)),
-            watching: convert::cursors(&opened.watch),
-        };
-        Self {
+        let stream = Self {
             public: shared.public.with_token(&caller.token),
             timers: Timers::new(&caller, limits),
             heads: HeadSlots::new(limits.head_interval),
             watched: Watched::default(),
             tokens: Tokens::default(),
             present: shared.presences.arrive(&caller.tenant, &caller.user),
-            inbox: Inbox::new(opened.inbox_seq, opened.head_inbox_seq, limits.gap_events),
+            inbox: Inbox::new(opened.inbox_seq, opened.begin.head_inbox_seq, limits.gap_events),
             reads: opened.reads,
             outbox,
             registration: opened.registration,
@@ -141,24 +136,26 @@ impl Stream {
             turns: Turns::new(),
             work: FuturesUnordered::new(),
             stalled: None,
-            welcome: Some(welcome),
-            start_with: opened.watch.into_iter().collect(),
-            presence_to_start: opened.presence,
             shared,
             caller,
-        }
+        };
+        (stream, opened.begin)
     }
 
     /// Sends the welcome and begins every replay.
-    pub(super) fn start(&mut self) -> Result<(), Error> {
-        if let Some(welcome) = self.welcome.take() {
-            self.send(frame(Frame::Welcome(welcome)))?;
-        }
+    pub(super) fn start(&mut self, begin: Begin) -> Result<(), Error> {
+        self.send(frame(Frame::Welcome(Welcome {
+            session_id: self.keeper.key.session.as_str().to_owned(),
+            head_inbox_seq: begin.head_inbox_seq,
+            user_id: self.caller.user.as_str().to_owned(),
+            heartbeat_interval: Some(convert::duration(self.shared.limits.heartbeat)),
+            watching: convert::cursors(&begin.watch),
+        })))?;
         self.pump_inbox()?;
-        for (conversation, cursor) in std::mem::take(&mut self.start_with) {
+        for (conversation, cursor) in begin.watch {
             self.start_watch(&conversation, cursor)?;
         }
-        for user in std::mem::take(&mut self.presence_to_start) {
+        for user in begin.presence {
             self.add_presence(&user);
         }
         Ok(())
