@@ -106,7 +106,7 @@ impl Node {
         let keys = keys::load(&config, &engine).await?;
         let identity = config.identity()?;
         let credential = config.mesh_credential()?;
-        let listening = Server::bind(&config).await?;
+        let listening = Server::bind(&config)?;
         let addresses = listening.addresses();
         neighbour::announce(engine.path(), addresses).map_err(StartError::Announce)?;
         let lifecycle = Lifecycle::new(config.drain_time());

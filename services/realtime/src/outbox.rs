@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use confab_kit::server::StreamReset;
 use confab_log::mutant;
 use http::HeaderMap;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tonic::Status;
 
 use crate::error::Error;
@@ -54,6 +54,8 @@ struct State {
     total: usize,
     /// How many frames the reader has taken, ever.
     taken: u64,
+    /// When the last frame was appended.
+    last: Instant,
     waker: Option<Waker>,
     end: End,
     reader_gone: bool,
@@ -105,6 +107,7 @@ pub(crate) fn outbox(bound: usize, stream: Option<StreamReset>) -> (Outbox, Outb
         counted: 0,
         total: 0,
         taken: 0,
+        last: Instant::now(),
         waker: None,
         end: End::Open,
         reader_gone: false,
@@ -137,15 +140,27 @@ impl Outbox {
         if state.counted > self.shared.bound && !mutant::is("unbounded-outbox") {
             return Err(Error::SlowConsumer);
         }
-        state.counted += frame.len();
-        append(&mut state, Pending { frame, counts: true });
+        append(&mut state, Pending { frame, counts: true }, Instant::now());
         Ok(())
+    }
+
+    /// Appends the frame that this makes, if it makes one, for a reader that keeps
+    /// up. `false`: there is no room, and nothing was made.
+    pub(crate) fn offer(&self, now: Instant, make: impl FnOnce() -> Option<Bytes>) -> bool {
+        let mut state = self.shared.lock();
+        if !self.shared.has_room(&state) {
+            return false;
+        }
+        if let Some(frame) = make() {
+            append(&mut state, Pending { frame, counts: true }, now);
+        }
+        true
     }
 
     /// Appends the answer to a call. It does not count against the bound: the
     /// client asked for it, and answers are taken only while there is room.
     pub(crate) fn push_answer(&self, frame: Bytes) {
-        append(&mut self.shared.lock(), Pending { frame, counts: false });
+        append(&mut self.shared.lock(), Pending { frame, counts: false }, Instant::now());
     }
 
     /// Whether the reader keeps up, so that what can wait need not.
@@ -156,6 +171,11 @@ impl Outbox {
     /// Returns when there may be room again.
     pub(crate) async fn room(&self) {
         self.shared.room.notified().await;
+    }
+
+    /// When the last frame was appended.
+    pub(crate) fn last_appended(&self) -> Instant {
+        self.shared.lock().last
     }
 
     /// How many frames the reader has taken; `None` when none is waiting.
@@ -208,8 +228,12 @@ impl Outbox {
     }
 }
 
-fn append(state: &mut State, pending: Pending) {
+fn append(state: &mut State, pending: Pending, now: Instant) {
+    state.last = now;
     state.total += pending.frame.len();
+    if pending.counts {
+        state.counted += pending.frame.len();
+    }
     state.queue.push_back(pending);
     wake(state);
 }
@@ -224,8 +248,9 @@ impl OutboxReader {
     /// What to write next; several pending frames become one write.
     pub(crate) fn poll_next(&self, context: &mut Context<'_>) -> Poll<Outgoing> {
         let mut state = self.shared.lock();
+        let had_room = self.shared.has_room(&state);
         if let Some(bytes) = next_write(&mut state) {
-            if self.shared.has_room(&state) {
+            if !had_room && self.shared.has_room(&state) {
                 self.shared.room.notify_one();
             }
             return Poll::Ready(Outgoing::Data(bytes));

@@ -110,7 +110,8 @@ async fn serve(
     place: &mut Option<Stream>,
 ) -> Ended {
     let opened = tokio::select! {
-        opened = open::open(shared, &caller, source) => opened,
+        // Boxed: an open stream need not carry what its opening took.
+        opened = Box::pin(open::open(shared, &caller, source)) => opened,
         () = outbox.closed() => return Ended::Gone,
         () = shared.draining.cancelled() => return Ended::By(draining()),
     };
@@ -118,8 +119,14 @@ async fn serve(
         Ok(opened) => opened,
         Err(ended) => return ended,
     };
-    let stream = place.insert(Stream::new(Arc::clone(shared), caller, outbox.clone(), opened));
-    match drive(stream, source, early).await {
+    let (stream, begin) = Stream::new(Arc::clone(shared), caller, outbox.clone(), opened);
+    let stream = place.insert(stream);
+    let mut early = early.into_iter();
+    let started = stream.start(begin).and_then(|()| early.try_for_each(|r| on_frame(stream, r)));
+    if let Err(error) = started {
+        return error.into();
+    }
+    match drive(stream, source).await {
         Ok(never) => match never {},
         Err(ended) => ended,
     }
@@ -128,12 +135,7 @@ async fn serve(
 async fn drive(
     stream: &mut Stream,
     source: &mut Source,
-    early: Vec<ConnectRequest>,
 ) -> Result<std::convert::Infallible, Ended> {
-    stream.start()?;
-    for request in early {
-        on_frame(stream, request)?;
-    }
     let outbox = stream.outbox.clone();
     let mailbox = Arc::clone(&stream.registration.mailbox);
     let draining = stream.shared.draining.clone();
