@@ -84,11 +84,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens where the configuration says; port 0 takes a free one.
-    pub async fn bind(config: &Config) -> Result<Self, BindError> {
-        let (public, public_address) = listen("listen", config.listen).await?;
-        let (mesh, mesh_address) = listen("mesh_listen", config.mesh_listen).await?;
-        let (ops, ops_address) = listen("ops_listen", config.ops_listen).await?;
+    /// Listens where the configuration says; port 0 takes a free one. Call it
+    /// within the runtime that will serve.
+    pub fn bind(config: &Config) -> Result<Self, BindError> {
+        let (public, public_address) = listen("listen", config.listen)?;
+        let (mesh, mesh_address) = listen("mesh_listen", config.mesh_listen)?;
+        let (ops, ops_address) = listen("ops_listen", config.ops_listen)?;
         let addresses = Addresses { public: public_address, mesh: mesh_address, ops: ops_address };
         let mut limits = config.limits.clone();
         limits.max_connections = limits.max_connections.min(connections_that_fit());
@@ -140,10 +141,7 @@ impl SpawnNamed for TaskTracker {
     }
 }
 
-async fn listen(
-    key: &'static str,
-    address: SocketAddr,
-) -> Result<(TcpListener, SocketAddr), BindError> {
+fn listen(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
     let failed = |source| BindError { key, address, source };
     let listener = open_listener(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;

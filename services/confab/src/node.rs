@@ -100,7 +100,7 @@ impl Node {
         let keys = keys::load(&config, &engine).await?;
         let identity = config.identity()?;
         let credential = config.mesh_credential()?;
-        let listening = Server::bind(&config).await?;
+        let listening = Server::bind(&config)?;
         let addresses = listening.addresses();
         let lifecycle = Lifecycle::new(config.drain_time());
 

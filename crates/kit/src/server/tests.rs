@@ -45,7 +45,7 @@ impl Running {
             ..Config::default()
         };
         world.budgets = Budgets::new(&config);
-        let server = Server::bind(&config).await.expect("listens");
+        let server = Server::bind(&config).expect("listens");
         let addresses = server.addresses();
         let health = Health::new(world.lifecycle.clone()).await;
         let services = Services {
@@ -198,7 +198,7 @@ async fn an_address_that_is_taken_is_named() {
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     let mesh_listen = taken.local_addr().expect("an address");
     let config = Config { listen: free, mesh_listen, ops_listen: free, ..Config::default() };
-    let error = Server::bind(&config).await.expect_err("taken").to_string();
+    let error = Server::bind(&config).expect_err("taken").to_string();
     assert!(error.contains(&format!("{mesh_listen} (mesh_listen)")), "{error}");
 }
 
@@ -206,7 +206,7 @@ async fn an_address_that_is_taken_is_named() {
 async fn devices_that_come_all_at_once_wait_for_their_turn() {
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = Config { listen: free, mesh_listen: free, ops_listen: free, ..Config::default() };
-    let server = Server::bind(&config).await.expect("listens");
+    let server = Server::bind(&config).expect("listens");
     let address = server.addresses().public;
     let mut waiting = Vec::new();
     // Nobody accepts. Past the backlog the kernel lets a connect hang.
