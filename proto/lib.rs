@@ -17,7 +17,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/confab.rs"));
 }
 
-pub use generated::confab::{bus, errors, mesh, messages, policy, realtime, types};
+pub use generated::confab::{bus, errors, mesh, messages, operations, policy, realtime, types};
 
 /// Conversations.
 pub mod conversations {

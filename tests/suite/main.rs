@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bench;
+mod clients;
 mod disk;
 mod docs;
 mod features;
@@ -11,6 +12,7 @@ mod first_conversation;
 mod identity;
 mod mesh;
 mod model;
+mod p12_contract;
 mod p7_policy;
 mod promises;
 mod raw;

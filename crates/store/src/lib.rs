@@ -2,8 +2,8 @@
 //!
 //! This crate owns *how* bytes become durable: the embedded engine with its one
 //! committer thread and its group fsync ([`embedded`]), what can be said about a
-//! write that went wrong ([`StoreError`]), and the wrapper that makes writes go
-//! wrong on purpose in tests ([`fault`]).
+//! write that went wrong ([`StoreError`]), copies of whole folders ([`backup`]), and
+//! the wrapper that makes writes go wrong on purpose in tests ([`fault`]).
 //!
 //! It never knows *what* the bytes mean. Rows, keys and their encoding belong to
 //! the service that owns the port; this crate sits below `confab-kit` and knows
@@ -19,6 +19,7 @@
 //! * Whoever cannot know whether a write landed says so
 //!   ([`StoreError::OutcomeUnknown`]); no error but that one leaves it open.
 
+pub mod backup;
 pub mod embedded;
 mod error;
 pub mod fault;

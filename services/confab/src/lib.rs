@@ -3,12 +3,16 @@
 //! [`node`] puts a node together; each other module is a command. Nothing here
 //! decides anything about conversations.
 
+mod allocator;
+mod backup;
 mod bench;
 mod chat;
 mod cli;
 mod folder;
 mod keys;
+mod log_level;
 mod mesh;
+mod neighbour;
 pub mod node;
 mod output;
 mod policies;
@@ -42,6 +46,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Chat(arguments) => block_on(chat::run(arguments)),
         Command::Bench(arguments) => block_on(bench::run(arguments)),
         Command::Verify(arguments) => block_on(verify::run(arguments)),
+        Command::Backup(arguments) => block_on(backup::run(arguments)),
+        Command::Restore(arguments) => backup::restore(&arguments),
+        Command::LogLevel(arguments) => block_on(log_level::run(arguments)),
         Command::Token(arguments) => token::run(&arguments),
         Command::Config(arguments) => output::print(&arguments.load()?.to_toml()?),
         Command::Policies => policies::print(),

@@ -38,6 +38,7 @@ use crate::{
     folder,
     keys::{self, Keys},
     mesh::{Mesh, MeshOptions},
+    neighbour,
 };
 pub use crate::{folder::FolderError, keys::KeysError};
 
@@ -68,6 +69,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// Where it listens cannot be written into the data folder.
+    #[error("cannot write ADDRESSES into the data folder: {0}")]
+    Announce(std::io::Error),
     /// The contract cannot be reflected.
     #[error(transparent)]
     Reflection(#[from] ReflectionError),
@@ -111,8 +115,9 @@ impl Node {
         let keys = keys::load(&config, &engine).await?;
         let identity = config.identity()?;
         let credential = config.mesh_credential()?;
-        let listening = Server::bind(&config).await?;
+        let listening = Server::bind(&config)?;
         let addresses = listening.addresses();
+        neighbour::announce(engine.path(), addresses).map_err(StartError::Announce)?;
         let lifecycle = Lifecycle::new(config.drain_time());
 
         let (public, public_slot) = Channel::in_process();
@@ -247,7 +252,12 @@ async fn routes(common: &Common) -> Result<(Routes, Routes, Chores), StartError>
     let mut public = Routes::default();
     let (bus, revocations) = (&common.bus, common.revocations.clone());
     let told = BusServer::service(bus, revocations, common.lifecycle.clone());
-    let mut mesh = Routes::new(common.mesh.greeting().service()).add_service(told);
+    let operations = confab_operations::Service::new(confab_operations::Options {
+        engine: common.engine.clone(),
+        lifecycle: common.lifecycle.clone(),
+    });
+    let mut mesh = Routes::new(common.mesh.greeting().service());
+    mesh = mesh.add_service(told).add_service(operations.mesh());
     let mut chores: Chores = Box::pin(ready(()));
     if common.mesh.serves(Role::Messages) {
         let messages = messages(common)?;

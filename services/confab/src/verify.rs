@@ -11,7 +11,10 @@ use confab_conversations::EmbeddedStore as Conversations;
 use confab_kit::role::Role;
 use confab_messages::store::{LogKey, embedded::EmbeddedLogStore};
 use confab_participants::EmbeddedStore as Members;
-use confab_store::embedded::{Engine, Options};
+use confab_store::{
+    backup,
+    embedded::{Engine, Options},
+};
 
 use crate::{Failure, cli::ConfigArguments, folder, keys, output};
 use inboxes::Inboxes;
@@ -65,6 +68,17 @@ impl std::fmt::Display for Report {
 
 pub(crate) async fn run(arguments: ConfigArguments) -> Result<(), Failure> {
     let config = arguments.load()?;
+    if backup::is_backup(&config.data_dir) {
+        let manifest = backup::check(&config.data_dir)?;
+        return output::print(&format!(
+            "a backup by confab {}: {} rows, {} files, {} bytes, all as they were written; its \
+             logs can be verified once it is restored\n",
+            manifest.confab,
+            manifest.rows,
+            manifest.files(),
+            manifest.bytes()
+        ));
+    }
     let engine = Engine::open_existing(&config.data_dir, Options::default())?;
     let held = folder::roles(&engine)?;
     if let Some(lost) = COMPARED.into_iter().find(|role| !held.contains(role)) {

@@ -1,8 +1,10 @@
 //! What the messages service does: commands go to the log, reads look at its
 //! head first and show nothing that the reader may not see. No Protobuf here.
 
+mod flights;
 mod heads;
 mod lists;
+mod pages;
 mod reads;
 mod sight;
 
@@ -24,6 +26,7 @@ use confab_log::{
 use tokio::time::Instant;
 
 pub(crate) use heads::{Head, HeadQuery};
+pub(crate) use pages::Pages;
 pub(crate) use reads::{Listing, Messages};
 pub(crate) use sight::Sight;
 
@@ -32,6 +35,7 @@ use crate::{
     error::Error,
     logs::{Committed, Logs},
     rules::RulesCache,
+    stage::{self, Stage},
     store::{LogKey, LogStore, Replaced, RuleStore, StoredRules},
     transform::transform,
 };
@@ -75,6 +79,7 @@ pub(crate) struct Page {
 /// The domain of the messages service.
 pub(crate) struct Domain<S> {
     pub(crate) logs: Logs<S>,
+    pub(crate) pages: Pages,
     pub(crate) digest_key: [u8; 32],
     pub(crate) sealer: Sealer,
     pub(crate) bus: Bus,
@@ -92,6 +97,7 @@ impl<S: LogStore> Domain<S> {
     }
 
     async fn decide(&self, key: &LogKey, request: Request) -> Result<Committed, Error> {
+        let _append = Stage::begin("append");
         let committed = self.logs.append(key, request).await?;
         if committed.event.is_none() {
             metrics::counter!("confab_duplicate_requests_total").increment(1);
@@ -140,11 +146,11 @@ impl<S: LogStore + RuleStore> Domain<S> {
         if !matches!(command, Command::Send { .. } | Command::Edit { .. }) {
             return Ok((command, None));
         }
-        let begun = Instant::now();
-        let rules = self.rules.get(self.logs.store(), tenant).await?;
-        let transformed = transform(command, &rules);
-        metrics::histogram!("confab_transform_seconds").record(begun.elapsed());
-        Ok(transformed)
+        let _transform = Stage::begin("transform");
+        let rules = self.rules.get(self.logs.store(), tenant);
+        let rules = tokio::time::timeout(stage::PATIENCE, rules).await;
+        let rules = rules.map_err(|_| Error::Unavailable)??;
+        Ok(transform(command, &rules))
     }
 
     /// Sends a message and returns its row: as it is now, when an older try had

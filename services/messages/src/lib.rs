@@ -15,6 +15,7 @@ pub mod logs;
 mod retention;
 mod rules;
 pub mod rules_handler;
+mod stage;
 pub mod store;
 mod transform;
 
@@ -28,7 +29,7 @@ use confab_proto::messages::v1::{
 };
 
 use convert::Limits;
-use domain::Domain;
+use domain::{Domain, Pages};
 use handler::MessagesHandler;
 use log_handler::LogHandler;
 use logs::{Logs, Projections};
@@ -69,9 +70,11 @@ impl<S: LogStore + RuleStore> Service<S> {
     pub fn new(options: Options<S>) -> Self {
         let Options { store, projections, admission, bus, sealer, digest_key, limits, appender } =
             options;
+        let pages = Pages::new(Arc::clone(&store));
         let logs = Logs::new(store, projections.clone(), bus.clone(), appender);
         let rules = RulesCache::default();
-        let domain = Arc::new(Domain { logs, digest_key, sealer, bus, projections, rules });
+        let domain = Domain { logs, pages, digest_key, sealer, bus, projections, rules };
+        let domain = Arc::new(domain);
         Self { domain, admission, limits }
     }
 

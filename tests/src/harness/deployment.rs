@@ -84,7 +84,9 @@ impl Deployment {
                 links.insert((*role, *other), link);
             }
             let (role, place) = (*role, place.clone());
-            starting.spawn(async move { Ok((role, Node::start_at(options, place).await?)) });
+            starting.spawn(async move {
+                Ok((role, Node::start_at(options, place, async |_| Ok(())).await?))
+            });
         }
         let mut nodes = Vec::new();
         while let Some(started) = starting.join_next().await {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use confab_client::{Client, ClientOptions};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::{
@@ -21,6 +22,7 @@ pub struct NodeOptions {
     pub(super) program: PathBuf,
     pub(super) mutant: Option<String>,
     pub(super) environment: Vec<(String, String)>,
+    pub(super) listen: SocketAddr,
     allowed: Vec<String>,
     keys_dir: Option<PathBuf>,
 }
@@ -32,6 +34,7 @@ impl NodeOptions {
             program: program.into(),
             mutant: None,
             environment: Vec::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             allowed: Vec::new(),
             keys_dir: None,
         }
@@ -56,6 +59,14 @@ impl NodeOptions {
     pub fn keys_dir(mut self, folder: &Path) -> Self {
         self.keys_dir = Some(folder.to_owned());
         self.env("CONFAB_KEYS_DIR", &folder.display().to_string())
+    }
+
+    /// Listens for clients at this address, after each start again, instead of at
+    /// another one each time.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
     }
 
     /// Expects warnings or errors in the log that hold this text.
@@ -87,11 +98,26 @@ impl Node {
     /// # Errors
     /// [`Violation::Unable`] when it does not start.
     pub async fn start(options: NodeOptions) -> Checked<Self> {
-        Self::start_at(options, Place::default()).await
+        Self::start_with(options, async |_| Ok(())).await
     }
 
-    /// As [`Node::start`], with a mesh port that others look for in this place.
-    pub(super) async fn start_at(options: NodeOptions, mesh_place: Place) -> Checked<Self> {
+    /// The same, after something has made its data folder.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it does not start.
+    pub async fn start_with(
+        options: NodeOptions,
+        make: impl AsyncFnOnce(&Path) -> Checked,
+    ) -> Checked<Self> {
+        Self::start_at(options, Place::default(), make).await
+    }
+
+    /// The same, with a mesh port that others look for in this place.
+    pub(super) async fn start_at(
+        options: NodeOptions,
+        mesh_place: Place,
+        make: impl AsyncFnOnce(&Path) -> Checked,
+    ) -> Checked<Self> {
         let folder = tempfile::tempdir().map_err(Violation::unable)?;
         let mut node = Self {
             options,
@@ -103,6 +129,7 @@ impl Node {
             log: Log::default(),
             checked: false,
         };
+        make(&node.data_dir()).await?;
         node.restart().await?;
         Ok(node)
     }
@@ -139,8 +166,36 @@ impl Node {
     /// # Errors
     /// [`Violation::Broken`] when it does not end by itself, or not well.
     pub async fn terminate(&mut self, limit: Duration) -> Checked {
+        self.sigterm()?;
+        self.ended(limit).await
+    }
+
+    /// SIGTERM, and no more.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it cannot be sent.
+    pub fn sigterm(&self) -> Checked {
+        self.signal(Signal::TERM)
+    }
+
+    /// SIGHUP.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it cannot be sent.
+    pub fn sighup(&self) -> Checked {
+        self.signal(Signal::HUP)
+    }
+
+    fn signal(&self, signal: Signal) -> Checked {
+        self.process.as_ref().map_or(Ok(()), |process| process.signal(signal))
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// [`Violation::Broken`] when it does not end by itself, or not well.
+    pub async fn ended(&mut self, limit: Duration) -> Checked {
         let Some(mut process) = self.process.take() else { return Ok(()) };
-        process.terminate()?;
         let status = eventually(limit, "the end after SIGTERM", || {
             let status = process.try_wait();
             async move { status }
@@ -163,7 +218,7 @@ impl Node {
     /// # Errors
     /// [`Violation::Unable`] when it does not run.
     pub fn freeze(&self) -> Checked {
-        self.signal(rustix::process::Signal::STOP)
+        self.signal(Signal::STOP)
     }
 
     /// SIGCONT.
@@ -171,12 +226,7 @@ impl Node {
     /// # Errors
     /// [`Violation::Unable`] when it does not run.
     pub fn thaw(&self) -> Checked {
-        self.signal(rustix::process::Signal::CONT)
-    }
-
-    fn signal(&self, signal: rustix::process::Signal) -> Checked {
-        let running = self.process.as_ref().ok_or_else(|| Violation::unable("it does not run"))?;
-        running.signal(signal)
+        self.signal(Signal::CONT)
     }
 
     /// Its data folder.
@@ -189,7 +239,8 @@ impl Node {
         self.folder.path()
     }
 
-    /// The public port's URI, as long as it runs: another after a restart.
+    /// The public port's URI, as long as it runs: another after a restart, unless
+    /// the options name an address.
     pub fn uri(&self) -> String {
         format!("http://{}", self.public())
     }

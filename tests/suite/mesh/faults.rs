@@ -113,9 +113,9 @@ async fn freeze(mutant: Option<&str>) -> Checked {
     // It is left alone: nobody waits for it any more.
     eventually(WHOLE, "the breaker opens", || async {
         let asked = tokio::join!(
-            create(&client, patience),
-            create(&client, patience),
-            create(&client, patience)
+            Box::pin(create(&client, patience)),
+            Box::pin(create(&client, patience)),
+            Box::pin(create(&client, patience))
         );
         let (answer, took) = asked.0;
         let reason = answer.err().and_then(|error| error.reason());

@@ -78,7 +78,7 @@ impl Process {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let config =
             Config { listen: free, mesh_listen: at, ops_listen: free, ..Config::default() };
-        let server = Server::bind(&config).await.expect("listens");
+        let server = Server::bind(&config).expect("listens");
         let address = server.addresses().mesh;
         let service = Numbered { number, asked: Arc::default() };
         let routes = Routes::new(LogServiceServer::new(service.clone()));

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    fmt::Display,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -16,18 +17,20 @@ use confab_log::{
     appender::{Done, Io, Outcome, Ticket},
     mutant,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use super::Logs;
 use crate::{
     convert::event::event_to_pb,
+    stage::{self, Stage},
     store::{Direction, LogKey, LogStore, StoreResult},
 };
 
 /// A conversation that nobody uses for so long is dropped from memory.
 const IDLE: Duration = Duration::from_mins(1);
-/// How long one I/O may take.
-const IO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Before a failed I/O is tried again, so that a store that is down is not hammered.
 const RETRY_DELAY: Duration = Duration::from_millis(40);
 
@@ -126,6 +129,7 @@ impl<S: LogStore> Driver<S> {
         if mutant::is("publish-drops") && event.seq.is_multiple_of(10) {
             return;
         }
+        let _publish = Stage::begin("publish");
         self.logs.inner.bus.publish(Signal::Event {
             tenant: self.key.tenant.clone(),
             conversation: self.key.conversation.clone(),
@@ -137,10 +141,28 @@ impl<S: LogStore> Driver<S> {
     /// An I/O that takes too long has failed; whether it took effect is unclear,
     /// as it is with any failure.
     async fn bounded(&self, io: Io) -> Done {
-        tokio::time::timeout(IO_TIMEOUT, self.perform(io)).await.unwrap_or_else(|_| {
-            tracing::warn!(conversation = %self.key.conversation, "log store timed out");
-            Done::Failed
-        })
+        let (io_name, begun) = (name_of(&io), Instant::now());
+        let done = tokio::time::timeout(stage::PATIENCE, self.perform(io)).await;
+        metrics::histogram!("confab_log_io_seconds", "io" => io_name).record(begun.elapsed());
+        let done = done.unwrap_or_else(|_| {
+            metrics::counter!("confab_log_io_timeouts_total", "io" => io_name).increment(1);
+            self.failed("in time", &"no answer")
+        });
+        if done != Done::Failed && self.logs.inner.trouble.ends() {
+            tracing::info!("log store works again");
+        }
+        done
+    }
+
+    /// Every command that cannot be carried out fails here: the first is told.
+    fn failed(&self, what: &'static str, error: &dyn Display) -> Done {
+        let conversation = &self.key.conversation;
+        if self.logs.inner.trouble.begins() {
+            tracing::warn!(%conversation, what, %error, "log store failed");
+        } else {
+            tracing::debug!(%conversation, what, %error, "log store still fails");
+        }
+        Done::Failed
     }
 
     async fn perform(&self, io: Io) -> Done {
@@ -154,10 +176,7 @@ impl<S: LogStore> Driver<S> {
                 self.logs.store().raise(&self.key, through).await.map(|()| Done::Raised)
             }
         };
-        outcome.unwrap_or_else(|error| {
-            tracing::warn!(conversation = %self.key.conversation, %error, "log store failed");
-            Done::Failed
-        })
+        outcome.unwrap_or_else(|error| self.failed("log", &error))
     }
 
     async fn look(&self) -> StoreResult<Done> {
@@ -182,11 +201,14 @@ impl<S: LogStore> Driver<S> {
         metrics::histogram!("confab_append_group_events")
             .record(f64::from(u32::try_from(events.len()).unwrap_or(u32::MAX)));
         self.mind_the_clock(&events);
-        let messages =
-            events.iter().filter(|e| matches!(e.body, EventBody::MessageCreated(_))).count();
+        let sizes: Vec<_> = events.iter().filter_map(message_bytes).collect();
         let appended = self.logs.store().append(&self.key, events, hour).await?;
         if appended {
-            metrics::counter!("confab_messages_appended_total").increment(messages as u64);
+            metrics::counter!("confab_messages_appended_total").increment(sizes.len() as u64);
+            let bytes = metrics::histogram!("confab_message_bytes");
+            for size in sizes {
+                bytes.record(size);
+            }
         } else {
             metrics::counter!("confab_append_conflicts_total").increment(1);
         }
@@ -225,12 +247,8 @@ impl<S: LogStore> Driver<S> {
                 rows.extend(others);
                 Done::Loaded(rows)
             }
-            (own, others) => {
-                let own = own.err().map(|error| error.to_string());
-                let others = others.err().map(|error| error.to_string());
-                tracing::warn!(conversation = %self.key.conversation, ?own, ?others, "rows not loaded");
-                Done::Failed
-            }
+            (Err(error), _) => self.failed("load", &error),
+            (_, Err(error)) => self.failed("load", &error),
         }
     }
 
@@ -244,13 +262,11 @@ impl<S: LogStore> Driver<S> {
             self.logs.store().apply(&self.key, event, effects),
             projections.apply(&self.key, event, effects)
         );
-        if let (Ok(()), Ok(())) = (&own, &others) {
-            return Done::Applied;
+        match (own, others) {
+            (Ok(()), Ok(())) => Done::Applied,
+            (Err(error), _) => self.failed("effects", &error),
+            (_, Err(error)) => self.failed("effects", &error),
         }
-        let own = own.err().map(|error| error.to_string());
-        let others = others.err().map(|error| error.to_string());
-        tracing::warn!(conversation = %self.key.conversation, seq = event.seq, ?own, ?others, "effects not applied");
-        Done::Failed
     }
 
     /// Notes that every effect is applied, so that the next load is short.
@@ -259,7 +275,7 @@ impl<S: LogStore> Driver<S> {
             return;
         };
         if let Err(error) = self.logs.store().raise(&self.key, through).await {
-            tracing::warn!(conversation = %self.key.conversation, %error, "applied_through not raised");
+            self.failed("applied_through", &error);
         }
     }
 
@@ -272,4 +288,25 @@ impl<S: LogStore> Driver<S> {
         drivers.remove(&self.key);
         true
     }
+}
+
+fn name_of(io: &Io) -> &'static str {
+    match io {
+        Io::Look => "look",
+        Io::Read { .. } => "read",
+        Io::Load(_) => "load",
+        Io::Append(_) => "append",
+        Io::Apply(..) => "apply",
+        Io::Raise(_) => "raise",
+    }
+}
+
+/// The text of a message, as text and as HTML, if the event made one.
+fn message_bytes(event: &Event) -> Option<f64> {
+    let EventBody::MessageCreated(row) = &event.body else { return None };
+    let bytes = row
+        .content
+        .as_ref()
+        .map_or(0, |content| content.text.len() + content.html.as_ref().map_or(0, String::len));
+    Some(f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)))
 }
