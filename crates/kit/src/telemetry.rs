@@ -144,6 +144,14 @@ fn describe() {
     describe_counter!("confab_rate_limited_total", "calls refused for their caller's budget");
     describe_counter!("confab_streams_refused_total", "streams refused: the user has too many");
     describe_counter!("confab_budgets_forgotten_total", "budgets given anew to bound memory");
+    describe_gauge!("confab_peers_ready", "addresses of a role that can be asked");
+    describe_gauge!("confab_peers_known", "addresses of a role");
+    describe_counter!("confab_peer_retries_total", "calls to other processes sent again");
+    describe_counter!("confab_peer_breaker_opened_total", "addresses left alone for a while");
+    describe_counter!("confab_peer_unavailable_total", "calls that nobody could be asked");
+    describe_counter!("confab_peer_shed_total", "calls refused because all peers are busy");
+    describe_counter!("confab_peer_connections_total", "connections made to peers");
+    describe_counter!("confab_peer_lookups_failed_total", "names of peers not looked up");
     describe_counter!("confab_handler_panics_total", "panics in handlers");
     describe_counter!("confab_task_panics_total", "panics in background tasks");
     describe_gauge!("confab_connections", "open connections by port");

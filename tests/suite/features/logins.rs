@@ -1,5 +1,7 @@
 //! Sessions and logins of a whole node: ended for good, whatever is killed.
 
+use std::time::Duration;
+
 use confab_kit::{error::Reason, identity::Claims};
 use confab_proto::realtime::v1::{
     EndSessionRequest, ListSessionsRequest, ListSessionsResponse, RevokeUserRequest,
@@ -39,7 +41,9 @@ async fn refusal(raw: &Raw) -> Checked<Option<String>> {
 
 /// A stream that must end with this reason.
 async fn ends(stream: Stream, reason: Reason) -> Checked {
-    let ending = within(PATIENCE, "the end of a stream", stream.ending()).await??;
+    // Well before the stream would find out by itself, the next time that it reads.
+    let at_once = Duration::from_secs(10);
+    let ending = within(at_once, "the end of a stream", stream.ending()).await??;
     let right = ending.goodbye.is_some() && ending.refused.reason == reason_name(reason);
     Violation::unless(right, || format!("a stream ends with {ending:?} instead of {reason:?}"))
 }

@@ -243,3 +243,31 @@ fn the_printed_configuration_can_be_read_back() {
     let printed = Config::default().to_toml().expect("toml");
     assert_eq!(load(&printed, &[], &json!({})).expect("loads"), Config::default());
 }
+
+#[test]
+fn every_role_is_served_somewhere() {
+    let config = load("", &[("CONFAB_ROLES", "[messages]")], &json!({}));
+    let said = config.expect_err("nobody serves the others").to_string();
+    assert!(said.contains("mesh.peers") && said.contains("conversations"), "{said}");
+    let toml = "roles = ['realtime']\nkeys_dir = 'keys'\n[mesh.peers]\n\
+                messages = ['http://10.0.0.1:7401', 'http://messages.chat.svc:7401']\n\
+                participants = ['http://[::1]:7401']";
+    let environment = [("CONFAB_MESH__PEERS__CONVERSATIONS", "[\"http://10.0.0.2:7401\"]")];
+    let config = load(toml, &environment, &json!({})).expect("loads");
+    assert_eq!(config.roles(), [Role::Realtime].into());
+    assert_eq!(config.mesh.peers[&Role::Messages].len(), 2);
+    assert_eq!(config.keys_dir(), Path::new("keys"));
+    assert_eq!(config.own_digest_key_file().expect("its own"), Path::new("keys/digest-key"));
+    let again = load(&config.to_toml().expect("toml"), &[], &json!({})).expect("loads");
+    assert_eq!(again, config);
+    let flags = json!({"roles": ["messages", "realtime"]});
+    let config = load(toml, &environment, &flags).expect("loads");
+    assert_eq!(config.roles(), [Role::Messages, Role::Realtime].into());
+    assert_eq!(Config::default().roles(), Role::ALL.into());
+    assert!(refusal("roles = ['mesages']", &[]).contains("mesages"));
+    for bad in ["https://a:1", "http://a", "a:1", "http://a:1/path", "http://u@a:1", ""] {
+        let toml = format!("[mesh.peers]\nmessages = ['{bad}']");
+        assert!(refusal(&toml, &[]).contains("mesh.peers"), "{bad}");
+    }
+    assert!(refusal("mesh.breaker_failures = 0", &[]).contains("mesh.breaker_failures"));
+}
