@@ -3,7 +3,10 @@
 //! noticed at the next start, and not by the clients whose retries then fail.
 //! It never holds a key.
 
-use std::path::PathBuf;
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+};
 
 use confab_kit::config::{Config, ConfigError, fingerprint};
 use confab_store::{
@@ -15,6 +18,8 @@ use confab_store::{
 /// fingerprint.
 const KEYSPACE: &str = "keys";
 const FORMAT: u8 = 1;
+/// In the data folder, empty: the store remembers its keys, and so is not empty.
+const USED_FILE: &str = "USED";
 
 /// The keys of a node.
 pub(crate) struct Keys {
@@ -49,6 +54,25 @@ pub enum KeysError {
     Replaced {
         /// Which, as it is written in TOML.
         key: &'static str,
+    },
+    /// The data folder was in use, and its store remembers nothing of it.
+    #[error(
+        "the store in this data folder is empty, but {} says that it was in use: a journal or \
+         `db/keyspaces` is lost. Put it back, or restore a backup; to begin anew, take another \
+         folder",
+        path.display()
+    )]
+    Emptied {
+        /// What says so.
+        path: PathBuf,
+    },
+    /// What says that the data folder is in use cannot be written.
+    #[error("{}: {source}", path.display())]
+    Mark {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
     /// A key cannot be read or made.
     #[error(transparent)]
@@ -91,16 +115,41 @@ fn page_token(config: &Config) -> Slot {
 /// was never used with one.
 pub(crate) async fn load(config: &Config, engine: &Engine) -> Result<Keys, KeysError> {
     let known = engine.keyspace(KEYSPACE)?;
-    Ok(Keys {
+    not_emptied(config, &known)?;
+    let keys = Keys {
         digest: use_one(config, engine, &known, digest(config)).await?,
         page_token: use_one(config, engine, &known, page_token(config)).await?,
-    })
+    };
+    // Not before the store remembers the keys durably: from here on it is never empty.
+    mark_used(config)?;
+    Ok(keys)
+}
+
+fn mark(config: &Config) -> PathBuf {
+    config.data_dir.join(USED_FILE)
+}
+
+fn mark_used(config: &Config) -> Result<(), KeysError> {
+    let path = mark(config);
+    if path.exists() {
+        return Ok(());
+    }
+    let made = File::create(&path).and_then(|file| file.sync_all());
+    let made = made.and_then(|()| File::open(&config.data_dir)?.sync_all());
+    made.map_err(|source| KeysError::Mark { path, source })
+}
+
+/// A database that has lost all it was opens like a new one.
+fn not_emptied(config: &Config, known: &Keyspace) -> Result<(), KeysError> {
+    let path = mark(config);
+    let is_empty = remembered(known, digest(config).key)?.is_none();
+    if is_empty && path.exists() { Err(KeysError::Emptied { path }) } else { Ok(()) }
 }
 
 /// What is wrong with the keys of a data folder. Makes none.
 pub(crate) fn check(config: &Config, engine: &Engine) -> Result<Vec<KeysError>, KeysError> {
     let known = engine.keyspace(KEYSPACE)?;
-    let mut wrong = Vec::new();
+    let mut wrong: Vec<_> = not_emptied(config, &known).err().into_iter().collect();
     for slot in [digest(config), page_token(config)] {
         let Some(fingerprint) = remembered(&known, slot.key)? else { continue };
         if let Err(error) = slot.known_as(config, fingerprint) {
@@ -112,14 +161,19 @@ pub(crate) fn check(config: &Config, engine: &Engine) -> Result<Vec<KeysError>, 
 
 /// Forgets with which keys the data folder was used; the next [`load`] takes
 /// what is there, or makes new ones.
-pub(crate) async fn forget(engine: &Engine) -> Result<(), StoreError> {
+pub(crate) async fn forget(config: &Config, engine: &Engine) -> Result<(), KeysError> {
     let known = engine.keyspace(KEYSPACE)?;
+    not_emptied(config, &known)?;
+    let path = mark(config);
+    if path.exists() {
+        fs::remove_file(&path).map_err(|source| KeysError::Mark { path, source })?;
+    }
     let forgotten = engine.transact(move |txn| {
         for key in ["digest_key", "page_token_key"] {
             txn.remove(&known, key);
         }
     });
-    forgotten.await
+    Ok(forgotten.await?)
 }
 
 async fn use_one(

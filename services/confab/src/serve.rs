@@ -23,7 +23,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     telemetry::before_render("allocator", allocator::set_gauges);
     if arguments.replace_lost_keys {
         // Opened here and closed again: the node finds a folder without a past.
-        keys::forget(&Engine::open(&config.data_dir, Options::default())?).await?;
+        keys::forget(&config, &Engine::open(&config.data_dir, Options::default())?).await?;
     }
     let banner = Banner::of(&config);
     let node = Node::start(config).await?;

@@ -5,6 +5,8 @@
 //! The promise it keeps: whatever it sends next is the event `cursor + 1`, or
 //! a gap that starts there. What the bus says is only ever a hint to that.
 
+mod event;
+
 use bytes::Bytes;
 use confab_log::{ConversationId, UserId, mutant};
 use confab_proto::{
@@ -20,6 +22,7 @@ use crate::{
     page::Page,
     patience::Patience,
 };
+use event::{changes_history, own_membership};
 
 /// What the log's owner says of the user and the conversation.
 #[derive(Clone, Debug)]
@@ -382,23 +385,5 @@ impl Watch {
         self.phase = Phase::Reading;
         self.doubtful = false;
         Next::Read(Wanted { after: self.cursor, most: self.page.size(), look: self.look })
-    }
-}
-
-/// Whether the event may change what joiners see of what was before.
-fn changes_history(event: &Event) -> bool {
-    let Some(Kind::ConversationUpdated(update)) = &event.kind else { return false };
-    update.history_visibility.is_some()
-}
-
-/// Whether the event makes the user a participant, or ends it.
-fn own_membership(event: &Event, user: &str) -> Option<bool> {
-    match event.kind.as_ref()? {
-        Kind::ParticipantLeft(left) if left.user_id == user => Some(false),
-        Kind::ParticipantBanned(banned) if banned.user_id == user => Some(false),
-        Kind::ParticipantsJoined(joined) => {
-            joined.participants.iter().any(|joiner| joiner.user_id == user).then_some(true)
-        }
-        _ => None,
     }
 }
