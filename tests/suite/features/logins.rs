@@ -10,7 +10,7 @@ use confab_tests::harness::{Checked, Node, Violation, must_be_caught, within};
 use prost::Message as _;
 
 use super::{
-    PATIENCE, equal,
+    equal,
     operations::{ask, holds},
 };
 use crate::{

@@ -69,7 +69,7 @@ impl Place {
     }
 }
 
-fn works(what: &str, away: Role, answer: Result<(), Error>) -> Checked {
+fn works(what: &str, away: Role, answer: &Result<(), Error>) -> Checked {
     Violation::unless(answer.is_ok(), || format!("{what} without {away}: {answer:?}"))
 }
 
@@ -103,30 +103,30 @@ async fn run() -> Checked {
             Role::Messages => {
                 fails("a send", away, async || place.send().await).await?;
                 fails("a read", away, async || place.read().await).await?;
-                works("an inbox", away, place.inbox().await)?;
-                works("a profile", away, place.profile().await)?;
-                works("sessions", away, place.sessions().await)?;
+                works("an inbox", away, &place.inbox().await)?;
+                works("a profile", away, &place.profile().await)?;
+                works("sessions", away, &place.sessions().await)?;
             }
             Role::Conversations => {
                 fails("a list", away, async || place.list().await).await?;
                 fails("a conversation", away, async || place.get().await).await?;
-                works("a send", away, place.send().await)?;
-                works("a read", away, place.read().await)?;
-                works("an inbox", away, place.inbox().await)?;
+                works("a send", away, &place.send().await)?;
+                works("a read", away, &place.read().await)?;
+                works("an inbox", away, &place.inbox().await)?;
             }
             Role::Participants => {
                 fails("an inbox", away, async || place.inbox().await).await?;
                 fails("a list", away, async || place.list().await).await?;
-                works("a send", away, place.send().await)?;
-                works("a read", away, place.read().await)?;
-                works("a conversation", away, place.get().await)?;
+                works("a send", away, &place.send().await)?;
+                works("a read", away, &place.read().await)?;
+                works("a conversation", away, &place.get().await)?;
             }
             Role::Realtime => {
                 fails("sessions", away, async || place.sessions().await).await?;
-                works("a send", away, place.send().await)?;
-                works("a read", away, place.read().await)?;
-                works("a list", away, place.list().await)?;
-                works("an inbox", away, place.inbox().await)?;
+                works("a send", away, &place.send().await)?;
+                works("a read", away, &place.read().await)?;
+                works("a list", away, &place.list().await)?;
+                works("an inbox", away, &place.inbox().await)?;
             }
         }
         confab.of_mut(away).restart().await?;
