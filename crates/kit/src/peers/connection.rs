@@ -135,5 +135,5 @@ fn was_refused(error: &hyper::Error) -> bool {
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn broken(error: hyper::Error) -> Status {
     tracing::debug!(%error, "an answer of a peer broke off");
-    super::unanswered()
+    super::calls::unanswered()
 }

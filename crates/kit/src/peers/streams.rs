@@ -13,7 +13,12 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Status, body::Body};
 
-use super::{MAX_TRIES, Shared, connection::Failed, lanes::Place, unanswered};
+use super::{
+    Shared,
+    calls::{MAX_TRIES, unanswered},
+    connection::Failed,
+    lanes::Place,
+};
 use crate::deadline;
 
 /// How long a peer may take to open a stream whose caller gave no deadline.
