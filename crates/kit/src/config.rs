@@ -144,6 +144,9 @@ pub enum ConfigError {
     /// The issuer's keys cannot be fetched from there.
     #[error("configuration: auth.jwks_url: {0}")]
     JwksUrl(#[from] crate::identity::UrlError),
+    /// TLS between processes cannot be used.
+    #[error("configuration: mesh.tls: {0}")]
+    MeshTls(#[from] crate::mesh_tls::TlsError),
     /// The dev key cannot be used.
     #[error(transparent)]
     DevKey(#[from] crate::identity::DevKeyError),

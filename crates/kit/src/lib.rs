@@ -18,6 +18,7 @@ pub mod health;
 pub mod identity;
 pub mod layers;
 pub mod lifecycle;
+pub mod mesh_tls;
 pub mod page_token;
 pub mod peers;
 pub mod policy;

@@ -16,6 +16,7 @@ mod breaker;
 mod calls;
 mod choice;
 mod connection;
+mod direct;
 mod ear;
 mod endpoint;
 mod greeting;
@@ -45,10 +46,12 @@ use crate::{
     deadline,
     error::{Error, Reason},
     identity::Credential,
+    mesh_tls::MeshTls,
     role::Role,
     task,
 };
 
+pub use direct::direct;
 pub use ear::Ear;
 use endpoint::{Endpoint, Standing};
 pub use greeting::{Fingerprint, Greeter, Greeting};
@@ -63,6 +66,8 @@ pub struct PeersOptions {
     pub uris: Vec<String>,
     /// What this process shows them.
     pub credential: Credential,
+    /// What the connections to them are inside of.
+    pub tls: Option<MeshTls>,
     /// What it says of itself.
     pub greeting: Greeting,
     /// How it reaches itself, should it be among them.

@@ -11,6 +11,7 @@ mod connection;
 mod linger;
 mod pieces;
 mod registry;
+mod secured;
 mod stall;
 mod stream;
 
@@ -29,6 +30,7 @@ use crate::{
     health::{self, Health},
     layers::Layered,
     lifecycle::Lifecycle,
+    mesh_tls::MeshTls,
     task,
 };
 
@@ -41,6 +43,8 @@ const RESERVED_FILES: u64 = 512;
 /// node that was restarted come at once, and those that do not fit are reset.
 /// The kernel's own bound (`net.core.somaxconn`) is 4,096 unless changed.
 const BACKLOG: u32 = 4096;
+/// Calls that another process may have open on one connection, at least.
+const MESH_STREAMS: u32 = 2000;
 /// After a failed accept: most often there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// An operator's request must have come by then.
@@ -86,6 +90,7 @@ pub struct Server {
     addresses: Addresses,
     limits: Limits,
     arrivals: arrivals::Arrivals,
+    mesh_tls: Option<MeshTls>,
 }
 
 impl Server {
@@ -99,7 +104,14 @@ impl Server {
         let mut limits = config.limits.clone();
         limits.max_connections = limits.max_connections.min(connections_that_fit());
         let arrivals = arrivals::Arrivals::new(config);
-        Ok(Self { public, mesh, ops, addresses, limits, arrivals })
+        Ok(Self { public, mesh, ops, addresses, limits, arrivals, mesh_tls: None })
+    }
+
+    /// Speaks TLS on the mesh's port.
+    #[must_use]
+    pub fn with_mesh_tls(mut self, tls: Option<MeshTls>) -> Self {
+        self.mesh_tls = tls;
+        self
     }
 
     /// Where it listens.
@@ -112,13 +124,16 @@ impl Server {
     /// calls; what is still open at the hard stop is dropped.
     pub async fn serve(self, services: Services, lifecycle: Lifecycle) {
         let connections = TaskTracker::new();
-        let acceptor = |port, routes| {
-            let (limits, lifecycle) = (self.limits.clone(), lifecycle.clone());
+        let acceptor = |port, routes, limits: &Limits| {
+            let (limits, lifecycle) = (limits.clone(), lifecycle.clone());
             connection::Acceptor::new(port, routes, limits, lifecycle, connections.clone())
         };
-        let public = acceptor("public", services.public).limiting(self.arrivals);
+        let public = acceptor("public", services.public, &self.limits).limiting(self.arrivals);
         connections.spawn_named("acceptor", public.run(self.public));
-        let mesh = acceptor("mesh", services.mesh);
+        // Processes share few connections, whatever a client may have.
+        let streams_per_connection = self.limits.streams_per_connection.max(MESH_STREAMS);
+        let mesh_limits = Limits { streams_per_connection, ..self.limits.clone() };
+        let mesh = acceptor("mesh", services.mesh, &mesh_limits).inside(self.mesh_tls);
         connections.spawn_named("acceptor", mesh.run(self.mesh));
         let ops = TaskTracker::new();
         let ops_end = CancellationToken::new();

@@ -28,6 +28,7 @@ use crate::{
     identity::{Caller, Claims, Credential, DevKey, Revocations},
     layers::{Elsewhere, LayerOptions, Layered, Port, layered},
     lifecycle::Lifecycle,
+    mesh_tls::MeshTls,
     rates::Budgets,
 };
 
@@ -266,6 +267,7 @@ pub(crate) struct World {
     pub(crate) limits: Limits,
     pub(crate) budgets: Budgets,
     pub(crate) elsewhere: Elsewhere,
+    pub(crate) mesh_tls: Option<MeshTls>,
 }
 
 impl World {
@@ -280,6 +282,7 @@ impl World {
             limits: Limits { request_bytes: 1000, frame_bytes: 1000, ..Limits::default() },
             budgets: Budgets::new(&Config::default()),
             elsewhere: Elsewhere::default(),
+            mesh_tls: None,
         }
     }
 

@@ -13,6 +13,7 @@ use confab_kit::{
     health::{Health, Importance},
     identity::Credential,
     layers::Elsewhere,
+    mesh_tls::MeshTls,
     peers::{Ear, Greeting, Peers, PeersOptions},
     role::Role,
 };
@@ -35,6 +36,8 @@ pub(crate) struct MeshOptions<'a> {
     pub(crate) second_page_key: Option<[u8; 32]>,
     pub(crate) store_id: String,
     pub(crate) credential: &'a Credential,
+    /// What connections between processes are inside of.
+    pub(crate) tls: Option<MeshTls>,
     /// This process's mesh port, in process, with the credential.
     pub(crate) own: Channel,
     /// Hears what happens in other processes.
@@ -44,7 +47,8 @@ pub(crate) struct MeshOptions<'a> {
 impl Mesh {
     /// Begins to connect to the configured peers.
     pub(crate) fn new(options: MeshOptions<'_>) -> Self {
-        let MeshOptions { config, keys, second_page_key, store_id, credential, own, ear } = options;
+        let MeshOptions { config, keys, second_page_key, store_id, credential, tls, own, ear } =
+            options;
         let served = config.roles();
         let page_token_keys = [Some(keys.page_token), second_page_key];
         let greeting = Greeting::new(
@@ -60,6 +64,7 @@ impl Mesh {
                 role: *role,
                 uris: uris.clone(),
                 credential: credential.clone(),
+                tls: tls.clone(),
                 greeting: greeting.clone(),
                 own: served.contains(role).then(|| own.clone()),
                 ear: Some(ear.clone()),

@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use confab_kit::{channel::Channel, config::Config, server::Addresses};
+use confab_kit::{channel::Channel, config::Config, peers::direct, server::Addresses};
 use confab_proto::operations::v1::operations_service_client::OperationsServiceClient;
 use confab_store::embedded::{self, ADDRESSES_FILE};
 use serde::{Deserialize, Serialize};
@@ -39,8 +39,8 @@ pub(crate) fn announce(data_dir: &Path, addresses: Addresses) -> std::io::Result
 /// nobody else: where a node has ended, another program may listen by now.
 pub(crate) fn operations(config: &Config) -> Result<OperationsServiceClient<Channel>, Failure> {
     let addresses = addresses(&config.data_dir)?;
-    let channel = Channel::tcp(&format!("http://{}", of_this_machine(addresses.mesh)))?;
-    let channel = channel.with_mesh_credential(&config.mesh_credential()?);
+    let credential = config.mesh_credential()?;
+    let channel = direct(of_this_machine(addresses.mesh), &credential, config.mesh.tls()?);
     Ok(OperationsServiceClient::new(channel))
 }
 

@@ -115,7 +115,8 @@ impl Node {
         let keys = keys::load(&config, &engine).await?;
         let identity = config.identity()?;
         let credential = config.mesh_credential()?;
-        let listening = Server::bind(&config)?;
+        let tls = config.mesh.tls()?;
+        let listening = Server::bind(&config)?.with_mesh_tls(tls.clone());
         let addresses = listening.addresses();
         neighbour::announce(engine.path(), addresses).map_err(StartError::Announce)?;
         let lifecycle = Lifecycle::new(config.drain_time());
@@ -133,6 +134,7 @@ impl Node {
             second_page_key: second_key,
             store_id,
             credential: &credential,
+            tls,
             own,
             ear,
         });

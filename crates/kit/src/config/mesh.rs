@@ -6,7 +6,10 @@ use http::Uri;
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Secret, invalid, sections::exclusive};
-use crate::role::Role;
+use crate::{
+    mesh_tls::{MeshTls, TlsFiles},
+    role::Role,
+};
 
 /// The mesh of Confab processes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +22,19 @@ pub struct Mesh {
     /// A file with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential_file: Option<PathBuf>,
+    /// This process's certificate in PEM, for TLS between processes. With it, all of
+    /// them speak TLS and show theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// Its private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key_file: Option<PathBuf>,
+    /// The certificates of the authority that signs them all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_ca_file: Option<PathBuf>,
+    /// The name that they are all for; each peer's host when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_name: Option<String>,
     /// How often the names among the peers are looked up again, in seconds; each
     /// time is drawn between half and one and a half of it.
     pub resolve_seconds: u64,
@@ -37,6 +53,10 @@ impl Default for Mesh {
         Self {
             credential: None,
             credential_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
+            tls_ca_file: None,
+            tls_name: None,
             resolve_seconds: 10,
             breaker_failures: 5,
             breaker_open_seconds: 60,
@@ -56,19 +76,49 @@ impl Mesh {
         if let Some((key, _)) = positive.into_iter().find(|(_, good)| !good) {
             return Err(invalid(key, "must be above 0"));
         }
-        match self.peers.values().flatten().find(|uri| !is_address(uri)) {
+        let scheme = self.check_tls()?;
+        match self.peers.values().flatten().find(|uri| !is_address(uri, scheme)) {
             None => Ok(()),
             Some(uri) => {
-                let problem = format!("{uri:?} is not like http://host:7401");
+                let problem = format!("{uri:?} is not like {scheme}://host:7401");
                 Err(invalid("mesh.peers", problem))
             }
         }
     }
+
+    /// All of TLS or nothing of it; the scheme that the peers' addresses have then.
+    fn check_tls(&self) -> Result<&'static str, ConfigError> {
+        let files = [&self.tls_cert_file, &self.tls_key_file, &self.tls_ca_file];
+        match files.iter().filter(|file| file.is_some()).count() {
+            0 if self.tls_name.is_none() => Ok("http"),
+            3 => Ok("https"),
+            _ => Err(invalid(
+                "mesh.tls_cert_file",
+                "needs mesh.tls_key_file and mesh.tls_ca_file, and so does each of them the others",
+            )),
+        }
+    }
+
+    /// TLS between processes, if it is configured.
+    pub fn tls(&self) -> Result<Option<MeshTls>, ConfigError> {
+        let (Some(certificate), Some(key), Some(authority)) =
+            (&self.tls_cert_file, &self.tls_key_file, &self.tls_ca_file)
+        else {
+            return Ok(None);
+        };
+        let files = TlsFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            authority: authority.clone(),
+            name: self.tls_name.clone(),
+        };
+        Ok(Some(MeshTls::load(&files)?))
+    }
 }
 
-/// `http`, a host, a port and nothing else.
-fn is_address(text: &str) -> bool {
+/// The scheme, a host, a port and nothing else.
+fn is_address(text: &str, scheme: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else { return false };
     let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-    uri.scheme_str() == Some("http") && plain && uri.port().is_some() && uri.path() == "/"
+    uri.scheme_str() == Some(scheme) && plain && uri.port().is_some() && uri.path() == "/"
 }

@@ -270,4 +270,10 @@ fn every_role_is_served_somewhere() {
         assert!(refusal(&toml, &[]).contains("mesh.peers"), "{bad}");
     }
     assert!(refusal("mesh.breaker_failures = 0", &[]).contains("mesh.breaker_failures"));
+    let half = "[mesh]\ntls_cert_file = 'c'\ntls_key_file = 'k'";
+    assert!(refusal(half, &[]).contains("mesh.tls_ca_file"));
+    assert!(refusal("mesh.tls_name = 'n'", &[]).contains("mesh.tls_cert_file"));
+    let whole = format!("{half}\ntls_ca_file = 'a'\n[mesh.peers]\nmessages = ['https://a:1']");
+    assert_eq!(load(&whole, &[], &json!({})).expect("loads").mesh.peers.len(), 1);
+    assert!(refusal(&whole.replace("https", "http"), &[]).contains("https://host:7401"));
 }

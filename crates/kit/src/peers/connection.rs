@@ -7,10 +7,15 @@ use h2::Reason as H2Reason;
 use http::{Request, Response, Uri, uri::Authority};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{net::TcpStream, sync::oneshot, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::oneshot,
+    time::timeout,
+};
 use tonic::{Status, body::Body};
 
-use crate::task;
+use crate::{mesh_tls::MeshTls, task};
 
 /// How long a connection may take to be made.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,6 +37,8 @@ pub(super) struct Target {
     pub(super) address: SocketAddr,
     /// As the configuration names it.
     pub(super) authority: Authority,
+    /// What is spoken around HTTP/2.
+    pub(super) tls: Option<MeshTls>,
 }
 
 /// An open connection; cheap to clone. It ends when the peer ends it, or with the
@@ -96,6 +103,22 @@ impl Connection {
 async fn connect(target: &Target) -> io::Result<(Connection, oneshot::Receiver<bool>)> {
     let stream = TcpStream::connect(target.address).await?;
     stream.set_nodelay(true)?;
+    let Some(tls) = &target.tls else { return shake_hands(target, stream).await };
+    let named = tls.towards(target.authority.host());
+    let unnamed = || io::Error::new(io::ErrorKind::InvalidInput, "the host is no name for TLS");
+    let (connector, name) = named.ok_or_else(unnamed)?;
+    // The state of TLS is large, and gone once hands are shaken.
+    let secured = Box::pin(connector.connect(name, stream)).await?;
+    shake_hands(target, Box::new(secured)).await
+}
+
+async fn shake_hands<IO>(
+    target: &Target,
+    stream: IO,
+) -> io::Result<(Connection, oneshot::Receiver<bool>)>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)

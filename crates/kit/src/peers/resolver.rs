@@ -70,7 +70,8 @@ fn begin(
     authority: &Authority,
     stopped: &CancellationToken,
 ) -> (Arc<Endpoint>, CancellationToken) {
-    let target = Target { address, authority: authority.clone() };
+    let tls = shared.options.tls.clone();
+    let target = Target { address, authority: authority.clone(), tls };
     let endpoint = Endpoint::new(target, Arc::clone(shared));
     let removed = stopped.child_token();
     let keeping = Arc::clone(&endpoint).keep();

@@ -21,6 +21,7 @@ use crate::{
     health::Health,
     layers::Port,
     lifecycle::Lifecycle,
+    mesh_tls::{TlsFiles, tests::Authority},
     server::{Server, Services},
     telemetry,
     testing::World,
@@ -78,7 +79,7 @@ impl Process {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let config =
             Config { listen: free, mesh_listen: at, ops_listen: free, ..Config::default() };
-        let server = Server::bind(&config).expect("listens");
+        let server = Server::bind(&config).expect("listens").with_mesh_tls(world.mesh_tls.clone());
         let address = server.addresses().mesh;
         let service = Numbered { number, asked: Arc::default() };
         let routes = Routes::new(LogServiceServer::new(service.clone()));
@@ -125,6 +126,7 @@ fn peers(world: &World, uris: Vec<String>) -> Peers {
         role: Role::Messages,
         uris,
         credential: world.credential.clone(),
+        tls: world.mesh_tls.clone(),
         greeting: own,
         own: None,
         ear: None,
@@ -309,4 +311,49 @@ async fn unfit(peers: &Peers) -> String {
         }
         changed.changed().await.expect("there are peers");
     }
+}
+
+/// Two processes, and what they have of TLS.
+async fn meets(server: Option<MeshTls>, client: Option<MeshTls>) -> bool {
+    let mut world = World::new();
+    world.mesh_tls = server;
+    let process = Process::start(&world, 1, &greeting("one")).await;
+    world.mesh_tls = client;
+    let peers = peers(&world, vec![process.uri()]);
+    observe(&peers, "c", "alice").await.is_ok()
+}
+
+#[tokio::test]
+async fn with_tls_both_sides_must_show_a_certificate_of_the_authority() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let one = || Some(ours.tls("one", "127.0.0.1"));
+    let stranger = || Some(theirs.tls("stranger", "127.0.0.1"));
+    assert!(meets(one(), Some(ours.tls("two", "elsewhere"))).await, "whom it asks proves its name");
+    let (refused, plain, unready, misnamed) = tokio::join!(
+        meets(one(), stranger()),
+        meets(one(), None),
+        meets(None, one()),
+        meets(Some(ours.tls("three", "elsewhere")), one()),
+    );
+    assert!(!refused, "another authority");
+    assert!(!plain && !unready, "one of them speaks no TLS");
+    assert!(!misnamed, "a certificate for another host");
+    let named = TlsFiles { name: Some("confab".to_owned()), ..ours.files("four", "confab") };
+    let named = MeshTls::load(&named).expect("loads");
+    assert!(meets(Some(named.clone()), Some(named)).await, "one name for all");
+}
+
+#[tokio::test]
+async fn a_command_asks_a_process_that_speaks_tls() {
+    let authority = Authority::new();
+    let mut world = World::new();
+    world.mesh_tls = Some(authority.tls("one", "127.0.0.1"));
+    let process = Process::start(&world, 7, &greeting("one")).await;
+    let ask = async |tls| {
+        let channel = direct(process.address, &world.credential, tls);
+        let request = ObserveRequest { user_id: "alice".to_owned(), ..Default::default() };
+        LogServiceClient::new(channel).observe(request).await.map(tonic::Response::into_inner)
+    };
+    assert_eq!(ask(world.mesh_tls.clone()).await.expect("an answer").as_of_seq, 7);
+    assert!(ask(None).await.is_err());
 }

@@ -18,6 +18,7 @@ use super::{
     linger::{EndedWell, Lingering},
     pieces::Pieces,
     registry::{Entry, Registry},
+    secured::Secured,
     stall::{Stall, Watched},
     stream::{Stream, StreamExecutor},
 };
@@ -25,6 +26,7 @@ use crate::{
     config::Limits,
     layers::{Layered, PeerAddress},
     lifecycle::Lifecycle,
+    mesh_tls::MeshTls,
 };
 
 /// Pings find a peer that is gone.
@@ -61,6 +63,7 @@ pub(super) struct Acceptor {
     connections: TaskTracker,
     registry: SharedRegistry,
     arrivals: Option<Arc<Arrivals>>,
+    tls: Option<MeshTls>,
 }
 
 impl Acceptor {
@@ -72,12 +75,18 @@ impl Acceptor {
         connections: TaskTracker,
     ) -> Self {
         let registry = Arc::new(Registry::new(port, limits.max_connections));
-        Self { routes, limits, lifecycle, connections, registry, arrivals: None }
+        Self { routes, limits, lifecycle, connections, registry, arrivals: None, tls: None }
     }
 
     /// Limits the connections of each address.
     pub(super) fn limiting(mut self, arrivals: Arrivals) -> Self {
         self.arrivals = Some(Arc::new(arrivals));
+        self
+    }
+
+    /// Speaks TLS.
+    pub(super) fn inside(mut self, tls: Option<MeshTls>) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -122,6 +131,14 @@ impl Acceptor {
             answer(routes.clone(), request)
         });
         let (stream, ended_well) = Lingering::new(stream, self.connections.clone());
+        let acceptor = self.tls.as_ref().map(MeshTls::acceptor);
+        let stream = match Secured::accept(stream, acceptor).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::debug!(%error, "no handshake");
+                return self.registry.closed("no handshake");
+            }
+        };
         let (stream, stall) = Watched::new(TokioIo::new(stream));
         let streams = StreamExecutor::new(patience(self.limits.answer_stall_seconds));
         let connection = self.builder(streams.clone()).serve_connection(stream, service);
