@@ -33,6 +33,8 @@ use crate::{channel::Channel, identity::Credential, random, role::Role};
 
 /// How long a peer may take to say who it is.
 const GREET_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two connections, at least.
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
 /// When a peer that does not fit is asked again.
 const UNFIT_PAUSE: Duration = Duration::from_secs(5);
 /// Between two tries to hear a peer.
@@ -70,8 +72,11 @@ pub(super) struct Link {
 #[derive(Clone)]
 enum Way {
     Over(Connection),
-    /// This very process.
-    Own(Channel),
+    /// This very process. The connection only tells that it is the same still.
+    Own {
+        channel: Channel,
+        _connection: Connection,
+    },
 }
 
 /// See the module.
@@ -142,7 +147,7 @@ impl Endpoint {
     ) -> Result<Response<Body>, Failed> {
         let answer = match &link.way {
             Way::Over(connection) => connection.send(request).await?,
-            Way::Own(channel) => own(channel, request).await?,
+            Way::Own { channel, .. } => own(channel, request).await?,
         };
         self.answered();
         Ok(answer)
@@ -155,7 +160,7 @@ impl Endpoint {
         request: Request<Body>,
     ) -> Result<(Response<Body>, Option<Place>), Failed> {
         let (answer, place) = match &link.way {
-            Way::Own(channel) => (own(channel, request).await?, None),
+            Way::Own { channel, .. } => (own(channel, request).await?, None),
             Way::Over(_) => match self.lanes.take(&self.target).await {
                 Ok((connection, place)) => (connection.send(request).await?, Some(place)),
                 Err(error) => {
@@ -225,7 +230,8 @@ impl Endpoint {
                     self.rest()
                 }
             };
-            tokio::time::sleep(random::jitter(pause)).await;
+            // A peer that lets go of every connection at once must not be hammered.
+            tokio::time::sleep(random::jitter(pause.max(LEAST_PAUSE))).await;
         }
     }
 
@@ -311,7 +317,9 @@ impl Endpoint {
             return Err(Refused::Unfit("has another store than the others of its role"));
         }
         let way = match &options.own {
-            Some(own) if options.greeting.is_own(&answer.process_id) => Way::Own(own.clone()),
+            Some(own) if options.greeting.is_own(&answer.process_id) => {
+                Way::Own { channel: own.clone(), _connection: connection }
+            }
             _ => Way::Over(connection),
         };
         let weight = choice::hash(answer.process_id.as_bytes());

@@ -121,8 +121,12 @@ fn greeting(store: &str) -> Greeting {
 }
 
 fn peers(world: &World, uris: Vec<String>) -> Peers {
+    Peers::new(options(world, uris))
+}
+
+fn options(world: &World, uris: Vec<String>) -> PeersOptions {
     let own = Greeting::new(BTreeSet::new(), [1; 16], vec![[1; 16]], "none".to_owned());
-    Peers::new(PeersOptions {
+    PeersOptions {
         role: Role::Messages,
         uris,
         credential: world.credential.clone(),
@@ -133,7 +137,7 @@ fn peers(world: &World, uris: Vec<String>) -> Peers {
         resolve_every: Duration::from_secs(10),
         breaker_failures: 5,
         breaker_open: Duration::from_mins(1),
-    })
+    }
 }
 
 async fn observe(peers: &Peers, conversation: &str, user: &str) -> Result<u64, Error> {
@@ -196,6 +200,28 @@ async fn a_conversation_stays_at_its_peer_and_moves_only_when_that_goes() {
         assert!(now == home || home == 2, "{conversation} went from {home} to {now}");
         assert_ne!(now, 2);
     }
+}
+
+#[tokio::test]
+async fn a_process_among_its_own_peers_reaches_itself_within() {
+    let world = World::new();
+    let own = greeting("one");
+    let process = Process::start(&world, 1, &own).await;
+    let (channel, half) = Channel::in_process();
+    let within = Numbered { number: 7, asked: Arc::default() };
+    half.serve(Routes::new(LogServiceServer::new(within)).prepare());
+    let peers = Peers::new(PeersOptions {
+        greeting: own,
+        own: Some(channel),
+        ..options(&world, vec![process.uri()])
+    });
+    all_ready(&peers, 1).await;
+    let changes = *peers.shared.changed.borrow();
+    for _ in 0..50 {
+        assert_eq!(observe(&peers, "c", "alice").await, Ok(7));
+    }
+    assert_eq!(*peers.shared.changed.borrow(), changes, "it is found once, not again and again");
+    assert_eq!(process.asked(), 0);
 }
 
 #[tokio::test]
