@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests run real processes, threads and clocks")]
 
+mod backends;
 mod bad_input;
 mod bench;
 mod disk;
