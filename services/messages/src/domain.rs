@@ -32,6 +32,7 @@ use crate::{
     error::Error,
     logs::{Committed, Logs},
     rules::RulesCache,
+    stage::{self, Stage},
     store::{LogKey, LogStore, Replaced, RuleStore, StoredRules},
     transform::transform,
 };
@@ -92,6 +93,7 @@ impl<S: LogStore> Domain<S> {
     }
 
     async fn decide(&self, key: &LogKey, request: Request) -> Result<Committed, Error> {
+        let _append = Stage::begin("append");
         let committed = self.logs.append(key, request).await?;
         if committed.event.is_none() {
             metrics::counter!("confab_duplicate_requests_total").increment(1);
@@ -140,11 +142,11 @@ impl<S: LogStore + RuleStore> Domain<S> {
         if !matches!(command, Command::Send { .. } | Command::Edit { .. }) {
             return Ok((command, None));
         }
-        let begun = Instant::now();
-        let rules = self.rules.get(self.logs.store(), tenant).await?;
-        let transformed = transform(command, &rules);
-        metrics::histogram!("confab_transform_seconds").record(begun.elapsed());
-        Ok(transformed)
+        let _transform = Stage::begin("transform");
+        let rules = self.rules.get(self.logs.store(), tenant);
+        let rules = tokio::time::timeout(stage::PATIENCE, rules).await;
+        let rules = rules.map_err(|_| Error::Unavailable)??;
+        Ok(transform(command, &rules))
     }
 
     /// Sends a message and returns its row: as it is now, when an older try had

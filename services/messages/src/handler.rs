@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use confab_kit::{
-    admission::Admission,
+    admission::{Admission, Admitted},
     error::{Coded, Error as KitError},
 };
-use confab_proto::messages::v1::{self as pb, messages_service_server::MessagesService};
+use confab_proto::{
+    messages::v1::{self as pb, messages_service_server::MessagesService},
+    method::RpcRequest,
+};
 use tonic::{Request, Response, Status};
 
 use crate::{
     convert::{self, Limits, event},
     domain::{Domain, Listing, Messages, Send},
     error::Error,
+    stage::Stage,
     store::{Direction, LogStore, RuleStore},
 };
 
@@ -31,8 +35,21 @@ fn refuse(error: Error) -> Status {
 }
 
 impl<S: LogStore + RuleStore> MessagesHandler<S> {
+    /// The stages "admit" and "validate" of a command.
+    async fn admitted<T: RpcRequest>(
+        &self,
+        request: Request<T>,
+        convert: impl FnOnce(T) -> Result<Send, KitError>,
+    ) -> Result<Admitted<Send>, Status> {
+        let admit = Stage::begin("admit");
+        let admitted = self.admission.admit(request).await?;
+        drop(admit);
+        let _validate = Stage::begin("validate");
+        Ok(admitted.try_map(convert)?)
+    }
+
     /// A command whose answer is the seq of its event.
-    async fn seq_of(&self, admitted: confab_kit::admission::Admitted<Send>) -> Result<u64, Status> {
+    async fn seq_of(&self, admitted: Admitted<Send>) -> Result<u64, Status> {
         let (_, committed) = self.domain.command(admitted).await.map_err(refuse)?;
         Ok(committed.seq)
     }
@@ -44,8 +61,7 @@ impl<S: LogStore + RuleStore> MessagesService for MessagesHandler<S> {
         &self,
         request: Request<pb::SendMessageRequest>,
     ) -> Answer<pb::SendMessageResponse> {
-        let admitted = self.admission.admit(request).await?;
-        let send = admitted.try_map(|request| convert::send(request, self.limits))?;
+        let send = self.admitted(request, |request| convert::send(request, self.limits)).await?;
         let (key, event) = self.domain.send(send).await.map_err(refuse)?;
         let message = event::message_to_pb(&key.conversation, &event, &[]);
         Ok(Response::new(pb::SendMessageResponse { message }))
@@ -97,8 +113,7 @@ impl<S: LogStore + RuleStore> MessagesService for MessagesHandler<S> {
         &self,
         request: Request<pb::EditMessageRequest>,
     ) -> Answer<pb::EditMessageResponse> {
-        let admitted = self.admission.admit(request).await?;
-        let edit = admitted.try_map(|request| convert::edit(request, self.limits))?;
+        let edit = self.admitted(request, |request| convert::edit(request, self.limits)).await?;
         Ok(Response::new(pb::EditMessageResponse { seq: self.seq_of(edit).await? }))
     }
 
@@ -106,8 +121,7 @@ impl<S: LogStore + RuleStore> MessagesService for MessagesHandler<S> {
         &self,
         request: Request<pb::DeleteMessageRequest>,
     ) -> Answer<pb::DeleteMessageResponse> {
-        let delete =
-            self.admission.admit(request).await?.try_map(|request| convert::delete(&request))?;
+        let delete = self.admitted(request, |request| convert::delete(&request)).await?;
         Ok(Response::new(pb::DeleteMessageResponse { seq: self.seq_of(delete).await? }))
     }
 
@@ -115,11 +129,7 @@ impl<S: LogStore + RuleStore> MessagesService for MessagesHandler<S> {
         &self,
         request: Request<pb::AddReactionRequest>,
     ) -> Answer<pb::AddReactionResponse> {
-        let add = self
-            .admission
-            .admit(request)
-            .await?
-            .try_map(|request| convert::add_reaction(&request))?;
+        let add = self.admitted(request, |request| convert::add_reaction(&request)).await?;
         Ok(Response::new(pb::AddReactionResponse { seq: self.seq_of(add).await? }))
     }
 
@@ -127,11 +137,7 @@ impl<S: LogStore + RuleStore> MessagesService for MessagesHandler<S> {
         &self,
         request: Request<pb::RemoveReactionRequest>,
     ) -> Answer<pb::RemoveReactionResponse> {
-        let remove = self
-            .admission
-            .admit(request)
-            .await?
-            .try_map(|request| convert::remove_reaction(&request))?;
+        let remove = self.admitted(request, |request| convert::remove_reaction(&request)).await?;
         Ok(Response::new(pb::RemoveReactionResponse { seq: self.seq_of(remove).await? }))
     }
 
@@ -139,7 +145,7 @@ impl<S: LogStore + RuleStore> MessagesService for MessagesHandler<S> {
         &self,
         request: Request<pb::PinMessageRequest>,
     ) -> Answer<pb::PinMessageResponse> {
-        let pin = self.admission.admit(request).await?.try_map(|request| convert::pin(&request))?;
+        let pin = self.admitted(request, |request| convert::pin(&request)).await?;
         Ok(Response::new(pb::PinMessageResponse { seq: self.seq_of(pin).await? }))
     }
 
@@ -147,8 +153,7 @@ impl<S: LogStore + RuleStore> MessagesService for MessagesHandler<S> {
         &self,
         request: Request<pb::UnpinMessageRequest>,
     ) -> Answer<pb::UnpinMessageResponse> {
-        let unpin =
-            self.admission.admit(request).await?.try_map(|request| convert::unpin(&request))?;
+        let unpin = self.admitted(request, |request| convert::unpin(&request)).await?;
         Ok(Response::new(pb::UnpinMessageResponse { seq: self.seq_of(unpin).await? }))
     }
 

@@ -15,6 +15,7 @@ pub mod logs;
 mod retention;
 mod rules;
 pub mod rules_handler;
+mod stage;
 pub mod store;
 mod transform;
 

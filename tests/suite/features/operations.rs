@@ -9,7 +9,10 @@ use tokio::{
 };
 
 use super::{PATIENCE, equal};
-use crate::promises::program;
+use crate::promises::{
+    p3_idempotent::{send, settle},
+    program,
+};
 
 pub(super) const CONFAB: &str = env!("CARGO_BIN_EXE_confab-under-test");
 
@@ -58,6 +61,35 @@ async fn operators_see_health_readiness_and_metrics() -> Checked {
         r#"reason="OK"} "#,
         "confab_rpc_duration_seconds",
         "confab_store_commit_seconds",
+    ] {
+        holds(&metrics, due)?;
+    }
+    node.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stages_of_a_send_are_measured_and_duplicates_are_counted() -> Checked {
+    let node = Node::start(program(None)).await?;
+    let alice = node.client("dev", "alice").await?;
+    let id = alice.create_group("group", &["bob"]).await?.conversation_id;
+    let before = ask(&node, "/metrics").await?;
+    Violation::unless(!before.contains("confab_duplicate_requests_total 1"), || before.clone())?;
+    for _ in ["a send", "its retry"] {
+        settle(&alice, send(&id, "request-1", 0, "hello")).await?;
+    }
+    let metrics = ask(&node, "/metrics").await?;
+    for stage in ["admit", "validate", "transform"] {
+        holds(&metrics, &format!("confab_stage_seconds_count{{stage=\"{stage}\"}} 2"))?;
+    }
+    for due in [
+        r#"confab_stage_seconds_count{stage="append"}"#,
+        r#"confab_stage_seconds_count{stage="publish"}"#,
+        r#"confab_log_io_seconds_count{io="look"}"#,
+        r#"confab_log_io_seconds_count{io="append"}"#,
+        r#"confab_log_io_seconds_count{io="apply"}"#,
+        "confab_duplicate_requests_total 1",
+        "confab_message_bytes_count 1",
+        "confab_message_bytes_sum 5",
     ] {
         holds(&metrics, due)?;
     }

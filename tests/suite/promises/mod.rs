@@ -9,7 +9,7 @@ mod p13_membership;
 mod p13_reads;
 mod p1_durable;
 mod p2_order;
-mod p3_idempotent;
+pub(crate) mod p3_idempotent;
 mod p3_lost_rights;
 mod p4_resume;
 mod p5_fold;

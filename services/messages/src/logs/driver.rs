@@ -16,18 +16,20 @@ use confab_log::{
     appender::{Done, Io, Outcome, Ticket},
     mutant,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use super::Logs;
 use crate::{
     convert::event::event_to_pb,
+    stage::{self, Stage},
     store::{Direction, LogKey, LogStore, StoreResult},
 };
 
 /// A conversation that nobody uses for so long is dropped from memory.
 const IDLE: Duration = Duration::from_mins(1);
-/// How long one I/O may take.
-const IO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Before a failed I/O is tried again, so that a store that is down is not hammered.
 const RETRY_DELAY: Duration = Duration::from_millis(40);
 
@@ -126,6 +128,7 @@ impl<S: LogStore> Driver<S> {
         if mutant::is("publish-drops") && event.seq.is_multiple_of(10) {
             return;
         }
+        let _publish = Stage::begin("publish");
         self.logs.inner.bus.publish(Signal::Event {
             tenant: self.key.tenant.clone(),
             conversation: self.key.conversation.clone(),
@@ -137,7 +140,11 @@ impl<S: LogStore> Driver<S> {
     /// An I/O that takes too long has failed; whether it took effect is unclear,
     /// as it is with any failure.
     async fn bounded(&self, io: Io) -> Done {
-        tokio::time::timeout(IO_TIMEOUT, self.perform(io)).await.unwrap_or_else(|_| {
+        let (io_name, begun) = (name_of(&io), Instant::now());
+        let done = tokio::time::timeout(stage::PATIENCE, self.perform(io)).await;
+        metrics::histogram!("confab_log_io_seconds", "io" => io_name).record(begun.elapsed());
+        done.unwrap_or_else(|_| {
+            metrics::counter!("confab_log_io_timeouts_total", "io" => io_name).increment(1);
             tracing::warn!(conversation = %self.key.conversation, "log store timed out");
             Done::Failed
         })
@@ -182,11 +189,14 @@ impl<S: LogStore> Driver<S> {
         metrics::histogram!("confab_append_group_events")
             .record(f64::from(u32::try_from(events.len()).unwrap_or(u32::MAX)));
         self.mind_the_clock(&events);
-        let messages =
-            events.iter().filter(|e| matches!(e.body, EventBody::MessageCreated(_))).count();
+        let sizes: Vec<_> = events.iter().filter_map(message_bytes).collect();
         let appended = self.logs.store().append(&self.key, events, hour).await?;
         if appended {
-            metrics::counter!("confab_messages_appended_total").increment(messages as u64);
+            metrics::counter!("confab_messages_appended_total").increment(sizes.len() as u64);
+            let bytes = metrics::histogram!("confab_message_bytes");
+            for size in sizes {
+                bytes.record(size);
+            }
         } else {
             metrics::counter!("confab_append_conflicts_total").increment(1);
         }
@@ -272,4 +282,25 @@ impl<S: LogStore> Driver<S> {
         drivers.remove(&self.key);
         true
     }
+}
+
+fn name_of(io: &Io) -> &'static str {
+    match io {
+        Io::Look => "look",
+        Io::Read { .. } => "read",
+        Io::Load(_) => "load",
+        Io::Append(_) => "append",
+        Io::Apply(..) => "apply",
+        Io::Raise(_) => "raise",
+    }
+}
+
+/// The text of a message, as text and as HTML, if the event made one.
+fn message_bytes(event: &Event) -> Option<f64> {
+    let EventBody::MessageCreated(row) = &event.body else { return None };
+    let bytes = row
+        .content
+        .as_ref()
+        .map_or(0, |content| content.text.len() + content.html.as_ref().map_or(0, String::len));
+    Some(f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)))
 }
