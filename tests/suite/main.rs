@@ -14,3 +14,4 @@ mod model;
 mod p7_policy;
 mod promises;
 mod raw;
+mod stores;

@@ -9,11 +9,12 @@ pub mod embedded;
 mod rules;
 mod value;
 
-use std::{future::Future, num::NonZeroU64};
+use std::future::Future;
 
 use confab_log::{ConversationId, Effects, Event, Row, RowKey, Seq, TenantId, UserId};
 use confab_store::StoreError;
 
+pub use confab_log::appender::AppendBounds;
 pub use rules::{Replaced, RuleStore, StoredRules};
 
 /// The answer of a store.
@@ -71,16 +72,6 @@ pub enum Direction {
     NewestFirst,
 }
 
-/// What one append may hold. A log's group of commands is cut to it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AppendLimits {
-    /// Rows are kept in partitions of so many, the first from seq 1 on; an append
-    /// stays inside of one. `None`: there are no partitions.
-    pub partition_rows: Option<NonZeroU64>,
-    /// Bytes of all its events as they are stored, unless it is a single one.
-    pub bytes: Option<usize>,
-}
-
 /// The store of the log, message rows, reactions, receipts, and the index of
 /// threads and mentions.
 ///
@@ -101,13 +92,13 @@ pub trait LogStore: Send + Sync + 'static {
     ) -> impl Future<Output = StoreResult<Vec<Event>>> + Send;
 
     /// What one append may hold: none by default.
-    fn append_limits(&self) -> AppendLimits {
-        AppendLimits::default()
+    fn append_bounds(&self) -> AppendBounds {
+        AppendBounds::default()
     }
 
     /// Appends rows with consecutive seqs, all or none, if the first does not
     /// exist, and marks the conversation as written to in this hour. They must be
-    /// within [`append_limits`](Self::append_limits).
+    /// within [`append_bounds`](Self::append_bounds).
     fn append(
         &self,
         key: &LogKey,

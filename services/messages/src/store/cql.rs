@@ -29,7 +29,7 @@ use confab_store::{
     cql::{Cql, Migration, OpenError},
 };
 
-use super::{AppendLimits, Cursors, Direction, LogEnd, LogKey, LogStore, StoreResult, value};
+use super::{AppendBounds, Cursors, Direction, LogEnd, LogKey, LogStore, StoreResult, value};
 use statements::Statements;
 
 /// The schema of this service.
@@ -154,8 +154,8 @@ impl LogStore for CqlLogStore {
         self.read_rows(key, from, to, direction, limit).await
     }
 
-    fn append_limits(&self) -> AppendLimits {
-        AppendLimits { partition_rows: Some(self.partition_rows), bytes: Some(APPEND_BYTES) }
+    fn append_bounds(&self) -> AppendBounds {
+        AppendBounds { partition_rows: Some(self.partition_rows), bytes: Some(APPEND_BYTES) }
     }
 
     async fn append(&self, key: &LogKey, events: Vec<Event>, hour: u64) -> StoreResult<bool> {
