@@ -21,6 +21,7 @@
 //!   conditional write's answer only `[applied]`.
 
 mod batch;
+mod convert;
 mod error;
 mod migrate;
 mod options;
@@ -44,10 +45,11 @@ use crate::StoreError;
 
 pub use self::{
     batch::Batch,
+    convert::{limit, number, unsigned},
     error::OpenError,
     migrate::Migration,
     options::{Options, Serial},
-    statement::{Conditional, Read, Write},
+    statement::{Conditional, Page, Place, Read, Write},
 };
 
 /// A connection to a keyspace. Clones share it.
@@ -77,6 +79,8 @@ impl Cql {
             .known_nodes(&options.contact_points)
             .connection_timeout(options.connect_timeout)
             .keyspaces_to_fetch([options.keyspace.as_str()])
+            // After a migration, once; and by itself every minute.
+            .refresh_metadata_on_auto_schema_agreement(false)
             .default_execution_profile_handle(profiles.plain.clone());
         if let Some((user, password)) = &options.credentials {
             builder = builder.user(user, password);

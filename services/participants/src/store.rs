@@ -3,7 +3,10 @@
 //! which one it is.
 
 pub mod conformance;
+#[cfg(feature = "cql")]
+pub mod cql;
 pub mod embedded;
+mod value;
 
 use std::future::Future;
 

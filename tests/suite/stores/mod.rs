@@ -3,6 +3,7 @@
 
 mod messages;
 mod migrations;
+mod services;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -136,19 +136,19 @@ impl Cql {
             let _noted = notes.note.run((service, migration.number, migration.digest())).await?;
             tracing::info!(service, number = migration.number, "migrated the keyspace");
         }
+        // How each table is replicated decides where its statements are sent.
+        let refreshed = self.session.refresh_metadata().await;
+        refreshed.map_err(|error| OpenError::schema(error.into()))?;
         Ok(missing.len())
     }
 
-    /// Runs a statement that changes the schema, and waits until all nodes agree.
-    /// What is there already is as good as made.
+    /// Runs a statement that changes the schema. The driver waits until all nodes
+    /// agree on what came of it. What is there already is as good as made.
     async fn alter(&self, statement: &str) -> Result<(), OpenError> {
         match self.session.query_unpaged(statement, ()).await {
-            Ok(_) => {}
-            Err(error) if is_there_already(&error) => {}
-            Err(error) => return Err(OpenError::schema(error)),
+            Err(error) if !is_there_already(&error) => Err(OpenError::schema(error)),
+            _ => Ok(()),
         }
-        let agreed = self.session.await_schema_agreement().await;
-        agreed.map(drop).map_err(|error| OpenError::schema(error.into()))
     }
 
     async fn notes(&self) -> Result<Notes, crate::StoreError> {

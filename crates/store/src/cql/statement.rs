@@ -1,13 +1,13 @@
 //! Prepared statements of the three kinds, each with the way it is run.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use futures_util::TryStreamExt as _;
 use scylla::{
     client::session::Session,
     deserialize::row::DeserializeRow,
     errors::ExecutionError,
-    response::query_result::QueryResult,
+    response::{PagingState, query_result::QueryResult},
     serialize::row::SerializeRow,
     statement::prepared::PreparedStatement,
     value::{CqlValue, Row},
@@ -23,6 +23,17 @@ pub struct Read {
     statement: PreparedStatement,
     settling: PreparedStatement,
 }
+
+/// A page of rows.
+pub struct Page<R> {
+    /// The rows, in the server's order.
+    pub rows: Vec<R>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<Place>,
+}
+
+/// Where a page begins.
+pub struct Place(PagingState);
 
 /// An `INSERT`, `UPDATE` or `DELETE` without a condition, which is the same when
 /// it is done twice, or late.
@@ -127,6 +138,29 @@ impl Read {
         let pager = pager.map_err(|error| unavailable(&error))?;
         let rows = pager.rows_stream::<R>().map_err(error::of_rows)?;
         rows.try_collect().await.map_err(|error| unavailable(&error))
+    }
+
+    /// A page of the rows, from a place on, for whoever walks over very many; the
+    /// first for no place. Between two pages rows come and go.
+    ///
+    /// # Errors
+    /// As [`Read::rows`].
+    pub async fn page<R>(
+        &self,
+        values: impl SerializeRow,
+        from: Option<Place>,
+    ) -> Result<Page<R>, StoreError>
+    where
+        R: for<'r> DeserializeRow<'r, 'r>,
+    {
+        let state = from.map_or_else(PagingState::start, |Place(state)| state);
+        let answer = self.session.execute_single_page(&self.statement, values, state).await;
+        let (answer, next) = answer.map_err(|error| error::of_read(&error))?;
+        let next = match next.into_paging_control_flow() {
+            ControlFlow::Continue(state) => Some(Place(state)),
+            ControlFlow::Break(()) => None,
+        };
+        Ok(Page { rows: rows_of(Ok(answer))?, next })
     }
 }
 

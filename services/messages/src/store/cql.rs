@@ -26,7 +26,7 @@ use std::{
 use confab_log::{Effects, Event, Row, RowKey, Seq, UserId};
 use confab_store::{
     StoreError,
-    cql::{Cql, Migration, OpenError},
+    cql::{Cql, Migration, OpenError, limit as rows_at_most, number, unsigned},
 };
 
 use super::{AppendBounds, Cursors, Direction, LogEnd, LogKey, LogStore, StoreResult, value};
@@ -119,19 +119,6 @@ type Names = (String, Vec<u8>);
 
 fn names(key: &LogKey) -> Names {
     (key.tenant.to_string(), key.conversation.to_bytes().to_vec())
-}
-
-/// Numbers above those of any log are as good as the greatest one.
-fn number(seq: u64) -> i64 {
-    i64::try_from(seq).unwrap_or(i64::MAX)
-}
-
-fn seq(number: i64) -> StoreResult<Seq> {
-    Seq::try_from(number).map_err(|_| StoreError::corrupt("a negative seq"))
-}
-
-fn limit(limit: usize) -> i32 {
-    i32::try_from(limit).unwrap_or(i32::MAX)
 }
 
 fn user(text: &str) -> StoreResult<UserId> {
@@ -231,9 +218,9 @@ impl LogStore for CqlLogStore {
         };
         let (tenant, conversation) = names(key);
         let (root, from, to) = (number(root), number(from), number(to));
-        let values = (tenant, conversation, root, from, to, self::limit(limit));
+        let values = (tenant, conversation, root, from, to, rows_at_most(limit));
         let rows: Vec<(i64,)> = statement.rows(values).await?;
-        rows.into_iter().map(|(message,)| seq(message)).collect()
+        rows.into_iter().map(|(message,)| unsigned(message)).collect()
     }
 
     async fn list_mentions(
@@ -244,9 +231,9 @@ impl LogStore for CqlLogStore {
         limit: usize,
     ) -> StoreResult<Vec<Seq>> {
         let (tenant, conversation) = names(key);
-        let values = (tenant, conversation, user.as_str(), number(after), self::limit(limit));
+        let values = (tenant, conversation, user.as_str(), number(after), rows_at_most(limit));
         let rows: Vec<(i64,)> = self.statements.mentions.rows(values).await?;
-        rows.into_iter().map(|(message,)| seq(message)).collect()
+        rows.into_iter().map(|(message,)| unsigned(message)).collect()
     }
 
     async fn marks(

@@ -9,10 +9,13 @@ use confab_log::{
     mutant,
     row::{MessageRow, ReactionsRow},
 };
-use confab_store::{StoreError, cql::Batch};
+use confab_store::{
+    StoreError,
+    cql::{Batch, number},
+};
 use futures_util::future::try_join_all;
 
-use super::{CqlLogStore, Cursors, LogKey, StoreResult, names, number, value};
+use super::{CqlLogStore, Cursors, LogKey, StoreResult, names, value};
 
 /// Rows changed by one conditional write, at most: those of a retention's event
 /// are many.

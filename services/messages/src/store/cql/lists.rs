@@ -1,9 +1,9 @@
 //! Cursors and reactions, by user.
 
 use confab_log::{Seq, UserId, row::ReactionsRow};
-use confab_store::cql::Batch;
+use confab_store::cql::{Batch, limit as rows_at_most, number, unsigned};
 
-use super::{CqlLogStore, Cursors, LogKey, StoreResult, names, number, seq, user, value};
+use super::{CqlLogStore, Cursors, LogKey, StoreResult, names, user, value};
 
 /// Each cell is written on its own, so each may be missing.
 type StoredCursors = (Option<i64>, Option<i64>, Option<i64>);
@@ -49,7 +49,7 @@ impl CqlLogStore {
         let (tenant, conversation) = names(key);
         // Every user's id is above the empty text.
         let after = after.map_or("", UserId::as_str);
-        let values = (tenant, conversation, after, super::limit(limit));
+        let values = (tenant, conversation, after, rows_at_most(limit));
         let rows: Vec<(String, Option<i64>, Option<i64>, Option<i64>)> =
             self.statements.cursors_after.rows(values).await?;
         let cursors = rows.into_iter().map(|(name, read, ordinal, delivered)| {
@@ -69,7 +69,7 @@ impl CqlLogStore {
         let mut after = after.map_or_else(String::new, ToString::to_string);
         let mut found = Vec::new();
         while found.len() < limit {
-            let page = super::limit(limit);
+            let page = rows_at_most(limit);
             let values = (&tenant, &conversation, number(message), &after, page);
             let rows: Vec<(String, Vec<u8>)> = self.statements.reactions_after.rows(values).await?;
             let Some((last, _)) = rows.last() else { break };
@@ -86,7 +86,7 @@ impl CqlLogStore {
 }
 
 fn cursors_of((read, ordinal, delivered): StoredCursors) -> StoreResult<Cursors> {
-    let number = |cell: Option<i64>| seq(cell.unwrap_or(0));
+    let number = |cell: Option<i64>| unsigned(cell.unwrap_or(0));
     Ok(Cursors {
         read_seq: number(read)?,
         read_ordinal: number(ordinal)?,

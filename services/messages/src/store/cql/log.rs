@@ -2,9 +2,12 @@
 //! is all that puts events in an order.
 
 use confab_log::{Event, EventBody, Row, RowKey, Seq, mutant, row::ReactionsRow};
-use confab_store::{StoreError, cql::Batch};
+use confab_store::{
+    StoreError,
+    cql::{Batch, limit as rows_at_most, number, unsigned},
+};
 
-use super::{CqlLogStore, Direction, LogEnd, LogKey, StoreResult, names, number, value};
+use super::{CqlLogStore, Direction, LogEnd, LogKey, StoreResult, names, value};
 
 impl CqlLogStore {
     /// In one round trip where the newest partition is known, and still is.
@@ -22,7 +25,7 @@ impl CqlLogStore {
         let head: Option<(i64, i64)> = head;
         // Made before the first row, never removed.
         let Some((newest, applied_through)) = head else { return Ok(None) };
-        let (newest, applied_through) = (super::seq(newest)?, super::seq(applied_through)?);
+        let (newest, applied_through) = (unsigned(newest)?, unsigned(applied_through)?);
         self.remember_newest(key, newest);
         // `applied_through` is never above the head: then that was read before.
         let current = |event: &Event| known == Some(newest) && event.seq >= applied_through;
@@ -88,7 +91,7 @@ impl CqlLogStore {
         let (tenant, conversation) = names(key);
         let head: Option<(i64, i64)> = self.statements.head.first((tenant, conversation)).await?;
         let Some((newest, _)) = head else { return Ok(None) };
-        let newest = super::seq(newest)?;
+        let newest = unsigned(newest)?;
         self.remember_newest(key, newest);
         Ok(Some(newest.min(partition)))
     }
@@ -108,7 +111,7 @@ impl CqlLogStore {
         };
         let (tenant, conversation) = names(key);
         let partition = number(self.partition_of(from));
-        let limit = super::limit(limit);
+        let limit = rows_at_most(limit);
         let values = (&tenant, &conversation, partition, number(from), number(to), limit);
         let events = decoded(statement.rows(values).await?)?;
         if is_dense(&events, from, direction) {
@@ -205,7 +208,7 @@ impl CqlLogStore {
         let (tenant, conversation) = names(key);
         let values = (tenant, conversation, number(self.partition_of(seq)), number(seq));
         let row: Option<(Vec<u8>, i64)> = self.statements.row.first(values).await?;
-        row.map(|(event, applied)| Ok((value::decode(&event)?, super::seq(applied)?))).transpose()
+        row.map(|(event, applied)| Ok((value::decode(&event)?, unsigned(applied)?))).transpose()
     }
 }
 

@@ -5,10 +5,13 @@ use std::{collections::HashSet, sync::PoisonError};
 
 use confab_kit::clock;
 use confab_log::{ConversationId, TenantId};
-use confab_store::StoreError;
+use confab_store::{
+    StoreError,
+    cql::{limit as rows_at_most, number, unsigned},
+};
 use futures_util::future::try_join_all;
 
-use super::{CqlLogStore, LogKey, StoreResult, names, number, seq};
+use super::{CqlLogStore, LogKey, StoreResult, names};
 
 /// An hour's marks are in so many partitions. Never changed: it is in the keys.
 const SHARDS: u8 = 16;
@@ -51,7 +54,7 @@ impl CqlLogStore {
         let hours: Vec<(i64,)> = self.statements.hours.all((number(begin),)).await?;
         let mut found = Vec::new();
         for (hour,) in hours {
-            let hour = seq(hour)?;
+            let hour = unsigned(hour)?;
             let within = after.as_ref().filter(|(begin, _)| *begin == hour).map(|(_, key)| key);
             let marks = self.marks_of(hour, within, limit - found.len()).await?;
             if marks.is_empty() && within.is_none() {
@@ -88,7 +91,7 @@ impl CqlLogStore {
         after: Option<&LogKey>,
         limit: usize,
     ) -> StoreResult<Vec<LogKey>> {
-        let (hour, shard, limit) = (number(hour), i32::from(shard), super::limit(limit));
+        let (hour, shard, limit) = (number(hour), i32::from(shard), rows_at_most(limit));
         let rows: Vec<(String, Vec<u8>)> = match after {
             None => self.statements.marks.rows((hour, shard, limit)).await?,
             Some(key) => {

@@ -1,8 +1,9 @@
 //! Content rules: replaced if their version is still the one that was read.
 
 use confab_log::{Micros, TenantId};
+use confab_store::cql::number;
 
-use super::{CqlLogStore, StoreResult, number, value};
+use super::{CqlLogStore, StoreResult, value};
 use crate::{
     rules::Rule,
     store::{Replaced, RuleStore, StoredRules},
