@@ -101,7 +101,7 @@ async fn rows_are_guarded<S: MemberStore>(store: &S) {
     let names = [user("bob"), user("nobody"), user("ada")];
     let rows = async || store.members(&acme, &room, &names).await.expect("members");
     assert_eq!(rows().await, [], "an empty store has no rows");
-    for row in [member(5), member(5), left(3), MemberRow { role: Role::Owner, ..member(5) }] {
+    for row in [member(5), member(5), left(3), MemberRow { role: Role::Owner, ..member(4) }] {
         apply(store, 1, row_effects(row.applied_seq, vec![(user("bob"), row)])).await;
         assert_eq!(rows().await, [(user("bob"), member(5))]);
     }
