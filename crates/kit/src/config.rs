@@ -7,6 +7,7 @@ mod rates;
 mod secret;
 mod secrets;
 mod sections;
+mod store;
 
 use std::{
     net::SocketAddr,
@@ -25,6 +26,7 @@ pub use rates::{Rate, Rates};
 pub use secret::Secret;
 pub use secrets::{Identity, fingerprint};
 pub use sections::{Auth, AuthKey, Limits, Log, Mesh};
+pub use store::{CqlStore, Serial, Store, StoreKind};
 
 /// Environment variables `CONFAB_*` that are not configuration: the tests'
 /// switch, and what the command line's clients read.
@@ -75,6 +77,8 @@ pub struct Config {
     pub rates: Rates,
     /// The mesh of Confab processes.
     pub mesh: Mesh,
+    /// Where everything durable is kept.
+    pub store: Store,
 }
 
 impl Default for Config {
@@ -97,6 +101,7 @@ impl Default for Config {
             limits: Limits::default(),
             rates: Rates::default(),
             mesh: Mesh::default(),
+            store: Store::default(),
         }
     }
 }
@@ -208,6 +213,7 @@ impl Config {
         }
         self.auth.check()?;
         self.limits.check()?;
+        self.store.check()?;
         sections::exclusive(
             "page_token_key",
             self.page_token_key.is_some(),

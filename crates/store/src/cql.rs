@@ -91,9 +91,18 @@ impl Cql {
         if cql.options.create_keyspace {
             cql.create_keyspace().await?;
         }
-        let name = cql.options.keyspace.clone();
-        cql.session.use_keyspace(name, false).await.map_err(OpenError::keyspace)?;
+        let known = cql.session.get_cluster_state();
+        if known.get_keyspace(&cql.options.keyspace).is_none() {
+            let keyspace = cql.options.keyspace.clone();
+            return Err(OpenError::NoKeyspace { keyspace });
+        }
         Ok(cql)
+    }
+
+    /// A statement's text for the server. Tables are written `keyspace.table`, where
+    /// `keyspace` stands for whatever the keyspace is called.
+    fn text(&self, statement: &str) -> String {
+        statement.replace("keyspace.", &format!("{}.", self.options.keyspace))
     }
 
     /// What it was connected with.
@@ -117,7 +126,8 @@ impl Cql {
         let text =
             format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}");
         self.session.query_unpaged(text, ()).await.map_err(OpenError::schema)?;
-        Ok(())
+        let refreshed = self.session.refresh_metadata().await;
+        refreshed.map_err(|error| OpenError::schema(error.into()))
     }
 }
 

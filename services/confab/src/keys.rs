@@ -6,15 +6,12 @@
 use std::path::PathBuf;
 
 use confab_kit::config::{Config, ConfigError, fingerprint};
-use confab_store::{
-    StoreError,
-    embedded::{Engine, Keyspace},
-};
+use confab_store::StoreError;
 
-/// The keyspace, for ever. Key: the key's name; value: a format byte and the
-/// fingerprint.
-const KEYSPACE: &str = "keys";
-const FORMAT: u8 = 1;
+use crate::store::Backend;
+
+/// The names of all keys, as they are written in TOML.
+const NAMES: [&str; 2] = ["digest_key", "page_token_key"];
 
 /// The keys of a node.
 pub(crate) struct Keys {
@@ -27,9 +24,9 @@ pub(crate) struct Keys {
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// The data folder was used with a key that is not there any more.
+    /// The store was used with a key that is not there any more.
     #[error(
-        "{key} is lost: {} is missing, and this data folder was used with it. Put the file back; \
+        "{key} is lost: {} is missing, and this store was used with it. Put the file back; \
          if that cannot be, `confab serve --replace-lost-keys` goes on with a new key \
          (docs/operations.md says what that breaks)",
         path.display()
@@ -40,9 +37,9 @@ pub enum KeysError {
         /// Where it was.
         path: PathBuf,
     },
-    /// The data folder was used with another key.
+    /// The store was used with another key.
     #[error(
-        "{key} is not the key that this data folder was used with. Put the old one back; if that \
+        "{key} is not the key that this store was used with. Put the old one back; if that \
          cannot be, `confab serve --replace-lost-keys` goes on with this one (docs/operations.md \
          says what that breaks)"
     )]
@@ -87,22 +84,23 @@ fn page_token(config: &Config) -> Slot {
     }
 }
 
-/// The keys of a node. One that nobody configured is made where the data folder
-/// was never used with one.
-pub(crate) async fn load(config: &Config, engine: &Engine) -> Result<Keys, KeysError> {
-    let known = engine.keyspace(KEYSPACE)?;
+/// The keys of a node. One that nobody configured is made where the store was never
+/// used with one.
+pub(crate) async fn load(config: &Config, store: &impl Backend) -> Result<Keys, KeysError> {
     Ok(Keys {
-        digest: use_one(config, engine, &known, digest(config)).await?,
-        page_token: use_one(config, engine, &known, page_token(config)).await?,
+        digest: use_one(config, store, digest(config)).await?,
+        page_token: use_one(config, store, page_token(config)).await?,
     })
 }
 
-/// What is wrong with the keys of a data folder. Makes none.
-pub(crate) fn check(config: &Config, engine: &Engine) -> Result<Vec<KeysError>, KeysError> {
-    let known = engine.keyspace(KEYSPACE)?;
+/// What is wrong with the keys of a store. Makes none.
+pub(crate) async fn check(
+    config: &Config,
+    store: &impl Backend,
+) -> Result<Vec<KeysError>, KeysError> {
     let mut wrong = Vec::new();
     for slot in [digest(config), page_token(config)] {
-        let Some(fingerprint) = remembered(&known, slot.key)? else { continue };
+        let Some(fingerprint) = store.known_key(slot.key).await? else { continue };
         if let Err(error) = slot.known_as(config, fingerprint) {
             wrong.push(error);
         }
@@ -110,39 +108,32 @@ pub(crate) fn check(config: &Config, engine: &Engine) -> Result<Vec<KeysError>, 
     Ok(wrong)
 }
 
-/// Forgets with which keys the data folder was used; the next [`load`] takes
-/// what is there, or makes new ones.
-pub(crate) async fn forget(engine: &Engine) -> Result<(), StoreError> {
-    let known = engine.keyspace(KEYSPACE)?;
-    let forgotten = engine.transact(move |txn| {
-        for key in ["digest_key", "page_token_key"] {
-            txn.remove(&known, key);
-        }
-    });
-    forgotten.await
+/// Forgets with which keys the store was used; the next [`load`] takes what is
+/// there, or makes new ones.
+pub(crate) async fn forget(store: &impl Backend) -> Result<(), StoreError> {
+    for key in NAMES {
+        store.forget_key(key).await?;
+    }
+    Ok(())
 }
 
-async fn use_one(
-    config: &Config,
-    engine: &Engine,
-    known: &Keyspace,
-    slot: Slot,
-) -> Result<[u8; 32], KeysError> {
-    let before = remembered(known, slot.key)?;
-    let key = match before {
-        Some(before) => slot.known_as(config, before)?,
-        None => (slot.load)(config)?,
-    };
-    let now = fingerprint(&key);
-    if before != Some(now) {
-        if before.is_some() {
+async fn use_one(config: &Config, store: &impl Backend, slot: Slot) -> Result<[u8; 32], KeysError> {
+    loop {
+        let before = store.known_key(slot.key).await?;
+        let key = match before {
+            Some(before) => slot.known_as(config, before)?,
+            None => (slot.load)(config)?,
+        };
+        let now = fingerprint(&key);
+        // Not noted: another node was faster, perhaps with another key.
+        if before != Some(now) && !store.note_key(slot.key, before, now).await? {
+            continue;
+        }
+        if before.is_some_and(|before| before != now) {
             tracing::info!(key = slot.key, "another key is configured: it is used from now on");
         }
-        let (known, name) = (known.clone(), slot.key);
-        let value = [&[FORMAT][..], &now].concat();
-        engine.transact(move |txn| txn.put(&known, name, value)).await?;
+        return Ok(key);
     }
-    Ok(key)
 }
 
 impl Slot {
@@ -161,11 +152,4 @@ impl Slot {
         }
         Err(KeysError::Replaced { key })
     }
-}
-
-fn remembered(known: &Keyspace, key: &str) -> Result<Option<[u8; 16]>, StoreError> {
-    let Some(value) = known.get(key)? else { return Ok(None) };
-    let fingerprint = value.strip_prefix(&[FORMAT]).and_then(|bytes| bytes.try_into().ok());
-    let unknown = || StoreError::corrupt(format!("the fingerprint of {key} has an unknown form"));
-    fingerprint.map(Some).ok_or_else(unknown)
 }

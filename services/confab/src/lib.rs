@@ -7,10 +7,12 @@ mod bench;
 mod chat;
 mod cli;
 mod keys;
+mod migrate;
 pub mod node;
 mod output;
 mod policies;
 mod serve;
+mod store;
 mod token;
 mod verify;
 
@@ -40,6 +42,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Chat(arguments) => block_on(chat::run(arguments)),
         Command::Bench(arguments) => block_on(bench::run(arguments)),
         Command::Verify(arguments) => block_on(verify::run(arguments)),
+        Command::Migrate(arguments) => block_on(migrate::run(arguments)),
         Command::Token(arguments) => token::run(&arguments),
         Command::Config(arguments) => output::print(&arguments.load()?.to_toml()?),
         Command::Policies => policies::print(),

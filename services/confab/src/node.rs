@@ -1,6 +1,6 @@
-//! One node: every service in one process, over the embedded store. Services
-//! meet here and nowhere else; between them are in-process channels that carry
-//! the same requests, credentials and deadlines as the network would.
+//! One node: every service in one process, over one store. Services meet here and
+//! nowhere else; between them are in-process channels that carry the same requests,
+//! credentials and deadlines as the network would.
 
 use std::{future::ready, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use confab_kit::{
     admission::Admission,
     bus::Bus,
     channel::Channel,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, StoreKind},
     health::{Health, Importance, ReflectionError},
     identity::{Revocations, Verifier},
     layers::{LayerOptions, Port, layered},
@@ -24,15 +24,15 @@ use confab_proto::{
     messages::v1::log_service_client::LogServiceClient, method::METHODS,
     participants::v1::member_rows_service_client::MemberRowsServiceClient,
 };
-use confab_store::{
-    OpenError, StoreError,
-    embedded::{Engine, Options as EngineOptions},
-};
+use confab_store::StoreError;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-pub use crate::keys::KeysError;
-use crate::keys::{self, Keys};
+pub use crate::{keys::KeysError, store::StoreOpenError};
+use crate::{
+    keys::{self, Keys},
+    store::{Backend, Embedded},
+};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,12 +43,12 @@ pub enum StartError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A key is not the one that the data folder was used with.
+    /// A key is not the one that the store was used with.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// The data folder cannot be opened.
+    /// The store cannot be opened.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] StoreOpenError),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -75,10 +75,10 @@ pub struct Node {
 }
 
 /// What every service of a node is given.
-struct Common {
+struct Common<B> {
     config: Config,
     keys: Keys,
-    engine: Engine,
+    store: B,
     bus: Bus,
     sealer: Sealer,
     admission: Admission,
@@ -94,10 +94,20 @@ struct Common {
 impl Node {
     /// Opens the store, builds the services, listens, and is ready.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        match config.store.kind {
+            StoreKind::Embedded => Self::start_on::<Embedded>(config).await,
+            #[cfg(feature = "cql")]
+            StoreKind::Cql => Self::start_on::<crate::store::Cql>(config).await,
+            #[cfg(not(feature = "cql"))]
+            StoreKind::Cql => Err(StoreOpenError::NotBuilt.into()),
+        }
+    }
+
+    async fn start_on<B: Backend>(config: Config) -> Result<Self, StartError> {
         policy::validate(METHODS)?;
         telemetry::init_metrics()?;
-        let engine = Engine::open(&config.data_dir, EngineOptions::default())?;
-        let keys = keys::load(&config, &engine).await?;
+        let store = B::open(&config).await?;
+        let keys = keys::load(&config, &store).await?;
         let identity = config.identity()?;
         let credential = config.mesh_credential()?;
         let listening = Server::bind(&config).await?;
@@ -118,15 +128,15 @@ impl Node {
             reads: public.with_mesh_credential(&credential),
             config,
             keys,
-            engine,
+            store,
             public,
             mesh,
         };
         let health = Health::new(lifecycle.clone()).await;
-        let engine = common.engine.clone();
+        let store = common.store.clone();
         health.add_probe("store", Importance::Required, move || {
-            let engine = engine.clone();
-            async move { engine.probe().await.map_err(|error| error.to_string()) }
+            let store = store.clone();
+            async move { store.probe().await.map_err(|error| error.to_string()) }
         });
         let fetched = common.config.auth.jwks_url.is_some();
         if let Some(dev_key) = &identity.dev_key {
@@ -137,7 +147,7 @@ impl Node {
         }
 
         let realtime = realtime(&common).await?;
-        let (public_routes, mesh_routes, chores) = routes(&common, &realtime)?;
+        let (public_routes, mesh_routes, chores) = routes(&common, &realtime).await?;
         let options = LayerOptions {
             verifier: common.verifier.clone(),
             revocations: common.revocations.clone(),
@@ -194,13 +204,13 @@ fn watch_keys(verifier: &Verifier, health: &Health, lifecycle: &Lifecycle) {
 }
 
 /// What the public port and the mesh serve, and what is to be done beside it.
-fn routes(
-    common: &Common,
+async fn routes<B: Backend>(
+    common: &Common<B>,
     realtime: &confab_realtime::Service,
-) -> Result<(Routes, Routes, impl Future<Output = ()> + Send + use<>), StartError> {
-    let messages = messages(common)?;
-    let conversations = conversations(common)?;
-    let participants = participants(common)?;
+) -> Result<(Routes, Routes, impl Future<Output = ()> + Send + use<B>), StartError> {
+    let messages = messages(common).await?;
+    let conversations = conversations(common).await?;
+    let participants = participants(common).await?;
     let stopped = token_of(&common.lifecycle);
     let every = Duration::from_secs(common.config.limits.retention_seconds);
     let expire = messages.expire_until(common.mesh.clone(), every, stopped.clone());
@@ -221,11 +231,10 @@ fn routes(
     Ok((public, mesh, chores))
 }
 
-fn messages(
-    common: &Common,
-) -> Result<confab_messages::Service<confab_messages::store::embedded::EmbeddedLogStore>, StartError>
-{
-    let store = confab_messages::store::embedded::EmbeddedLogStore::open(&common.engine)?;
+async fn messages<B: Backend>(
+    common: &Common<B>,
+) -> Result<confab_messages::Service<B::Logs>, StartError> {
+    let store = common.store.logs(&common.config).await?;
     Ok(confab_messages::Service::new(confab_messages::Options {
         store: Arc::new(store),
         projections: confab_messages::logs::Projections::new(
@@ -241,11 +250,11 @@ fn messages(
     }))
 }
 
-fn conversations(
-    common: &Common,
-) -> Result<confab_conversations::Service<confab_conversations::EmbeddedStore>, StartError> {
+async fn conversations<B: Backend>(
+    common: &Common<B>,
+) -> Result<confab_conversations::Service<B::Conversations>, StartError> {
     Ok(confab_conversations::Service::new(confab_conversations::Options {
-        store: confab_conversations::EmbeddedStore::open(&common.engine)?,
+        store: common.store.conversations().await?,
         log: LogServiceClient::new(common.mesh.clone()),
         members: MemberRowsServiceClient::new(common.mesh.clone()),
         admission: common.admission.clone(),
@@ -253,11 +262,11 @@ fn conversations(
     }))
 }
 
-fn participants(
-    common: &Common,
-) -> Result<confab_participants::Service<confab_participants::EmbeddedStore>, StartError> {
+async fn participants<B: Backend>(
+    common: &Common<B>,
+) -> Result<confab_participants::Service<B::Participants>, StartError> {
     Ok(confab_participants::Service::new(confab_participants::Options {
-        store: confab_participants::EmbeddedStore::open(&common.engine)?,
+        store: common.store.participants().await?,
         log: LogServiceClient::new(common.mesh.clone()),
         public: common.public.clone(),
         admission: common.admission.clone(),
@@ -267,8 +276,8 @@ fn participants(
 }
 
 /// With all that was revoked, before anything is served.
-async fn realtime(common: &Common) -> Result<confab_realtime::Service, StartError> {
-    use confab_realtime::store::{EmbeddedPresence, EmbeddedRevocations, EmbeddedSessions};
+async fn realtime<B: Backend>(common: &Common<B>) -> Result<confab_realtime::Service, StartError> {
+    let store = common.store.realtime().await?;
     let (limits, auth) = (&common.config.limits, &common.config.auth);
     let service = confab_realtime::Service::new(confab_realtime::Options {
         log: LogServiceClient::new(common.mesh.clone()),
@@ -280,9 +289,9 @@ async fn realtime(common: &Common) -> Result<confab_realtime::Service, StartErro
         sealer: common.sealer.clone(),
         verifier: common.verifier.clone(),
         revocations: common.revocations.clone(),
-        sessions: Arc::new(EmbeddedSessions::open(&common.engine)?),
-        revoked: Arc::new(EmbeddedRevocations::open(&common.engine)?),
-        presence: Arc::new(EmbeddedPresence::open(&common.engine)?),
+        sessions: store.sessions,
+        revoked: store.revoked,
+        presence: store.presence,
         limits: confab_realtime::Limits {
             frame_bytes: limits.frame_bytes,
             stream_queue_bytes: limits.stream_queue_bytes,

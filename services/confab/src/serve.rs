@@ -6,16 +6,15 @@ use std::{
 };
 
 use confab_kit::{config::Config, server::Addresses, telemetry};
-use confab_store::embedded::{Engine, Options};
 
-use crate::{Failure, cli::ServeArguments, keys, node::Node, output};
+use crate::{Failure, cli::ServeArguments, node::Node, output, store};
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let config = arguments.config.load()?;
     telemetry::init(config.log.format, &config.log.filter)?;
     if arguments.replace_lost_keys {
-        // Opened here and closed again: the node finds a folder without a past.
-        keys::forget(&Engine::open(&config.data_dir, Options::default())?).await?;
+        // Opened here and closed again: the node finds a store without a past.
+        store::forget_keys(&config).await?;
     }
     let banner = Banner::of(&config);
     let node = Node::start(config).await?;

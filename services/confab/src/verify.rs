@@ -8,11 +8,12 @@ mod inboxes;
 mod log;
 
 use confab_conversations::EmbeddedStore as Conversations;
+use confab_kit::config::StoreKind;
 use confab_messages::store::{LogKey, embedded::EmbeddedLogStore};
 use confab_participants::EmbeddedStore as Members;
 use confab_store::embedded::{Engine, Options};
 
-use crate::{Failure, cli::ConfigArguments, keys, output};
+use crate::{Failure, cli::ConfigArguments, keys, output, store::Embedded};
 use inboxes::Inboxes;
 
 /// Findings that are printed; the rest is counted.
@@ -61,6 +62,9 @@ impl std::fmt::Display for Report {
 
 pub(crate) async fn run(arguments: ConfigArguments) -> Result<(), Failure> {
     let config = arguments.load()?;
+    if config.store.kind != StoreKind::Embedded {
+        return Err("store.kind is not embedded: only data folders can be verified".into());
+    }
     let engine = Engine::open_existing(&config.data_dir, Options::default())?;
     let stores = Stores {
         logs: EmbeddedLogStore::open(&engine)?,
@@ -68,7 +72,7 @@ pub(crate) async fn run(arguments: ConfigArguments) -> Result<(), Failure> {
         members: Members::open(&engine)?,
     };
     let mut report = verify(&stores).await?;
-    let keys = keys::check(&config, &engine)?;
+    let keys = keys::check(&config, &Embedded(engine)).await?;
     report.findings.extend(keys.iter().map(ToString::to_string));
     output::print(&report.to_string())?;
     if report.findings.is_empty() { Ok(()) } else { Err("the data folder is not sound".into()) }

@@ -8,12 +8,12 @@ use super::{connect, new_name};
 
 const FIRST: Migration = Migration {
     number: 1,
-    text: "CREATE TABLE IF NOT EXISTS things (name text, PRIMARY KEY ((name)));",
+    text: "CREATE TABLE IF NOT EXISTS keyspace.things (name text, PRIMARY KEY ((name)));",
 };
 const SECOND: Migration = Migration {
     number: 2,
-    text: "-- A column, and a table.\nALTER TABLE things ADD size int;\n\
-           CREATE TABLE IF NOT EXISTS others (name text, PRIMARY KEY ((name)));",
+    text: "-- A column, and a table.\nALTER TABLE keyspace.things ADD size int;\n\
+           CREATE TABLE IF NOT EXISTS keyspace.others (name text, PRIMARY KEY ((name)));",
 };
 
 #[tokio::test]
@@ -31,7 +31,9 @@ async fn several_processes_migrate_once() {
     assert_eq!(made, 1, "one of them made the second, nobody the first");
     for cql in &sessions {
         cql.check_migrated("a", &[FIRST, SECOND]).await.expect("all are made");
-        cql.write("INSERT INTO things (name, size) VALUES ('a', 1)").await.expect("a column");
+        cql.write("INSERT INTO keyspace.things (name, size) VALUES ('a', 1)")
+            .await
+            .expect("a column");
     }
     assert_eq!(first.migrate("b", &[FIRST]).await.expect("migrated"), 1, "another service's own");
 }

@@ -4,6 +4,7 @@
 mod messages;
 mod migrations;
 mod services;
+mod smoke;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,8 +1,6 @@
 //! What the driver's errors mean: is it known that nothing was written?
 
-use scylla::errors::{
-    DbError, ExecutionError, NewSessionError, RequestAttemptError, UseKeyspaceError,
-};
+use scylla::errors::{DbError, ExecutionError, NewSessionError, RequestAttemptError};
 
 use crate::StoreError;
 
@@ -19,9 +17,12 @@ pub enum OpenError {
     /// No contact point answered, or none let us in.
     #[error("no CQL server: {0}")]
     Connect(#[source] Box<NewSessionError>),
-    /// The keyspace cannot be used.
-    #[error("the keyspace cannot be used: {0}")]
-    Keyspace(#[source] Box<UseKeyspaceError>),
+    /// The keyspace is not there, and was not to be made.
+    #[error("there is no keyspace {keyspace}")]
+    NoKeyspace {
+        /// Its name.
+        keyspace: String,
+    },
     /// A statement that changes the schema failed. It may be tried again.
     #[error("the schema cannot be changed: {0}")]
     Schema(#[source] Box<ExecutionError>),
@@ -48,10 +49,6 @@ pub enum OpenError {
 impl OpenError {
     pub(super) fn connect(error: NewSessionError) -> Self {
         Self::Connect(Box::new(error))
-    }
-
-    pub(super) fn keyspace(error: UseKeyspaceError) -> Self {
-        Self::Keyspace(Box::new(error))
     }
 
     pub(super) fn schema(error: ExecutionError) -> Self {

@@ -19,7 +19,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// The lock's row, among the migrations of its service.
 const LOCK: i32 = 0;
 
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS keyspace.migrations (
     service text, number int, digest text, holder text,
     PRIMARY KEY ((service), number))";
 
@@ -28,7 +28,8 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (
 pub struct Migration {
     /// From 1 on, without a hole. Never changed once it was released.
     pub number: i32,
-    /// Its statements. Each must be the same when done twice.
+    /// Its statements, on tables that are written `keyspace.table`. Each must be the
+    /// same when done twice.
     pub text: &'static str,
 }
 
@@ -145,7 +146,7 @@ impl Cql {
     /// Runs a statement that changes the schema. The driver waits until all nodes
     /// agree on what came of it. What is there already is as good as made.
     async fn alter(&self, statement: &str) -> Result<(), OpenError> {
-        match self.session.query_unpaged(statement, ()).await {
+        match self.session.query_unpaged(self.text(statement), ()).await {
             Err(error) if !is_there_already(&error) => Err(OpenError::schema(error)),
             _ => Ok(()),
         }
@@ -153,28 +154,28 @@ impl Cql {
 
     async fn notes(&self) -> Result<Notes, crate::StoreError> {
         Ok(Notes {
-            made: self.read("SELECT number, digest FROM migrations WHERE service = ?").await?,
+            made: self.read("SELECT number, digest FROM keyspace.migrations WHERE service = ?").await?,
             note: self
                 .conditional(
-                    "INSERT INTO migrations (service, number, digest) VALUES (?, ?, ?) \
+                    "INSERT INTO keyspace.migrations (service, number, digest) VALUES (?, ?, ?) \
                      IF NOT EXISTS",
                 )
                 .await?,
             lock: self
                 .conditional(
-                    "INSERT INTO migrations (service, number, holder) VALUES (?, ?, ?) \
+                    "INSERT INTO keyspace.migrations (service, number, holder) VALUES (?, ?, ?) \
                      IF NOT EXISTS USING TTL ?",
                 )
                 .await?,
             renew: self
                 .conditional(
-                    "UPDATE migrations USING TTL ? SET holder = ? \
+                    "UPDATE keyspace.migrations USING TTL ? SET holder = ? \
                      WHERE service = ? AND number = ? IF holder = ?",
                 )
                 .await?,
             unlock: self
                 .conditional(
-                    "DELETE FROM migrations WHERE service = ? AND number = ? IF holder = ?",
+                    "DELETE FROM keyspace.migrations WHERE service = ? AND number = ? IF holder = ?",
                 )
                 .await?,
         })

@@ -51,7 +51,7 @@ pub struct Conditional {
 }
 
 impl Cql {
-    /// Prepares a `SELECT`.
+    /// Prepares a `SELECT`. Tables are written `keyspace.table`, literally.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], also when the server does not accept it.
@@ -84,7 +84,7 @@ impl Cql {
     }
 
     async fn prepare(&self, text: &str) -> Result<PreparedStatement, StoreError> {
-        let prepared = self.session.prepare(text).await;
+        let prepared = self.session.prepare(self.text(text)).await;
         prepared.map_err(|error| StoreError::unavailable(format!("{text}: {error}")))
     }
 }

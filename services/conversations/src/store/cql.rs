@@ -57,33 +57,33 @@ impl CqlStore {
         Ok(Self {
             row: cql
                 .read(
-                    "SELECT row, applied_seq FROM conversations_rows \
+                    "SELECT row, applied_seq FROM keyspace.conversations_rows \
                      WHERE tenant = ? AND conversation = ?",
                 )
                 .await?,
             add_row: cql
                 .conditional(
-                    "INSERT INTO conversations_rows (tenant, conversation, row, applied_seq) \
+                    "INSERT INTO keyspace.conversations_rows (tenant, conversation, row, applied_seq) \
                      VALUES (?, ?, ?, ?) IF NOT EXISTS",
                 )
                 .await?,
             change_row: cql
                 .conditional(
-                    "UPDATE conversations_rows SET row = ?, applied_seq = ? \
+                    "UPDATE keyspace.conversations_rows SET row = ?, applied_seq = ? \
                      WHERE tenant = ? AND conversation = ? IF applied_seq = ?",
                 )
                 .await?,
             public: Index::prepare(cql, "conversations_public").await?,
             public_after: cql
                 .read(
-                    "SELECT conversation FROM conversations_public \
+                    "SELECT conversation FROM keyspace.conversations_public \
                      WHERE tenant = ? AND shard = ? AND conversation > ? LIMIT ?",
                 )
                 .await?,
             retained: Index::prepare(cql, "conversations_retained").await?,
             retained_after: cql
                 .read(
-                    "SELECT tenant, conversation FROM conversations_retained \
+                    "SELECT tenant, conversation FROM keyspace.conversations_retained \
                      WHERE shard = ? AND (tenant, conversation) > (?, ?) LIMIT ?",
                 )
                 .await?,
@@ -107,13 +107,13 @@ impl Index {
         Ok(Self {
             add: cql
                 .write(&format!(
-                    "INSERT INTO {table} (tenant, shard, conversation) VALUES (?, ?, ?) \
+                    "INSERT INTO keyspace.{table} (tenant, shard, conversation) VALUES (?, ?, ?) \
                      USING TIMESTAMP ?"
                 ))
                 .await?,
             remove: cql
                 .write(&format!(
-                    "DELETE FROM {table} USING TIMESTAMP ? \
+                    "DELETE FROM keyspace.{table} USING TIMESTAMP ? \
                      WHERE tenant = ? AND shard = ? AND conversation = ?"
                 ))
                 .await?,

@@ -43,36 +43,37 @@ pub(super) struct Statements {
     pub(super) add_setting: Conditional,
 }
 
-const LOG: &str = "FROM messages_log WHERE tenant = ? AND conversation = ? AND bucket = ?";
-const APPEND: &str = "INSERT INTO messages_log \
+const LOG: &str = "FROM keyspace.messages_log WHERE tenant = ? AND conversation = ? AND bucket = ?";
+const APPEND: &str = "INSERT INTO keyspace.messages_log \
     (tenant, conversation, bucket, seq, event, applied_seq) VALUES (?, ?, ?, ?, ?, ?)";
 const HEAD: &str = "WHERE tenant = ? AND conversation = ?";
-const THREAD: &str = "SELECT message FROM messages_threads \
+const THREAD: &str = "SELECT message FROM keyspace.messages_threads \
     WHERE tenant = ? AND conversation = ? AND root = ? AND message >= ? AND message <= ?";
-const MARKS: &str = "SELECT tenant, conversation FROM messages_marks WHERE hour = ? AND shard = ?";
+const MARKS: &str =
+    "SELECT tenant, conversation FROM keyspace.messages_marks WHERE hour = ? AND shard = ?";
 
 impl Statements {
     #[expect(clippy::too_many_lines, reason = "a list: one statement after the other")]
     pub(super) async fn prepare(cql: &Cql) -> StoreResult<Self> {
         Ok(Self {
             head: cql
-                .read(&format!("SELECT newest_bucket, applied_through FROM messages_heads {HEAD}"))
+                .read(&format!("SELECT newest_bucket, applied_through FROM keyspace.messages_heads {HEAD}"))
                 .await?,
             add_head: cql
                 .conditional(
-                    "INSERT INTO messages_heads \
+                    "INSERT INTO keyspace.messages_heads \
                      (tenant, conversation, newest_bucket, applied_through) \
                      VALUES (?, ?, 0, 0) IF NOT EXISTS",
                 )
                 .await?,
             raise_newest: cql
                 .conditional(&format!(
-                    "UPDATE messages_heads SET newest_bucket = ? {HEAD} IF newest_bucket < ?"
+                    "UPDATE keyspace.messages_heads SET newest_bucket = ? {HEAD} IF newest_bucket < ?"
                 ))
                 .await?,
             raise_applied: cql
                 .conditional(&format!(
-                    "UPDATE messages_heads SET applied_through = ? {HEAD} IF applied_through < ?"
+                    "UPDATE keyspace.messages_heads SET applied_through = ? {HEAD} IF applied_through < ?"
                 ))
                 .await?,
             last_row: cql.read(&format!("SELECT event {LOG} ORDER BY seq DESC LIMIT 1")).await?,
@@ -91,51 +92,51 @@ impl Statements {
             append_more: cql.write(APPEND).await?,
             change_row: cql
                 .conditional(
-                    "UPDATE messages_log SET event = ?, applied_seq = ? \
+                    "UPDATE keyspace.messages_log SET event = ?, applied_seq = ? \
                      WHERE tenant = ? AND conversation = ? AND bucket = ? AND seq = ? \
                      IF applied_seq < ?",
                 )
                 .await?,
             reactions: cql
                 .read(
-                    "SELECT reactions FROM messages_reactions \
+                    "SELECT reactions FROM keyspace.messages_reactions \
                      WHERE tenant = ? AND conversation = ? AND message = ? AND user = ?",
                 )
                 .await?,
             reactions_after: cql
                 .read(
-                    "SELECT user, reactions FROM messages_reactions \
+                    "SELECT user, reactions FROM keyspace.messages_reactions \
                      WHERE tenant = ? AND conversation = ? AND message = ? AND user > ? LIMIT ?",
                 )
                 .await?,
             put_reactions: cql
                 .write(
-                    "INSERT INTO messages_reactions \
+                    "INSERT INTO keyspace.messages_reactions \
                      (tenant, conversation, message, user, reactions) \
                      VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?",
                 )
                 .await?,
             cursors: cql
                 .read(&format!(
-                    "SELECT read_seq, read_ordinal, delivered_seq FROM messages_cursors \
+                    "SELECT read_seq, read_ordinal, delivered_seq FROM keyspace.messages_cursors \
                      {HEAD} AND user = ?"
                 ))
                 .await?,
             cursors_after: cql
                 .read(&format!(
-                    "SELECT user, read_seq, read_ordinal, delivered_seq FROM messages_cursors \
+                    "SELECT user, read_seq, read_ordinal, delivered_seq FROM keyspace.messages_cursors \
                      {HEAD} AND user > ? LIMIT ?"
                 ))
                 .await?,
             raise_read: cql
                 .write(&format!(
-                    "UPDATE messages_cursors USING TIMESTAMP ? SET read_seq = ?, read_ordinal = ? \
+                    "UPDATE keyspace.messages_cursors USING TIMESTAMP ? SET read_seq = ?, read_ordinal = ? \
                      {HEAD} AND user = ?"
                 ))
                 .await?,
             raise_delivered: cql
                 .write(&format!(
-                    "UPDATE messages_cursors USING TIMESTAMP ? SET delivered_seq = ? \
+                    "UPDATE keyspace.messages_cursors USING TIMESTAMP ? SET delivered_seq = ? \
                      {HEAD} AND user = ?"
                 ))
                 .await?,
@@ -143,19 +144,19 @@ impl Statements {
             thread_down: cql.read(&format!("{THREAD} ORDER BY message DESC LIMIT ?")).await?,
             add_thread: cql
                 .write(
-                    "INSERT INTO messages_threads (tenant, conversation, root, message) \
+                    "INSERT INTO keyspace.messages_threads (tenant, conversation, root, message) \
                      VALUES (?, ?, ?, ?)",
                 )
                 .await?,
             mentions: cql
                 .read(
-                    "SELECT message FROM messages_mentions \
+                    "SELECT message FROM keyspace.messages_mentions \
                      WHERE tenant = ? AND conversation = ? AND user = ? AND message > ? LIMIT ?",
                 )
                 .await?,
             add_mention: cql
                 .write(
-                    "INSERT INTO messages_mentions (tenant, conversation, user, message) \
+                    "INSERT INTO keyspace.messages_mentions (tenant, conversation, user, message) \
                      VALUES (?, ?, ?, ?)",
                 )
                 .await?,
@@ -165,44 +166,44 @@ impl Statements {
                 .await?,
             add_mark: cql
                 .write(
-                    "INSERT INTO messages_marks (hour, shard, tenant, conversation) \
+                    "INSERT INTO keyspace.messages_marks (hour, shard, tenant, conversation) \
                      VALUES (?, ?, ?, ?)",
                 )
                 .await?,
             remove_mark: cql
                 .write(
-                    "DELETE FROM messages_marks \
+                    "DELETE FROM keyspace.messages_marks \
                      WHERE hour = ? AND shard = ? AND tenant = ? AND conversation = ?",
                 )
                 .await?,
             hours: cql
-                .read("SELECT hour FROM messages_mark_hours WHERE one = 1 AND hour >= ?")
+                .read("SELECT hour FROM keyspace.messages_mark_hours WHERE one = 1 AND hour >= ?")
                 .await?,
             add_hour: cql
-                .write("INSERT INTO messages_mark_hours (one, hour) VALUES (1, ?)")
+                .write("INSERT INTO keyspace.messages_mark_hours (one, hour) VALUES (1, ?)")
                 .await?,
             remove_hour: cql
                 .write(
-                    "DELETE FROM messages_mark_hours USING TIMESTAMP ? WHERE one = 1 AND hour = ?",
+                    "DELETE FROM keyspace.messages_mark_hours USING TIMESTAMP ? WHERE one = 1 AND hour = ?",
                 )
                 .await?,
-            rules: cql.read("SELECT rules FROM messages_rules WHERE tenant = ?").await?,
+            rules: cql.read("SELECT rules FROM keyspace.messages_rules WHERE tenant = ?").await?,
             add_rules: cql
                 .conditional(
-                    "INSERT INTO messages_rules (tenant, version, rules) VALUES (?, ?, ?) \
+                    "INSERT INTO keyspace.messages_rules (tenant, version, rules) VALUES (?, ?, ?) \
                      IF NOT EXISTS",
                 )
                 .await?,
             change_rules: cql
                 .conditional(
-                    "UPDATE messages_rules SET version = ?, rules = ? WHERE tenant = ? \
+                    "UPDATE keyspace.messages_rules SET version = ?, rules = ? WHERE tenant = ? \
                      IF version = ?",
                 )
                 .await?,
-            setting: cql.read("SELECT value FROM messages_settings WHERE name = ?").await?,
+            setting: cql.read("SELECT value FROM keyspace.messages_settings WHERE name = ?").await?,
             add_setting: cql
                 .conditional(
-                    "INSERT INTO messages_settings (name, value) VALUES (?, ?) IF NOT EXISTS",
+                    "INSERT INTO keyspace.messages_settings (name, value) VALUES (?, ?) IF NOT EXISTS",
                 )
                 .await?,
         })

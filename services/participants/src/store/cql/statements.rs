@@ -35,8 +35,8 @@ pub(super) struct Statements {
     pub(super) add_action: Write,
 }
 
-const MEMBERS: &str = "FROM participants_members WHERE tenant = ? AND conversation = ?";
-const INBOX: &str = "participants_inboxes WHERE tenant = ? AND user = ?";
+const MEMBERS: &str = "FROM keyspace.participants_members WHERE tenant = ? AND conversation = ?";
+const INBOX: &str = "keyspace.participants_inboxes WHERE tenant = ? AND user = ?";
 
 impl Statements {
     #[expect(clippy::too_many_lines, reason = "a list: one statement after the other")]
@@ -48,7 +48,7 @@ impl Statements {
                 .await?,
             put_member: cql
                 .write(
-                    "INSERT INTO participants_members (tenant, conversation, user, row) \
+                    "INSERT INTO keyspace.participants_members (tenant, conversation, user, row) \
                      VALUES (?, ?, ?, ?) USING TIMESTAMP ?",
                 )
                 .await?,
@@ -57,13 +57,13 @@ impl Statements {
                 .await?,
             add_head: cql
                 .conditional(
-                    "INSERT INTO participants_inboxes (tenant, user, kind, place, head) \
+                    "INSERT INTO keyspace.participants_inboxes (tenant, user, kind, place, head) \
                      VALUES (?, ?, 0, 0x00, ?) IF NOT EXISTS",
                 )
                 .await?,
             raise_head: cql
                 .conditional(
-                    "UPDATE participants_inboxes SET head = ? \
+                    "UPDATE keyspace.participants_inboxes SET head = ? \
                      WHERE tenant = ? AND user = ? AND kind = 0 AND place = 0x00 IF head = ?",
                 )
                 .await?,
@@ -93,7 +93,7 @@ impl Statements {
                 .await?,
             put_value: cql
                 .write(
-                    "INSERT INTO participants_inboxes (tenant, user, kind, place, value) \
+                    "INSERT INTO keyspace.participants_inboxes (tenant, user, kind, place, value) \
                      VALUES (?, ?, ?, ?, ?)",
                 )
                 .await?,
@@ -102,76 +102,76 @@ impl Statements {
                 .await?,
             profile: cql
                 .read(
-                    "SELECT profile, version FROM participants_profiles \
+                    "SELECT profile, version FROM keyspace.participants_profiles \
                      WHERE tenant = ? AND user = ?",
                 )
                 .await?,
             add_profile: cql
                 .conditional(
-                    "INSERT INTO participants_profiles (tenant, user, profile, version) \
+                    "INSERT INTO keyspace.participants_profiles (tenant, user, profile, version) \
                      VALUES (?, ?, ?, 1) IF NOT EXISTS",
                 )
                 .await?,
             change_profile: cql
                 .conditional(
-                    "UPDATE participants_profiles SET profile = ?, version = ? \
+                    "UPDATE keyspace.participants_profiles SET profile = ?, version = ? \
                      WHERE tenant = ? AND user = ? IF version = ?",
                 )
                 .await?,
             names_after: cql
                 .read(
-                    "SELECT user FROM participants_profile_names \
+                    "SELECT user FROM keyspace.participants_profile_names \
                      WHERE tenant = ? AND shard = ? AND user > ? LIMIT ?",
                 )
                 .await?,
             add_name: cql
                 .write(
-                    "INSERT INTO participants_profile_names (tenant, shard, user) \
+                    "INSERT INTO keyspace.participants_profile_names (tenant, shard, user) \
                      VALUES (?, ?, ?)",
                 )
                 .await?,
             report: cql
-                .read("SELECT value FROM participants_reports WHERE tenant = ? AND report = ?")
+                .read("SELECT value FROM keyspace.participants_reports WHERE tenant = ? AND report = ?")
                 .await?,
             add_report: cql
                 .conditional(
-                    "INSERT INTO participants_reports (tenant, report, value, resolved) \
+                    "INSERT INTO keyspace.participants_reports (tenant, report, value, resolved) \
                      VALUES (?, ?, ?, 0) IF NOT EXISTS",
                 )
                 .await?,
             resolve_report: cql
                 .conditional(
-                    "UPDATE participants_reports SET value = ?, resolved = 1 \
+                    "UPDATE keyspace.participants_reports SET value = ?, resolved = 1 \
                      WHERE tenant = ? AND report = ? IF resolved = 0",
                 )
                 .await?,
             reports_after: cql
                 .read(
-                    "SELECT time, report FROM participants_report_times \
+                    "SELECT time, report FROM keyspace.participants_report_times \
                      WHERE tenant = ? AND resolved = ? AND (time, report) > (?, ?) LIMIT ?",
                 )
                 .await?,
             add_report_time: cql
                 .write(
-                    "INSERT INTO participants_report_times (tenant, resolved, time, report) \
+                    "INSERT INTO keyspace.participants_report_times (tenant, resolved, time, report) \
                      VALUES (?, ?, ?, ?)",
                 )
                 .await?,
             remove_report_time: cql
                 .write(
-                    "DELETE FROM participants_report_times \
+                    "DELETE FROM keyspace.participants_report_times \
                      WHERE tenant = ? AND resolved = ? AND time = ? AND report = ?",
                 )
                 .await?,
             actions_before: cql
                 .read(
-                    "SELECT seq, nth, action FROM participants_actions \
+                    "SELECT seq, nth, action FROM keyspace.participants_actions \
                      WHERE tenant = ? AND conversation = ? AND (seq, nth) < (?, ?) LIMIT ?",
                 )
                 .await?,
             add_action: cql
                 .write(
-                    "INSERT INTO participants_actions (tenant, conversation, seq, nth, action) \
+                    "INSERT INTO keyspace.participants_actions (tenant, conversation, seq, nth, action) \
                      VALUES (?, ?, ?, ?, ?)",
                 )
                 .await?,

@@ -30,11 +30,11 @@ impl CqlPresence {
         cql.check_migrated(SERVICE, MIGRATIONS).await?;
         Ok(Self {
             read: cql
-                .read("SELECT time FROM realtime_last_seen WHERE tenant = ? AND user = ?")
+                .read("SELECT time FROM keyspace.realtime_last_seen WHERE tenant = ? AND user = ?")
                 .await?,
             note: cql
                 .write(
-                    "INSERT INTO realtime_last_seen (tenant, user, time) VALUES (?, ?, ?) \
+                    "INSERT INTO keyspace.realtime_last_seen (tenant, user, time) VALUES (?, ?, ?) \
                      USING TIMESTAMP ?",
                 )
                 .await?,

@@ -33,25 +33,26 @@ impl CqlRevocations {
     /// When the keyspace cannot be used as it is.
     pub async fn open(cql: &Cql) -> Result<Self, OpenError> {
         cql.check_migrated(SERVICE, MIGRATIONS).await?;
-        let read = format!("SELECT issued_through, until_second FROM realtime_revocations {ROW}");
+        let read =
+            format!("SELECT issued_through, until_second FROM keyspace.realtime_revocations {ROW}");
         let change = format!(
-            "UPDATE realtime_revocations SET issued_through = ?, until_second = ? {ROW} \
+            "UPDATE keyspace.realtime_revocations SET issued_through = ?, until_second = ? {ROW} \
              IF issued_through = ? AND until_second = ?"
         );
         let remove = format!(
-            "DELETE FROM realtime_revocations {ROW} IF issued_through = ? AND until_second = ?"
+            "DELETE FROM keyspace.realtime_revocations {ROW} IF issued_through = ? AND until_second = ?"
         );
         Ok(Self {
             read: cql.read(&read).await?,
             every: cql
                 .read(
                     "SELECT tenant, user, login, issued_through, until_second \
-                     FROM realtime_revocations",
+                     FROM keyspace.realtime_revocations",
                 )
                 .await?,
             add: cql
                 .conditional(
-                    "INSERT INTO realtime_revocations \
+                    "INSERT INTO keyspace.realtime_revocations \
                      (tenant, user, login, issued_through, until_second) \
                      VALUES (?, ?, ?, ?, ?) IF NOT EXISTS",
                 )

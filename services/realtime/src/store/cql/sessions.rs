@@ -30,26 +30,27 @@ impl CqlSessions {
     /// When the keyspace cannot be used as it is.
     pub async fn open(cql: &Cql) -> Result<Self, OpenError> {
         cql.check_migrated(SERVICE, MIGRATIONS).await?;
-        let change =
-            format!("UPDATE realtime_sessions SET record = ?, version = ? {ROW} IF version = ?");
+        let change = format!(
+            "UPDATE keyspace.realtime_sessions SET record = ?, version = ? {ROW} IF version = ?"
+        );
         Ok(Self {
-            read: cql.read(&format!("SELECT record, version FROM realtime_sessions {ROW}")).await?,
+            read: cql.read(&format!("SELECT record, version FROM keyspace.realtime_sessions {ROW}")).await?,
             after: cql
                 .read(
-                    "SELECT session, record FROM realtime_sessions \
+                    "SELECT session, record FROM keyspace.realtime_sessions \
                      WHERE tenant = ? AND user = ? AND session > ? LIMIT ?",
                 )
                 .await?,
-            every: cql.read("SELECT tenant, user, session, record FROM realtime_sessions").await?,
+            every: cql.read("SELECT tenant, user, session, record FROM keyspace.realtime_sessions").await?,
             add: cql
                 .conditional(
-                    "INSERT INTO realtime_sessions (tenant, user, session, record, version) \
+                    "INSERT INTO keyspace.realtime_sessions (tenant, user, session, record, version) \
                      VALUES (?, ?, ?, ?, 1) IF NOT EXISTS",
                 )
                 .await?,
             change: cql.conditional(&change).await?,
             remove: cql
-                .conditional(&format!("DELETE FROM realtime_sessions {ROW} IF version = ?"))
+                .conditional(&format!("DELETE FROM keyspace.realtime_sessions {ROW} IF version = ?"))
                 .await?,
         })
     }

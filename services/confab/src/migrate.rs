@@ -1,0 +1,16 @@
+//! `confab migrate`: makes what is missing in the keyspace, and says what was.
+
+use confab_kit::config::StoreKind;
+
+use crate::{Failure, cli::ConfigArguments, output, store};
+
+pub(crate) async fn run(arguments: ConfigArguments) -> Result<(), Failure> {
+    let config = arguments.load()?;
+    if config.store.kind != StoreKind::Cql {
+        return Err("store.kind is not cql: an embedded store needs no migrations".into());
+    }
+    let made = store::migrate(&config).await?;
+    let text: String =
+        made.iter().map(|(service, made)| format!("{service}: {made} migrations made\n")).collect();
+    Ok(output::print(&text)?)
+}
