@@ -17,7 +17,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/confab.rs"));
 }
 
-pub use generated::confab::{errors, messages, policy, realtime, types};
+pub use generated::confab::{errors, messages, operations, policy, realtime, types};
 
 /// Conversations.
 pub mod conversations {

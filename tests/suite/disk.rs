@@ -25,6 +25,10 @@ use tokio::{
     task::JoinSet,
 };
 
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
 use crate::{
     promises::program,
     raw::{PATIENCE, Raw, Refused, Stream, hello, reason_name},
@@ -169,6 +173,32 @@ async fn readiness_is(node: &Node, wanted: (u16, &str)) -> Checked {
     Violation::unless(alive == 200, || format!("/healthz answers {alive}"))
 }
 
+/// gRPC health of the whole and of a service.
+async fn grpc_health_is(node: &Node, wanted: ServingStatus) -> Checked {
+    let health = HealthClient::new(node.client("acme", "alice").await?.transport());
+    for service in ["", "confab.messages.v1.MessagesService"] {
+        let what = format!("gRPC health of {service:?} is {wanted:?}");
+        eventually(PATIENCE, &what, || {
+            let (mut health, service) = (health.clone(), service.to_owned());
+            async move {
+                let answer = health.check(HealthCheckRequest { service }).await?.into_inner();
+                Ok((answer.status() == wanted).then_some(()))
+            }
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Of what fails again and again only the beginning is told.
+fn is_told_once(node: &Node) -> Checked {
+    for text in ["log store failed", "dependency is lost", "store stopped"] {
+        let told = node.log().lines().iter().filter(|line| line.contains(text)).count();
+        Violation::unless(told <= 1, || format!("{text:?} is told {told} times"))?;
+    }
+    Ok(())
+}
+
 async fn survives(fault: &Fault, mode: &str) -> Checked {
     let options = EXPECTED.iter().fold(fault.options()?, |options, text| options.allow(text));
     let mut node = Node::start(options).await?;
@@ -184,6 +214,7 @@ async fn survives(fault: &Fault, mode: &str) -> Checked {
         acknowledged.insert(name);
     }
     readiness_is(&node, (200, "healthy")).await?;
+    grpc_health_is(&node, ServingStatus::Serving).await?;
 
     fault.begin(mode)?;
     let mut open = nothing_is_acknowledged(&raw, &id, "during").await?;
@@ -199,6 +230,9 @@ async fn survives(fault: &Fault, mode: &str) -> Checked {
     let read = raw.unary(&list).await?;
     let told = matches!(&read, Err(refused) if tells_of_the_store(refused));
     Violation::unless(told, || format!("a read from a broken disk: {read:?}"))?;
+
+    grpc_health_is(&node, ServingStatus::NotServing).await?;
+    is_told_once(&node)?;
 
     node.restart().await?;
     readiness_is(&node, (200, "healthy")).await?;

@@ -5,12 +5,14 @@
 mod backends;
 mod bad_input;
 mod bench;
+mod clients;
 mod disk;
 mod docs;
 mod features;
 mod first_conversation;
 mod identity;
 mod model;
+mod p12_contract;
 mod p7_policy;
 mod promises;
 mod raw;

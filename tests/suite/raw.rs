@@ -2,6 +2,8 @@
 //! as they stand on the wire. It knows no RPC and forgives nothing.
 
 mod answer;
+mod frames;
+mod http2;
 mod stream;
 
 use std::{net::IpAddr, time::Duration};
@@ -19,6 +21,7 @@ use tonic::{
 use tower::{Service as _, ServiceExt as _};
 
 pub(crate) use answer::{Answer, Refused, reason_name};
+pub(crate) use http2::{Connection, Reader, Taken, Windows};
 pub(crate) use stream::{CONNECT, Ending, Stream, call, hello, watching};
 
 /// Longest that one answer may take.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
@@ -69,8 +70,12 @@ pub(crate) fn hand_on(headers: &mut HeaderMap) {
 }
 
 /// Runs the future until the deadline; calls made by it inherit the deadline.
-pub(crate) async fn run<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Error> {
-    tokio::time::timeout_at(deadline, CURRENT.scope(deadline, future)).await.map_err(|_| exceeded())
+pub(crate) fn run<F: Future>(
+    deadline: Instant,
+    future: F,
+) -> impl Future<Output = Result<F::Output, Error>> {
+    tokio::time::timeout_at(deadline, CURRENT.scope(deadline, future))
+        .map(|outcome| outcome.map_err(|_| exceeded()))
 }
 
 type End = Pin<Box<dyn Future<Output = Error> + Send>>;

@@ -7,17 +7,27 @@ mod http_port;
 mod probe;
 mod reflection;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use confab_proto::method::METHODS;
 use tonic::service::Routes;
-use tonic_health::{ServingStatus, pb::health_server::HealthServer, server::HealthReporter};
+use tonic_health::{
+    ServingStatus::{self, NotServing, Serving},
+    pb::health_server::HealthServer,
+    server::HealthReporter,
+};
 
 pub(crate) use http_port::{answer, means_this_machine, not_for_you};
 pub use probe::{CheckReport, Importance, Report, State};
 pub use reflection::ReflectionError;
 
 use crate::lifecycle::Lifecycle;
+
+/// How often gRPC health is brought to what readiness says.
+const FOLLOWED: Duration = Duration::from_secs(1);
 
 /// The process's health; cheap to clone.
 #[derive(Clone)]
@@ -33,7 +43,7 @@ impl Health {
     pub async fn new(lifecycle: Lifecycle) -> Self {
         let reporter = HealthReporter::new();
         let health = Self { probes: Arc::default(), reporter, lifecycle, jwks: Arc::default() };
-        health.report(ServingStatus::NotServing).await;
+        health.report(NotServing).await;
         health
     }
 
@@ -54,13 +64,27 @@ impl Health {
     pub async fn set_ready(&self) {
         self.probes.set_ready();
         if !self.lifecycle.is_draining() {
-            self.report(ServingStatus::Serving).await;
+            self.report(Serving).await;
         }
     }
 
     /// From now on it does not; the server calls it when draining begins.
     pub async fn set_not_ready(&self) {
-        self.report(ServingStatus::NotServing).await;
+        self.report(NotServing).await;
+    }
+
+    /// Keeps gRPC health at what readiness says, for ever. Clients and balancers
+    /// that watch it learn within two seconds that a dependency is lost or back.
+    pub(crate) async fn follow_readiness(&self) {
+        let mut told = None;
+        loop {
+            let is_ready = self.readiness().await.status.is_ready();
+            if told != Some(is_ready) {
+                self.report(if is_ready { Serving } else { NotServing }).await;
+                told = Some(is_ready);
+            }
+            tokio::time::sleep(FOLLOWED).await;
+        }
     }
 
     /// What `/readyz` shows.

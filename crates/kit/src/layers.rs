@@ -33,6 +33,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_util::FutureExt as _;
 use http::{HeaderMap, Request, Response, StatusCode, header::CONTENT_TYPE};
 use tonic::{Status, body::Body, service::Routes};
 use tower::{Service, ServiceExt as _};
@@ -88,11 +89,12 @@ pub fn layered(port: Port, options: LayerOptions, routes: Routes) -> Layered {
 }
 
 impl Layered {
-    async fn answer(self, request: Request<Body>) -> Response<Body> {
+    /// No `async fn`, nor are the wrappers in it: each would hold the whole call
+    /// below it twice, and the future is allocated for every call.
+    fn answer(self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send + use<> {
         let rpc = policy::find(self.port, request.uri().path());
         let call = trace::Call::begin(rpc.map(policy::Rpc::path), request.headers());
-        let response = call.run(errors::shaped(self.guarded(rpc, request))).await;
-        call.watch(response)
+        call.run(errors::shaped(self.guarded(rpc, request)))
     }
 
     async fn guarded(
@@ -140,8 +142,7 @@ impl Service<Request<Body>> for Layered {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let this = self.clone();
-        Box::pin(async move { Ok(this.answer(request).await) })
+        Box::pin(self.clone().answer(request).map(Ok))
     }
 }
 

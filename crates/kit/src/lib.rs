@@ -29,6 +29,7 @@ pub mod telemetry;
 #[cfg(test)]
 mod testing;
 pub mod trace;
+pub mod trouble;
 pub mod validate;
 
 pub use error::Error;

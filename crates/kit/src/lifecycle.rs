@@ -96,6 +96,21 @@ impl Lifecycle {
         });
         Ok(())
     }
+
+    /// From now on SIGHUP does this, instead of ending the process. It must not block.
+    pub fn at_hangup(&self, work: impl Fn() + Send + 'static) -> std::io::Result<()> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let lifecycle = self.clone();
+        task::spawn("hangups", async move {
+            loop {
+                tokio::select! {
+                    Some(()) = hangup.recv() => work(),
+                    () = lifecycle.stopped() => return,
+                }
+            }
+        });
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,15 @@
 //! What protects the others from one client: connections are capped, in all
 //! and for each address, and those that never prove who they are go first; streams per connection, the
 //! headers, and what is buffered for a stream that is not read are bounded;
-//! a dead peer is found by pings.
+//! a dead peer is found by pings, and one that reads nothing by its writes.
 
 mod arrivals;
 mod connection;
+mod linger;
+mod pieces;
 mod registry;
+mod stall;
+mod stream;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,8 +20,8 @@ use futures_util::FutureExt as _;
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::Serialize;
-use tokio::net::{TcpListener, TcpStream};
+use serde::{Deserialize, Serialize};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -29,16 +33,21 @@ use crate::{
 };
 
 use registry::Registry;
+pub use stream::StreamReset;
 
 /// File descriptors that connections leave to the store and to us.
 const RESERVED_FILES: u64 = 512;
+/// Connections that the kernel holds until they are accepted: all devices of a
+/// node that was restarted come at once, and those that do not fit are reset.
+/// The kernel's own bound (`net.core.somaxconn`) is 4,096 unless changed.
+const BACKLOG: u32 = 4096;
 /// After a failed accept: most often there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// An operator's request must have come by then.
 const OPERATOR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a server listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addresses {
     /// For clients.
     pub public: SocketAddr,
@@ -80,11 +89,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens where the configuration says; port 0 takes a free one.
-    pub async fn bind(config: &Config) -> Result<Self, BindError> {
-        let (public, public_address) = listen("listen", config.listen).await?;
-        let (mesh, mesh_address) = listen("mesh_listen", config.mesh_listen).await?;
-        let (ops, ops_address) = listen("ops_listen", config.ops_listen).await?;
+    /// Listens where the configuration says; port 0 takes a free one. Within a
+    /// runtime only.
+    pub fn bind(config: &Config) -> Result<Self, BindError> {
+        let (public, public_address) = listen("listen", config.listen)?;
+        let (mesh, mesh_address) = listen("mesh_listen", config.mesh_listen)?;
+        let (ops, ops_address) = listen("ops_listen", config.ops_listen)?;
         let addresses = Addresses { public: public_address, mesh: mesh_address, ops: ops_address };
         let mut limits = config.limits.clone();
         limits.max_connections = limits.max_connections.min(connections_that_fit());
@@ -114,7 +124,10 @@ impl Server {
         let ops_end = CancellationToken::new();
         let serving = serve_ops(self.ops, services.health.clone(), ops_end.clone());
         ops.spawn_named("ops", serving);
-        lifecycle.draining().await;
+        tokio::select! {
+            () = lifecycle.draining() => {}
+            () = services.health.follow_readiness() => {}
+        }
         services.health.set_not_ready().await;
         connections.close();
         connections.wait().await;
@@ -136,14 +149,22 @@ impl SpawnNamed for TaskTracker {
     }
 }
 
-async fn listen(
-    key: &'static str,
-    address: SocketAddr,
-) -> Result<(TcpListener, SocketAddr), BindError> {
+fn listen(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
     let failed = |source| BindError { key, address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = open_listener(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
+}
+
+fn open_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart finds connections of the last run that the kernel still closes.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Raises the soft limit of open files to the hard one, and says how many

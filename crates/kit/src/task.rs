@@ -15,19 +15,45 @@ pub fn spawn(
     name: &'static str,
     future: impl Future<Output = ()> + Send + 'static,
 ) -> JoinHandle<()> {
-    let trace = trace::current();
-    let guarded = async move {
-        let caught = AssertUnwindSafe(future).catch_unwind();
-        let outcome = match trace {
-            Some(trace) => trace.scope(caught).await,
-            None => caught.await,
-        };
+    let guarded = guarded(name, future).in_current_span();
+    match trace::current() {
+        Some(trace) => tokio::spawn(trace.scope(guarded)),
+        None => tokio::spawn(guarded),
+    }
+}
+
+/// Ends without a panic. No `async` block: it would hold the future once more
+/// for each step that it is moved through, in every connection and stream.
+fn guarded(name: &'static str, future: impl Future<Output = ()>) -> impl Future<Output = ()> {
+    AssertUnwindSafe(future).catch_unwind().map(move |outcome| {
         if let Err(panic) = outcome {
-            metrics::counter!("confab_task_panics_total", "task" => name).increment(1);
-            tracing::error!(task = name, panic = panic_message(&*panic), "task panicked");
+            report(name, &*panic);
         }
-    };
-    tokio::spawn(guarded.in_current_span())
+    })
+}
+
+/// Runs what blocks on a thread for such things, and waits for it; `None` if it
+/// panicked, which is logged and counted.
+pub async fn blocking<T: Send + 'static>(
+    name: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let span = tracing::Span::current();
+    let guarded = move || span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(work)));
+    match tokio::task::spawn_blocking(guarded).await {
+        Ok(Ok(done)) => Some(done),
+        Ok(Err(panic)) => {
+            report(name, &*panic);
+            None
+        }
+        // The runtime is ending.
+        Err(_) => None,
+    }
+}
+
+fn report(name: &'static str, panic: &(dyn Any + Send)) {
+    metrics::counter!("confab_task_panics_total", "task" => name).increment(1);
+    tracing::error!(task = name, panic = panic_message(panic), "task panicked");
 }
 
 /// What a caught panic said.
@@ -48,6 +74,24 @@ mod tests {
     async fn a_panic_does_not_escape() {
         let task = spawn("test", async { panic!("on purpose") });
         assert!(task.await.is_ok());
+    }
+
+    #[test]
+    fn a_task_holds_its_future_once() {
+        let future = async {
+            let large = [1_u8; 4096];
+            tokio::task::yield_now().await;
+            std::hint::black_box(large);
+        };
+        let alone = size_of_val(&future);
+        let wrapped = TraceId::generate().scope(guarded("test", future).in_current_span());
+        assert!(size_of_val(&wrapped) < alone + 256, "{} of {alone}", size_of_val(&wrapped));
+    }
+
+    #[tokio::test]
+    async fn what_blocks_has_a_thread_and_its_panic_does_not_escape() {
+        assert_eq!(blocking("test", || 7).await, Some(7));
+        assert_eq!(blocking("test", || panic!("on purpose")).await, None::<()>);
     }
 
     #[tokio::test]

@@ -2,7 +2,11 @@
 //! starts a mesh in it. Sends nothing anywhere: logs go to standard error,
 //! metrics are rendered for whoever scrapes.
 
+mod filter;
+mod process;
+
 use std::{
+    collections::BTreeMap,
     io::IsTerminal as _,
     sync::{Mutex, OnceLock, PoisonError},
 };
@@ -10,7 +14,9 @@ use std::{
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use self::filter::CurrentFilter;
 
 /// Upper bounds of durations, in seconds.
 const DURATION_BUCKETS: &[f64] = &[
@@ -22,6 +28,8 @@ const SIZE_BUCKETS: &[f64] = &[64.0, 256.0, 1024.0, 4096.0, 16_384.0, 65_536.0];
 
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 static INSTALLING: Mutex<()> = Mutex::new(());
+/// By name, so that setting one again replaces it.
+static GAUGES: Mutex<BTreeMap<&'static str, fn()>> = Mutex::new(BTreeMap::new());
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,9 +55,9 @@ pub enum TelemetryError {
 
 /// Installs logs and metrics; does nothing where they are installed already.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(filter)?;
+    set_filter(filter)?;
     init_metrics()?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(CurrentFilter);
     // Fails where a subscriber is installed already: that one stays.
     let _installed_before = match format {
         LogFormat::Human => registry
@@ -74,8 +82,18 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     Ok(())
 }
 
+/// Changes which log lines are written: levels, over all or of modules, as
+/// `info,confab_messages=debug`. Returns what it was before.
+///
+/// # Errors
+/// [`TelemetryError::Filter`] when it is none; nothing is changed then.
+pub fn set_filter(filter: &str) -> Result<String, TelemetryError> {
+    Ok(filter::set(filter)?)
+}
+
 /// Installs metrics only; does nothing where they are installed already.
 pub fn init_metrics() -> Result<(), TelemetryError> {
+    process::note_start();
     let installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     if METRICS.get().is_some() {
         return Ok(());
@@ -94,13 +112,23 @@ pub fn init_metrics() -> Result<(), TelemetryError> {
     Ok(())
 }
 
-/// All metrics in Prometheus' text format.
+/// Has gauges set just before each [`render`], by a function that is cheap and
+/// does not wait. A second one of the same name takes the first one's place.
+pub fn before_render(name: &'static str, set_gauges: fn()) {
+    GAUGES.lock().unwrap_or_else(PoisonError::into_inner).insert(name, set_gauges);
+}
+
+/// All metrics in Prometheus' text format, those of the process among them.
 pub fn render() -> String {
     let Some(handle) = METRICS.get() else {
         return String::new();
     };
+    let gauges = GAUGES.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for set_gauges in gauges.values() {
+        set_gauges();
+    }
     handle.run_upkeep();
-    handle.render()
+    handle.render() + &process::render()
 }
 
 fn describe() {
@@ -120,6 +148,7 @@ fn describe() {
     describe_counter!("confab_task_panics_total", "panics in background tasks");
     describe_gauge!("confab_connections", "open connections by port");
     describe_counter!("confab_connections_total", "accepted connections by port");
+    describe_counter!("confab_answers_not_taken_total", "calls whose clients took no answer");
     describe_counter!("confab_connections_closed_total", "connections closed by us, by cause");
 }
 

@@ -48,8 +48,11 @@ impl TraceId {
     }
 
     /// Runs the future with this as its trace.
-    pub async fn scope<F: Future>(self, future: F) -> F::Output {
-        CURRENT.scope(self, future).await
+    ///
+    /// No `async fn`, as nothing that wraps a call or a task is: one would hold
+    /// the future twice, as its argument and as what it awaits.
+    pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, future)
     }
 
     /// Runs the function with this as its trace.

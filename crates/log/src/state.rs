@@ -2,7 +2,10 @@
 //! stands, the request ids of the newest events, and the rows that commands
 //! have named so far. It is a cache that the log keeps exact.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher},
+};
 
 use crate::{
     Digest, Event, EventBody, Micros, RequestId, Row, RowKey, Seq, UserId,
@@ -28,7 +31,13 @@ pub trait View {
     fn known(&self, sender: &UserId, request: &RequestId) -> Option<(Digest, Seq)>;
 }
 
-type Ids = BTreeMap<(UserId, RequestId), (Digest, Seq)>;
+type Id = (UserId, RequestId);
+
+/// Asked for every command, more than once. Nothing iterates over it, and its
+/// hasher has no random key, so it is as deterministic as a sorted map. Who
+/// makes ids that collide makes the look-ups of one conversation slower, by no
+/// more than the tail is long.
+type Ids = HashMap<Id, (Digest, Seq), BuildHasherDefault<DefaultHasher>>;
 
 /// The fold of a conversation up to `seq`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -152,11 +161,22 @@ impl View for State {
 }
 
 /// The request ids of the newest events.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Tail {
     floor: Seq,
-    order: VecDeque<(UserId, RequestId)>,
+    order: VecDeque<Id>,
     ids: Ids,
+}
+
+impl Hash for Tail {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.floor.hash(hasher);
+        self.order.hash(hasher);
+        // In the order of the log; a hash map has none of its own.
+        for id in &self.order {
+            self.ids.get(id).hash(hasher);
+        }
+    }
 }
 
 impl Tail {
@@ -197,7 +217,7 @@ pub struct Draft<'a> {
 impl<'a> Draft<'a> {
     /// Nothing on top yet.
     pub fn new(base: &'a State) -> Self {
-        Self { base, rows: BTreeMap::new(), ids: BTreeMap::new(), events: Vec::new() }
+        Self { base, rows: BTreeMap::new(), ids: Ids::default(), events: Vec::new() }
     }
 
     /// Puts a decided event on top.

@@ -10,10 +10,11 @@
 //! asynchronous: [`Engine::transact`] waits for the group's fsync.
 
 mod committer;
-mod folder;
+mod copy;
+pub(crate) mod folder;
 mod journal;
 mod keyspace;
-mod ownership;
+pub(crate) mod ownership;
 mod shared;
 mod snapshot;
 mod transaction;
@@ -23,11 +24,16 @@ use std::{future::Future, path::Path, sync::Arc};
 
 use self::{committer::Committer, folder::Folder, shared::Shared};
 pub use self::{
+    folder::holder,
     keyspace::{Direction, Keyspace, Row},
     snapshot::Snapshot,
     transaction::Transaction,
 };
 use crate::{OpenError, StoreError};
+
+/// Where in the folder a process that serves it may say where it listens; true
+/// only of that process, and no part of a backup.
+pub const ADDRESSES_FILE: &str = "ADDRESSES";
 
 /// Sizes of the engine; the defaults suit one machine with a few GB of memory.
 #[derive(Debug, Clone, Copy)]

@@ -145,6 +145,18 @@ pub enum OpenError {
         path: PathBuf,
     },
 
+    /// The folder is a backup.
+    #[error(
+        "{} is a backup, which stays as it is: `confab restore --from {} --data-dir NEW` makes a \
+         data folder of it",
+        path.display(),
+        path.display()
+    )]
+    Backup {
+        /// The folder.
+        path: PathBuf,
+    },
+
     /// The operating system refused a file operation.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -154,6 +166,24 @@ pub enum OpenError {
         path: PathBuf,
         /// What the operating system said.
         source: std::io::Error,
+    },
+
+    /// The disk has lost what was acknowledged. Nothing in the folder was changed.
+    #[error(
+        "the journal {} of the data folder {} is damaged at byte {at}: {problem}; keep a copy of \
+         the folder, and see \"When a folder does not open\" in docs/operations.md",
+        journal.display(),
+        path.display()
+    )]
+    Damaged {
+        /// The data folder.
+        path: PathBuf,
+        /// Which of its journals.
+        journal: PathBuf,
+        /// Where in it.
+        at: usize,
+        /// What is wrong.
+        problem: &'static str,
     },
 
     /// The database inside the folder does not open.

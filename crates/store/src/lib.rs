@@ -3,8 +3,8 @@
 //! This crate owns *how* bytes become durable: the embedded engine with its one
 //! committer thread and its group fsync ([`embedded`]), the connection to ScyllaDB
 //! or Cassandra (`cql`, behind a feature), what can be said about a write that
-//! went wrong ([`StoreError`]), and the wrapper that makes writes go wrong on
-//! purpose in tests ([`fault`]).
+//! went wrong ([`StoreError`]), copies of whole folders ([`backup`]), and the wrapper
+//! that makes writes go wrong on purpose in tests ([`fault`]).
 //!
 //! It never knows *what* the bytes mean. Rows, keys and their encoding belong to
 //! the service that owns the port; this crate sits below `confab-kit` and knows
@@ -20,6 +20,7 @@
 //! * Whoever cannot know whether a write landed says so
 //!   ([`StoreError::OutcomeUnknown`]); no error but that one leaves it open.
 
+pub mod backup;
 #[cfg(feature = "cql")]
 pub mod cql;
 pub mod embedded;

@@ -46,6 +46,19 @@ pub(crate) enum Command {
     /// Before the first start of a new version. Several at a time take turns, and
     /// one that was killed is finished by the next.
     Migrate(ConfigArguments),
+    /// Write a backup of a data folder, while it is served or not.
+    ///
+    /// A node that serves the folder writes it, where it runs, and goes on
+    /// serving; everything acknowledged before is in it. The backup is a folder
+    /// with the database, the keys, and a list of all files with their hashes:
+    /// keep it as secret as the data folder.
+    Backup(BackupArguments),
+    /// Make a data folder of a backup, comparing every byte with its list.
+    ///
+    /// `confab verify --data-dir BACKUP` compares without restoring.
+    Restore(RestoreArguments),
+    /// Change which log lines a running node writes, until it ends.
+    LogLevel(LogLevelArguments),
     /// Print every RPC with its policy: who may call it, and what it costs.
     ///
     /// CALLERS: any one is enough. SCOPE: what the token's `scope` claim must
@@ -107,6 +120,33 @@ impl NodeArguments {
     pub(crate) fn load(&self) -> Result<Config, ConfigError> {
         Config::load(self.source.file(), self)
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArguments {
+    /// The folder to make; nothing may be there.
+    #[arg(long)]
+    pub(crate) to: PathBuf,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArguments {
+    /// The backup; it is only read.
+    #[arg(long)]
+    pub(crate) from: PathBuf,
+    /// The data folder to make; at most an empty folder may be there.
+    #[arg(long)]
+    pub(crate) data_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogLevelArguments {
+    /// Levels, over all or of modules: `debug`, `info,confab_messages=debug`.
+    pub(crate) filter: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
 }
 
 #[derive(Debug, Args)]

@@ -3,11 +3,15 @@
 //! [`node`] puts a node together; each other module is a command. Nothing here
 //! decides anything about conversations.
 
+mod allocator;
+mod backup;
 mod bench;
 mod chat;
 mod cli;
 mod keys;
+mod log_level;
 mod migrate;
+mod neighbour;
 pub mod node;
 mod output;
 mod policies;
@@ -43,6 +47,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bench(arguments) => block_on(bench::run(arguments)),
         Command::Verify(arguments) => block_on(verify::run(arguments)),
         Command::Migrate(arguments) => block_on(migrate::run(arguments)),
+        Command::Backup(arguments) => block_on(backup::run(arguments)),
+        Command::Restore(arguments) => backup::restore(&arguments),
+        Command::LogLevel(arguments) => block_on(log_level::run(arguments)),
         Command::Token(arguments) => token::run(&arguments),
         Command::Config(arguments) => output::print(&arguments.load()?.to_toml()?),
         Command::Policies => policies::print(),

@@ -31,6 +31,7 @@ use tonic::service::Routes;
 pub use crate::{keys::KeysError, store::StoreOpenError};
 use crate::{
     keys::{self, Keys},
+    neighbour,
     store::{Backend, Embedded},
 };
 
@@ -58,6 +59,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// Where it listens cannot be written into the data folder.
+    #[error("cannot write ADDRESSES into the data folder: {0}")]
+    Announce(std::io::Error),
     /// The contract cannot be reflected.
     #[error(transparent)]
     Reflection(#[from] ReflectionError),
@@ -110,8 +114,11 @@ impl Node {
         let keys = keys::load(&config, &store).await?;
         let identity = config.identity()?;
         let credential = config.mesh_credential()?;
-        let listening = Server::bind(&config).await?;
+        let listening = Server::bind(&config)?;
         let addresses = listening.addresses();
+        if let Some(engine) = store.engine() {
+            neighbour::announce(engine.path(), addresses).map_err(StartError::Announce)?;
+        }
         let lifecycle = Lifecycle::new(config.drain_time());
 
         let (public, public_slot) = Channel::in_process();
@@ -211,6 +218,10 @@ async fn routes<B: Backend>(
     let messages = messages(common).await?;
     let conversations = conversations(common).await?;
     let participants = participants(common).await?;
+    let operations = confab_operations::Service::new(confab_operations::Options {
+        engine: common.store.engine(),
+        lifecycle: common.lifecycle.clone(),
+    });
     let stopped = token_of(&common.lifecycle);
     let every = Duration::from_secs(common.config.limits.retention_seconds);
     let expire = messages.expire_until(common.mesh.clone(), every, stopped.clone());
@@ -224,7 +235,8 @@ async fn routes<B: Backend>(
         .add_service(realtime.public());
     let mesh = Routes::new(messages.mesh())
         .add_service(conversations.mesh())
-        .add_service(participants.mesh());
+        .add_service(participants.mesh())
+        .add_service(operations.mesh());
     let chores = async move {
         tokio::join!(sweep, expire);
     };

@@ -7,11 +7,17 @@ use std::{
 
 use confab_kit::{config::Config, server::Addresses, telemetry};
 
-use crate::{Failure, cli::ServeArguments, node::Node, output, store};
+use crate::{
+    Failure, allocator,
+    cli::{NodeArguments, ServeArguments},
+    node::Node,
+    output, store,
+};
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let config = arguments.config.load()?;
     telemetry::init(config.log.format, &config.log.filter)?;
+    telemetry::before_render("allocator", allocator::set_gauges);
     if arguments.replace_lost_keys {
         // Opened here and closed again: the node finds a store without a past.
         store::forget_keys(&config).await?;
@@ -19,6 +25,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let banner = Banner::of(&config);
     let node = Node::start(config).await?;
     node.lifecycle().listen_to_signals()?;
+    let source = arguments.config.clone();
+    node.lifecycle().at_hangup(move || filter_again(&source))?;
     let addresses = node.addresses();
     if let Some(file) = &arguments.addresses {
         write_addresses(file, addresses)
@@ -29,6 +37,19 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     node.ended().await;
     let _unread = output::print("stopped\n");
     Ok(())
+}
+
+/// At SIGHUP: reads the configuration again, and takes nothing of it but
+/// `log.filter`.
+fn filter_again(source: &NodeArguments) {
+    let filter = source.load().map_err(Failure::from).and_then(|config| {
+        let before = telemetry::set_filter(&config.log.filter)?;
+        Ok((before, config.log.filter))
+    });
+    match filter {
+        Ok((before, filter)) => tracing::info!(filter, before, "log filter read again"),
+        Err(error) => tracing::warn!(%error, "log filter not read again"),
+    }
 }
 
 /// Written aside and renamed: whoever sees the file sees all of it.

@@ -11,7 +11,7 @@ use confab_conversations::ConversationStore;
 use confab_kit::config::{Config, ConfigError, StoreKind};
 use confab_messages::store::{LogStore, RuleStore};
 use confab_realtime::store::{PresenceStore, RevocationStore, SessionStore};
-use confab_store::{OpenError, StoreError};
+use confab_store::{OpenError, StoreError, embedded::Engine};
 
 use crate::keys;
 
@@ -71,6 +71,9 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Participants, StoreOpenError>> + Send;
 
     fn realtime(&self) -> impl Future<Output = Result<Realtime, StoreOpenError>> + Send;
+
+    /// The data folder's engine, if it is that.
+    fn engine(&self) -> Option<Engine>;
 
     /// Whether it can be used now.
     fn probe(&self) -> impl Future<Output = Result<(), StoreError>> + Send;

@@ -11,7 +11,10 @@ use confab_conversations::EmbeddedStore as Conversations;
 use confab_kit::config::StoreKind;
 use confab_messages::store::{LogKey, embedded::EmbeddedLogStore};
 use confab_participants::EmbeddedStore as Members;
-use confab_store::embedded::{Engine, Options};
+use confab_store::{
+    backup,
+    embedded::{Engine, Options},
+};
 
 use crate::{Failure, cli::ConfigArguments, keys, output, store::Embedded};
 use inboxes::Inboxes;
@@ -64,6 +67,17 @@ pub(crate) async fn run(arguments: ConfigArguments) -> Result<(), Failure> {
     let config = arguments.load()?;
     if config.store.kind != StoreKind::Embedded {
         return Err("store.kind is not embedded: only data folders can be verified".into());
+    }
+    if backup::is_backup(&config.data_dir) {
+        let manifest = backup::check(&config.data_dir)?;
+        return output::print(&format!(
+            "a backup by confab {}: {} rows, {} files, {} bytes, all as they were written; its \
+             logs can be verified once it is restored\n",
+            manifest.confab,
+            manifest.rows,
+            manifest.files(),
+            manifest.bytes()
+        ));
     }
     let engine = Engine::open_existing(&config.data_dir, Options::default())?;
     let stores = Stores {

@@ -1,8 +1,10 @@
 //! What the messages service does: commands go to the log, reads look at its
 //! head first and show nothing that the reader may not see. No Protobuf here.
 
+mod flights;
 mod heads;
 mod lists;
+mod pages;
 mod reads;
 mod sight;
 
@@ -24,6 +26,7 @@ use confab_log::{
 use tokio::time::Instant;
 
 pub(crate) use heads::{Head, HeadQuery};
+pub(crate) use pages::Pages;
 pub(crate) use reads::{Listing, Messages};
 pub(crate) use sight::Sight;
 
@@ -76,6 +79,7 @@ pub(crate) struct Page {
 /// The domain of the messages service.
 pub(crate) struct Domain<S> {
     pub(crate) logs: Logs<S>,
+    pub(crate) pages: Pages,
     pub(crate) digest_key: [u8; 32],
     pub(crate) sealer: Sealer,
     pub(crate) bus: Bus,

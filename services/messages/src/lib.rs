@@ -29,7 +29,7 @@ use confab_proto::messages::v1::{
 };
 
 use convert::Limits;
-use domain::Domain;
+use domain::{Domain, Pages};
 use handler::MessagesHandler;
 use log_handler::LogHandler;
 use logs::{Logs, Projections};
@@ -71,9 +71,11 @@ impl<S: LogStore + RuleStore> Service<S> {
         let Options { store, projections, admission, bus, sealer, digest_key, limits, appender } =
             options;
         let appender = appender::Options { append: store.append_bounds(), ..appender };
+        let pages = Pages::new(Arc::clone(&store));
         let logs = Logs::new(store, projections.clone(), bus.clone(), appender);
         let rules = RulesCache::default();
-        let domain = Arc::new(Domain { logs, digest_key, sealer, bus, projections, rules });
+        let domain = Domain { logs, pages, digest_key, sealer, bus, projections, rules };
+        let domain = Arc::new(domain);
         Self { domain, admission, limits }
     }
 

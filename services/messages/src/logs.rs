@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use confab_kit::{bus::Bus, clock, task};
+use confab_kit::{bus::Bus, clock, task, trouble::Trouble};
 use confab_log::{
     Event, Request, Row, RowKey, Seq, TenantId, appender, mutant, row::ConversationRow,
 };
@@ -45,6 +45,8 @@ struct Inner<S> {
     bus: Bus,
     options: appender::Options,
     drivers: Mutex<HashMap<LogKey, mpsc::Sender<Job>>>,
+    /// Of all drivers: they share what they work with.
+    trouble: Trouble,
 }
 
 /// A command's event stands in the log.
@@ -83,8 +85,8 @@ impl<S: LogStore> Logs<S> {
         bus: Bus,
         options: appender::Options,
     ) -> Self {
-        let drivers = Mutex::default();
-        Self { inner: Arc::new(Inner { store, projections, bus, options, drivers }) }
+        let (drivers, trouble) = (Mutex::default(), Trouble::default());
+        Self { inner: Arc::new(Inner { store, projections, bus, options, drivers, trouble }) }
     }
 
     /// The store below.

@@ -64,7 +64,7 @@ impl Cursors {
 }
 
 /// Which way a page is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Upwards.
     OldestFirst,

@@ -135,15 +135,24 @@ impl Coded for Error {
     }
 }
 
+/// Tells the operator. That the store has stopped it has said itself.
+pub(crate) fn tell(error: &StoreError, what: &'static str) {
+    if matches!(error, StoreError::Failed { .. }) {
+        tracing::debug!(%error, what, "the store has stopped");
+    } else {
+        tracing::warn!(%error, "{what}");
+    }
+}
+
 fn store_error(error: &StoreError) -> Coding {
     match error {
         StoreError::Unavailable { .. } | StoreError::Failed { .. } => {
-            tracing::warn!(%error, "realtime store failed");
+            tell(error, "realtime store failed");
             Coding::new(Reason::StoreUnavailable, "the store cannot be reached")
                 .retry_after(Duration::from_secs(1))
         }
         StoreError::OutcomeUnknown { .. } => {
-            tracing::warn!(%error, "realtime store failed");
+            tell(error, "realtime store failed");
             Coding::new(Reason::OutcomeUnknown, "the write may or may not have happened")
                 .retry_after(Duration::from_secs(1))
         }

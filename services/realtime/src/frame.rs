@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use confab_log::ConversationId;
 use confab_proto::{
-    messages::v1::Event,
+    messages::v1::{Event, event::Kind},
     participants::v1::InboxEvent,
     realtime::v1::{ConnectResponse, connect_response::Frame},
 };
@@ -57,18 +57,34 @@ fn start(length: usize) -> BytesMut {
 pub(crate) struct SharedEvent {
     pub(crate) conversation: ConversationId,
     pub(crate) event: Arc<Event>,
+    /// Whether it is about messages only: who may see what stays as it is.
+    pub(crate) is_plain: bool,
     frame: OnceLock<Bytes>,
 }
 
 impl SharedEvent {
     pub(crate) fn new(conversation: ConversationId, event: Arc<Event>) -> Self {
-        Self { conversation, event, frame: OnceLock::new() }
+        let is_plain = is_plain(&event);
+        Self { conversation, event, is_plain, frame: OnceLock::new() }
     }
 
     /// The same bytes for every stream.
     pub(crate) fn frame(&self) -> Bytes {
         self.frame.get_or_init(|| event_frame(&self.event)).clone()
     }
+}
+
+fn is_plain(event: &Event) -> bool {
+    matches!(
+        event.kind,
+        Some(
+            Kind::MessageCreated(_)
+                | Kind::MessageEdited(_)
+                | Kind::MessageDeleted(_)
+                | Kind::ReactionAdded(_)
+                | Kind::ReactionRemoved(_)
+        )
+    )
 }
 
 /// An inbox event as the bus brought it; a user's devices share the frame.

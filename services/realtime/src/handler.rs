@@ -15,6 +15,7 @@ use std::{
 use confab_kit::{
     error::{Error as Coding, Reason},
     identity::Caller,
+    server::StreamReset,
     task,
 };
 use confab_proto::realtime::v1::realtime_service_server::RealtimeServiceServer;
@@ -55,7 +56,8 @@ impl RealtimeServer {
         };
         let limits = &self.shared.limits;
         let source = Source::new(way, FrameReader::new(body, limits.frame_bytes));
-        let (outbox, outgoing) = outbox(limits.stream_queue_bytes);
+        let reset = parts.extensions.remove::<StreamReset>();
+        let (outbox, outgoing) = outbox(limits.stream_queue_bytes, reset);
         metrics::counter!("confab_streams_opened_total", "rpc" => way.rpc()).increment(1);
         task::spawn(
             "realtime stream",

@@ -15,13 +15,13 @@ use std::{
 
 use confab_log::{ConversationId, TenantId, UserId};
 
-use crate::{Limits, mailbox::Mailbox};
+use crate::{Limits, lane::Lane, mailbox::Mailbox};
 
 /// What a stream wants of a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Interest {
-    /// Each event.
-    Events,
+    /// Each event: by the lane once there is one, where it is open.
+    Events(Option<Arc<Lane>>),
     /// That it moved.
     Head,
 }
@@ -41,6 +41,8 @@ pub(crate) struct Hub {
     watchers: RwLock<HashMap<(TenantId, UserId), Devices>>,
     next_stream: AtomicU64,
     limits: Limits,
+    /// Events put on streams as they happen.
+    deliveries: metrics::Counter,
 }
 
 /// One stream's entries; dropping it removes them all.
@@ -50,19 +52,20 @@ pub(crate) struct Registration {
     stream: StreamId,
     tenant: TenantId,
     user: UserId,
-    interests: HashMap<ConversationId, Interest>,
+    conversations: HashSet<ConversationId>,
     presences: HashSet<UserId>,
     pub(crate) mailbox: Arc<Mailbox>,
 }
 
 impl Hub {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, deliveries: metrics::Counter) -> Self {
         Self {
             conversations: RwLock::default(),
             users: RwLock::default(),
             watchers: RwLock::default(),
             next_stream: AtomicU64::default(),
             limits: limits.clone(),
+            deliveries,
         }
     }
 
@@ -79,7 +82,7 @@ impl Hub {
             stream,
             tenant: tenant.clone(),
             user: user.clone(),
-            interests: HashMap::new(),
+            conversations: HashSet::new(),
             presences: HashSet::new(),
             mailbox,
         }
@@ -88,7 +91,7 @@ impl Hub {
 
 impl Registration {
     /// Sets what the stream wants of a conversation.
-    pub(crate) fn set(&mut self, conversation: &ConversationId, interest: Interest) {
+    pub(crate) fn set(&mut self, conversation: &ConversationId, interest: &Interest) {
         self.set_all([conversation], interest);
     }
 
@@ -96,22 +99,20 @@ impl Registration {
     pub(crate) fn set_all<'a>(
         &mut self,
         ids: impl IntoIterator<Item = &'a ConversationId>,
-        interest: Interest,
+        interest: &Interest,
     ) {
         let mut conversations =
             self.hub.conversations.write().unwrap_or_else(PoisonError::into_inner);
         for id in ids {
-            if self.interests.insert(id.clone(), interest) == Some(interest) {
-                continue;
-            }
+            self.conversations.insert(id.clone());
             let audience = conversations.entry((self.tenant.clone(), id.clone())).or_default();
-            audience.insert(self.stream, (interest, Arc::clone(&self.mailbox)));
+            audience.insert(self.stream, (interest.clone(), Arc::clone(&self.mailbox)));
         }
     }
 
     /// The stream wants nothing more of a conversation.
     pub(crate) fn remove(&mut self, conversation: &ConversationId) {
-        if self.interests.remove(conversation).is_some() {
+        if self.conversations.remove(conversation) {
             self.leave(&self.hub.conversations, [conversation]);
         }
     }
@@ -156,7 +157,7 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.mailbox.close();
-        self.leave(&self.hub.conversations, self.interests.keys());
+        self.leave(&self.hub.conversations, &self.conversations);
         self.leave(&self.hub.watchers, &self.presences);
         self.leave(&self.hub.users, [&self.user]);
     }

@@ -182,7 +182,11 @@ impl Inbox {
 
     fn next_of_page(&mut self) -> Option<Next> {
         loop {
-            let event = self.page.pop_front()?;
+            let Some(event) = self.page.pop_front() else {
+                // What a long page took.
+                self.page = VecDeque::new();
+                return None;
+            };
             if event.inbox_seq <= self.cursor {
                 continue;
             }

@@ -27,9 +27,11 @@ mod frame;
 mod handler;
 mod hub;
 mod inbox;
+mod lane;
 mod limits;
 mod mailbox;
 mod outbox;
+mod page;
 mod patience;
 mod presence;
 mod reader;
@@ -149,6 +151,7 @@ impl Service {
             options.limits.presence_grace,
             options.draining.clone(),
         );
+        let deliveries = metrics::counter!("confab_stream_deliveries_total");
         let shared = Arc::new(Shared {
             log: options.log,
             members: options.members,
@@ -162,12 +165,12 @@ impl Service {
             revoked: options.revoked,
             presences,
             typists: Typists::new(bus.clone(), options.limits.typing_interval),
-            hub: Arc::new(Hub::new(&options.limits)),
+            hub: Arc::new(Hub::new(&options.limits, deliveries.clone())),
             claims: Arc::default(),
             bus,
             limits: options.limits,
             draining: options.draining,
-            deliveries: metrics::counter!("confab_stream_deliveries_total"),
+            deliveries,
             replayed: metrics::counter!("confab_replayed_events_total"),
             typing_frames: metrics::counter!("confab_typing_frames_total"),
             presence_frames: metrics::counter!("confab_presence_frames_total"),

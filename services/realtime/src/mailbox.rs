@@ -4,11 +4,14 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
-use confab_log::{ConversationId, UserId};
+use confab_log::{ConversationId, UserId, mutant};
 use confab_proto::realtime::v1::Presence;
 use tokio::sync::{Notify, oneshot};
 
@@ -99,11 +102,17 @@ pub(crate) struct Mailbox {
     /// whoever waits for an answer to it told.
     letters: Mutex<Option<Letters>>,
     arrived: Notify,
+    /// Changed under the lock of the letters only.
+    urgent: AtomicBool,
 }
 
 impl Default for Mailbox {
     fn default() -> Self {
-        Self { letters: Mutex::new(Some(Letters::default())), arrived: Notify::new() }
+        Self {
+            letters: Mutex::new(Some(Letters::default())),
+            arrived: Notify::new(),
+            urgent: AtomicBool::new(false),
+        }
     }
 }
 
@@ -139,12 +148,30 @@ impl Mailbox {
     pub(crate) fn lose_session(&self, why: Lost) {
         self.put(|letters| {
             letters.session.get_or_insert(why);
+            self.urgent.store(true, Ordering::Release);
         });
     }
 
     /// Tells the stream that tokens of its user were revoked; its own may be one.
     pub(crate) fn revoke(&self) {
-        self.put(|letters| letters.revoked = true);
+        self.put(|letters| {
+            letters.revoked = true;
+            self.urgent.store(true, Ordering::Release);
+        });
+    }
+
+    /// Whether something came that may end the stream: no later event may reach
+    /// the client before the stream's task has looked at it.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.urgent.load(Ordering::Acquire) && !mutant::is("lane-past-revocation")
+    }
+
+    /// The stream's task has looked, and the stream goes on.
+    pub(crate) fn calm(&self) {
+        let letters = self.lock();
+        let more = letters.as_ref().is_some_and(|l| l.revoked || l.session.is_some());
+        self.urgent.store(more, Ordering::Release);
+        drop(letters);
     }
 
     /// Hands in what the client has stored. A letter whose stream ends first is

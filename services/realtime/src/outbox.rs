@@ -11,8 +11,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use confab_kit::server::StreamReset;
+use confab_log::mutant;
 use http::HeaderMap;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tonic::Status;
 
 use crate::error::Error;
@@ -39,6 +41,8 @@ struct Shared {
     bound: usize,
     room: Notify,
     closed: Notify,
+    /// Ends a stream whose reader takes nothing; `None` within this process.
+    stream: Option<StreamReset>,
 }
 
 #[derive(Debug)]
@@ -50,6 +54,8 @@ struct State {
     total: usize,
     /// How many frames the reader has taken, ever.
     taken: u64,
+    /// When the last frame was appended.
+    last: Instant,
     waker: Option<Waker>,
     end: End,
     reader_gone: bool,
@@ -64,9 +70,21 @@ struct Pending {
 #[derive(Debug)]
 enum End {
     Open,
-    Finish(HeaderMap),
+    /// The last frame and the trailers are to be written.
+    Finish(Bytes, HeaderMap),
+    /// The last frame is on its way. The trailers wait until it has left, so that
+    /// a stream whose reader does not take it can still be reset.
+    Leaving(HeaderMap),
+    /// The last frame has left.
+    Left(HeaderMap),
     Reset(Status),
     Ended,
+}
+
+/// The last frame. Whoever writes it drops it when it is written.
+struct Last {
+    frame: Bytes,
+    shared: Arc<Shared>,
 }
 
 /// What the body writes next.
@@ -82,13 +100,14 @@ pub(crate) enum Outgoing {
     Nothing,
 }
 
-/// An empty queue of at most so many bytes.
-pub(crate) fn outbox(bound: usize) -> (Outbox, OutboxReader) {
+/// An empty queue of at most so many bytes, for the stream that this ends.
+pub(crate) fn outbox(bound: usize, stream: Option<StreamReset>) -> (Outbox, OutboxReader) {
     let state = State {
         queue: VecDeque::new(),
         counted: 0,
         total: 0,
         taken: 0,
+        last: Instant::now(),
         waker: None,
         end: End::Open,
         reader_gone: false,
@@ -98,6 +117,7 @@ pub(crate) fn outbox(bound: usize) -> (Outbox, OutboxReader) {
         bound,
         room: Notify::new(),
         closed: Notify::new(),
+        stream,
     });
     (Outbox { shared: Arc::clone(&shared) }, OutboxReader { shared })
 }
@@ -117,18 +137,30 @@ impl Outbox {
     /// one large frame always passes when its reader keeps up.
     pub(crate) fn push(&self, frame: Bytes) -> Result<(), Error> {
         let mut state = self.shared.lock();
-        if state.counted > self.shared.bound {
+        if state.counted > self.shared.bound && !mutant::is("unbounded-outbox") {
             return Err(Error::SlowConsumer);
         }
-        state.counted += frame.len();
-        append(&mut state, Pending { frame, counts: true });
+        append(&mut state, Pending { frame, counts: true }, Instant::now());
         Ok(())
+    }
+
+    /// Appends the frame that this makes, if it makes one, for a reader that keeps
+    /// up. `false`: there is no room, and nothing was made.
+    pub(crate) fn offer(&self, now: Instant, make: impl FnOnce() -> Option<Bytes>) -> bool {
+        let mut state = self.shared.lock();
+        if !self.shared.has_room(&state) {
+            return false;
+        }
+        if let Some(frame) = make() {
+            append(&mut state, Pending { frame, counts: true }, now);
+        }
+        true
     }
 
     /// Appends the answer to a call. It does not count against the bound: the
     /// client asked for it, and answers are taken only while there is room.
     pub(crate) fn push_answer(&self, frame: Bytes) {
-        append(&mut self.shared.lock(), Pending { frame, counts: false });
+        append(&mut self.shared.lock(), Pending { frame, counts: false }, Instant::now());
     }
 
     /// Whether the reader keeps up, so that what can wait need not.
@@ -139,6 +171,11 @@ impl Outbox {
     /// Returns when there may be room again.
     pub(crate) async fn room(&self) {
         self.shared.room.notified().await;
+    }
+
+    /// When the last frame was appended.
+    pub(crate) fn last_appended(&self) -> Instant {
+        self.shared.lock().last
     }
 
     /// How many frames the reader has taken; `None` when none is waiting.
@@ -155,15 +192,20 @@ impl Outbox {
         state.total = 0;
     }
 
-    /// Ends the stream with trailers when everything is written.
-    pub(crate) fn finish(&self, trailers: HeaderMap) {
-        self.end(End::Finish(trailers));
+    /// Ends the stream when everything is written, with a last frame (that may be
+    /// empty) and the trailers.
+    pub(crate) fn finish(&self, last: Bytes, trailers: HeaderMap) {
+        self.end(End::Finish(last, trailers));
     }
 
-    /// Ends the stream at once.
+    /// Ends the stream at once: what its reader has not taken is thrown away.
     pub(crate) fn reset(&self, status: Status) {
         self.clear();
-        self.end(End::Reset(status));
+        match &self.shared.stream {
+            Some(_) if mutant::is("slow-no-reset") => {}
+            Some(stream) => stream.reset(),
+            None => self.end(End::Reset(status)),
+        }
     }
 
     fn end(&self, end: End) {
@@ -186,8 +228,12 @@ impl Outbox {
     }
 }
 
-fn append(state: &mut State, pending: Pending) {
+fn append(state: &mut State, pending: Pending, now: Instant) {
+    state.last = now;
     state.total += pending.frame.len();
+    if pending.counts {
+        state.counted += pending.frame.len();
+    }
     state.queue.push_back(pending);
     wake(state);
 }
@@ -202,8 +248,9 @@ impl OutboxReader {
     /// What to write next; several pending frames become one write.
     pub(crate) fn poll_next(&self, context: &mut Context<'_>) -> Poll<Outgoing> {
         let mut state = self.shared.lock();
+        let had_room = self.shared.has_room(&state);
         if let Some(bytes) = next_write(&mut state) {
-            if self.shared.has_room(&state) {
+            if !had_room && self.shared.has_room(&state) {
                 self.shared.room.notify_one();
             }
             return Poll::Ready(Outgoing::Data(bytes));
@@ -214,7 +261,17 @@ impl OutboxReader {
                 state.waker = Some(context.waker().clone());
                 return Poll::Pending;
             }
-            End::Finish(trailers) => Outgoing::Trailers(trailers),
+            End::Finish(frame, trailers) => {
+                state.end = End::Leaving(trailers);
+                let shared = Arc::clone(&self.shared);
+                return Poll::Ready(Outgoing::Data(Bytes::from_owner(Last { frame, shared })));
+            }
+            End::Leaving(trailers) => {
+                state.end = End::Leaving(trailers);
+                state.waker = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            End::Left(trailers) => Outgoing::Trailers(trailers),
             End::Reset(status) => Outgoing::Reset(status),
             End::Ended => Outgoing::Nothing,
         };
@@ -256,6 +313,23 @@ fn take(state: &mut State) -> Option<Bytes> {
     }
     state.taken += 1;
     Some(pending.frame)
+}
+
+impl AsRef<[u8]> for Last {
+    fn as_ref(&self) -> &[u8] {
+        &self.frame
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.end = match std::mem::replace(&mut state.end, End::Ended) {
+            End::Leaving(trailers) => End::Left(trailers),
+            other => other,
+        };
+        wake(&mut state);
+    }
 }
 
 impl Drop for OutboxReader {

@@ -8,13 +8,12 @@ use confab_log::{ConversationId, UserId};
 use confab_proto::{
     messages::v1::{
         HeadQuery, HeadsRequest, ListEventsRequest, LogHead, ObserveRequest,
-        log_service_client::LogServiceClient, messages_service_client::MessagesServiceClient,
+        messages_service_client::MessagesServiceClient,
     },
     method::Relation,
     participants::v1::{
         InboxEvent, ListInboxEventsRequest, ListMembershipsRequest, ListMembershipsResponse,
-        ListSharingRequest, member_rows_service_client::MemberRowsServiceClient,
-        participants_service_client::ParticipantsServiceClient,
+        ListSharingRequest, participants_service_client::ParticipantsServiceClient,
     },
 };
 use futures_util::future::try_join_all;
@@ -23,7 +22,7 @@ use tonic::Request;
 use crate::{
     Shared,
     error::Error,
-    watch::{Read, View},
+    watch::{Read, View, Wanted},
 };
 
 /// How long a read may take.
@@ -31,44 +30,40 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A page of events with the largest texts fits.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// Reads for one user.
+/// Reads for one user. It makes the clients as it needs them: a stream keeps one of
+/// these for its life, and most streams hardly ever read.
 #[derive(Clone)]
 pub(crate) struct Reads {
-    log: LogServiceClient<Channel>,
-    members: MemberRowsServiceClient<Channel>,
-    messages: MessagesServiceClient<Channel>,
-    participants: ParticipantsServiceClient<Channel>,
+    shared: Arc<Shared>,
+    /// Under the user's token.
+    public: Channel,
     caller: Caller,
-    page_events: i32,
-    gap_events: u64,
 }
 
 impl Reads {
-    pub(crate) fn new(shared: &Shared, caller: &Caller) -> Arc<Self> {
+    pub(crate) fn new(shared: &Arc<Shared>, caller: &Caller) -> Arc<Self> {
         let public = shared.reads.with_token(&caller.token);
-        let messages = MessagesServiceClient::new(public.clone());
-        Arc::new(Self {
-            log: shared.log.clone(),
-            members: shared.members.clone(),
-            messages: messages.max_decoding_message_size(MAX_ANSWER),
-            participants: ParticipantsServiceClient::new(public),
-            caller: caller.clone(),
-            page_events: shared.limits.page_events,
-            gap_events: shared.limits.gap_events,
-        })
+        Arc::new(Self { shared: Arc::clone(shared), public, caller: caller.clone() })
     }
 
-    /// Events above `after`; with `look`, first what the user is to the
+    fn messages(&self) -> MessagesServiceClient<Channel> {
+        MessagesServiceClient::new(self.public.clone()).max_decoding_message_size(MAX_ANSWER)
+    }
+
+    fn participants(&self) -> ParticipantsServiceClient<Channel> {
+        ParticipantsServiceClient::new(self.public.clone())
+    }
+
+    /// The events that are wanted; with a look, first what the user is to the
     /// conversation, and no events when that says enough.
     pub(crate) async fn events(
         self: Arc<Self>,
         conversation: ConversationId,
-        after: u64,
-        look: bool,
+        Wanted { after, most, look }: Wanted,
     ) -> Result<Read, Error> {
         let view = if look { Some(self.observe(&conversation).await?) } else { None };
         if let Some(view) = &view {
-            let far = view.visible.saturating_sub(after) > self.gap_events;
+            let far = view.visible.saturating_sub(after) > self.shared.limits.gap_events;
             if view.relation == Relation::Stranger || view.visible <= after || far {
                 let head = view.visible;
                 return Ok(Read { view: Some(view.clone()), events: Vec::new(), head });
@@ -77,9 +72,9 @@ impl Reads {
         let request = ListEventsRequest {
             conversation_id: conversation.as_str().to_owned(),
             after_seq: after,
-            page_size: self.page_events,
+            page_size: most,
         };
-        let answer = self.messages.clone().list_events(timed(request)).await?.into_inner();
+        let answer = self.messages().list_events(timed(request)).await?.into_inner();
         Ok(Read { view, events: answer.events, head: answer.head_seq })
     }
 
@@ -90,7 +85,7 @@ impl Reads {
             user_id: self.caller.user.as_str().to_owned(),
             application: false,
         };
-        let answer = self.log.clone().observe(timed(request)).await?.into_inner();
+        let answer = self.shared.log.clone().observe(timed(request)).await?.into_inner();
         Ok(View {
             as_of: answer.as_of_seq,
             relation: Relation::from_number(answer.relation),
@@ -104,9 +99,11 @@ impl Reads {
         self: Arc<Self>,
         after: u64,
     ) -> Result<(Vec<InboxEvent>, u64), Error> {
-        let request =
-            ListInboxEventsRequest { after_inbox_seq: after, page_size: self.page_events };
-        let mut client = self.participants.clone();
+        let request = ListInboxEventsRequest {
+            after_inbox_seq: after,
+            page_size: self.shared.limits.page_events,
+        };
+        let mut client = self.participants();
         let answer = client.list_inbox_events(timed(request)).await?.into_inner();
         Ok((answer.events, answer.head_inbox_seq))
     }
@@ -117,7 +114,7 @@ impl Reads {
             tenant_id: self.caller.tenant.as_str().to_owned(),
             user_id: self.caller.user.as_str().to_owned(),
         };
-        let client = self.members.clone().max_decoding_message_size(MAX_ANSWER);
+        let client = self.shared.members.clone().max_decoding_message_size(MAX_ANSWER);
         Ok({ client }.list_memberships(timed(request)).await?.into_inner())
     }
 
@@ -131,7 +128,8 @@ impl Reads {
                 user_id: self.caller.user.as_str().to_owned(),
                 other_ids: left.iter().map(|user| user.as_str().to_owned()).collect(),
             };
-            let answer = self.members.clone().list_sharing(timed(request)).await?.into_inner();
+            let answer =
+                self.shared.members.clone().list_sharing(timed(request)).await?.into_inner();
             sharing.extend(answer.user_ids.iter().filter_map(|text| UserId::parse(text).ok()));
             // At least one each time, or this would go on for ever.
             let checked = usize::try_from(answer.checked).unwrap_or(usize::MAX).max(1);
@@ -155,7 +153,7 @@ impl Reads {
         if let Some(cursor) = inbox_seq {
             // Above every event, so that none is read.
             let request = ListInboxEventsRequest { after_inbox_seq: u64::MAX, page_size: 1 };
-            let answer = self.participants.clone().list_inbox_events(timed(request)).await?;
+            let answer = self.participants().list_inbox_events(timed(request)).await?;
             let head = answer.into_inner().head_inbox_seq;
             if cursor > head {
                 return Err(Error::CursorAboveHead { cursor, head });
@@ -208,7 +206,7 @@ impl Reads {
             queries,
             positions_only: false,
         };
-        let client = self.log.clone().max_decoding_message_size(MAX_ANSWER);
+        let client = self.shared.log.clone().max_decoding_message_size(MAX_ANSWER);
         Ok({ client }.heads(timed(request)).await?.into_inner().heads)
     }
 }

@@ -16,11 +16,13 @@ mod watching;
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use confab_kit::{
     error::{Coded as _, Error as Coding},
     identity::Caller,
     random,
 };
+use confab_log::mutant;
 use confab_proto::realtime::v1::{ConnectRequest, connect_request, connect_response::Frame};
 use futures_util::StreamExt as _;
 use http::HeaderMap;
@@ -39,7 +41,7 @@ use crate::{
 /// How long a slow reader has for its goodbye.
 const SLOW_GOODBYE: Duration = Duration::from_secs(1);
 /// How long any other reader has.
-const GOODBYE: Duration = Duration::from_secs(5);
+const GOODBYE: Duration = Duration::from_secs(10);
 /// About when a client comes back to another node.
 const DRAIN_RETRY: Duration = Duration::from_secs(3);
 
@@ -89,7 +91,7 @@ pub(crate) async fn run(shared: Arc<Shared>, caller: Caller, mut source: Source,
     match ended {
         Ended::Gone => {}
         Ended::Served => {
-            outbox.finish(served());
+            outbox.finish(Bytes::new(), served());
             if timeout(shared.limits.stall_timeout, outbox.closed()).await.is_err() {
                 outbox.reset(Error::SlowConsumer.to_error().into());
             }
@@ -108,7 +110,8 @@ async fn serve(
     place: &mut Option<Stream>,
 ) -> Ended {
     let opened = tokio::select! {
-        opened = open::open(shared, &caller, source) => opened,
+        // Boxed: an open stream need not carry what its opening took.
+        opened = Box::pin(open::open(shared, &caller, source)) => opened,
         () = outbox.closed() => return Ended::Gone,
         () = shared.draining.cancelled() => return Ended::By(draining()),
     };
@@ -116,8 +119,14 @@ async fn serve(
         Ok(opened) => opened,
         Err(ended) => return ended,
     };
-    let stream = place.insert(Stream::new(Arc::clone(shared), caller, outbox.clone(), opened));
-    match drive(stream, source, early).await {
+    let (stream, begin) = Stream::new(Arc::clone(shared), caller, outbox.clone(), opened);
+    let stream = place.insert(stream);
+    let mut early = early.into_iter();
+    let started = stream.start(begin).and_then(|()| early.try_for_each(|r| on_frame(stream, r)));
+    if let Err(error) = started {
+        return error.into();
+    }
+    match drive(stream, source).await {
         Ok(never) => match never {},
         Err(ended) => ended,
     }
@@ -126,12 +135,7 @@ async fn serve(
 async fn drive(
     stream: &mut Stream,
     source: &mut Source,
-    early: Vec<ConnectRequest>,
 ) -> Result<std::convert::Infallible, Ended> {
-    stream.start()?;
-    for request in early {
-        on_frame(stream, request)?;
-    }
     let outbox = stream.outbox.clone();
     let mailbox = Arc::clone(&stream.registration.mailbox);
     let draining = stream.shared.draining.clone();
@@ -164,8 +168,17 @@ async fn drive(
             () = outbox.room(), if !room && stream.waits_for_room() => {}
             () = &mut timer => stream.on_tick(Instant::now())?,
             () = outbox.closed() => return Err(Ended::Gone),
-            () = draining.cancelled() => return Err(Ended::By(self::draining())),
+            () = draining.cancelled() => return Err(wind_up(stream, source, &outbox).await),
         }
+    }
+}
+
+/// What has begun is answered before the goodbye; nothing new is begun.
+async fn wind_up(stream: &mut Stream, source: &mut Source, outbox: &Outbox) -> Ended {
+    tokio::select! {
+        () = stream.finish_calls() => Ended::By(draining()),
+        never = source.drain() => match never {},
+        () = outbox.closed() => Ended::Gone,
     }
 }
 
@@ -184,7 +197,9 @@ fn on_frame(stream: &mut Stream, request: ConnectRequest) -> Result<(), Error> {
 }
 
 fn draining() -> Error {
-    Error::Draining { retry_after: random::jitter(DRAIN_RETRY) }
+    let same_for_all = mutant::is("drain-same-retry");
+    let retry_after = if same_for_all { DRAIN_RETRY } else { random::jitter(DRAIN_RETRY) };
+    Error::Draining { retry_after }
 }
 
 /// Says why the stream ends, in its last frame and in its status, and gives
@@ -198,8 +213,9 @@ async fn say_goodbye(error: &Error, source: &mut Source, outbox: &Outbox) {
     if slow {
         outbox.clear();
     }
-    let _ = outbox.push(frame(Frame::Goodbye(convert::goodbye(&coded))));
-    outbox.finish(trailers(coded.clone()));
+    let untold = (slow && mutant::is("slow-no-goodbye")) || mutant::is("drain-no-goodbye");
+    let last = if untold { Bytes::new() } else { frame(Frame::Goodbye(convert::goodbye(&coded))) };
+    outbox.finish(last, trailers(coded.clone()));
     let patience = if slow { SLOW_GOODBYE } else { GOODBYE };
     let taken = tokio::select! {
         taken = timeout(patience, outbox.closed()) => taken.is_ok(),

@@ -143,7 +143,7 @@ impl Shared {
     /// Takes what a client without a way up has stored: by the session's stream, or
     /// where it has none by the stored session, under the same rules.
     pub(crate) async fn acknowledge(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         id: SessionId,
         acknowledged: Acknowledged,
@@ -169,7 +169,7 @@ impl Shared {
     }
 
     async fn acknowledge_stored(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         key: &SessionKey,
         acknowledged: Acknowledged,

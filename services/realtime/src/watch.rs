@@ -5,10 +5,10 @@
 //! The promise it keeps: whatever it sends next is the event `cursor + 1`, or
 //! a gap that starts there. What the bus says is only ever a hint to that.
 
-use std::collections::VecDeque;
+mod event;
 
 use bytes::Bytes;
-use confab_log::{ConversationId, mutant};
+use confab_log::{ConversationId, UserId, mutant};
 use confab_proto::{
     messages::v1::{Event, event::Kind},
     method::Relation,
@@ -16,10 +16,13 @@ use confab_proto::{
 };
 
 use crate::{
+    Limits,
     error::Error,
     frame::{SharedEvent, event_frame, frame},
+    page::Page,
     patience::Patience,
 };
+use event::{changes_history, own_membership};
 
 /// What the log's owner says of the user and the conversation.
 #[derive(Clone, Debug)]
@@ -42,13 +45,24 @@ pub(crate) struct Read {
     pub(crate) head: u64,
 }
 
+/// What is to be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// Events above this one.
+    pub(crate) after: u64,
+    /// This many.
+    pub(crate) most: i32,
+    /// After a look at the user's relation.
+    pub(crate) look: bool,
+}
+
 /// What comes next for a conversation.
 #[derive(Debug)]
 pub(crate) enum Next {
     /// This frame; `replayed` counts its events.
     Send { frame: Bytes, replayed: u64 },
-    /// A read from the cursor, after a look at the user's relation if so.
-    Read { after: u64, look: bool },
+    /// A read from the cursor.
+    Read(Wanted),
     /// The same, but not at once: the last one was in vain this many times.
     ReadLater { vain: u32 },
     /// The watch is over.
@@ -73,7 +87,7 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct Watch {
     conversation: ConversationId,
-    user: String,
+    user: UserId,
     /// The last event sent, or passed by a gap.
     cursor: u64,
     /// The highest event heard of.
@@ -87,9 +101,7 @@ pub(crate) struct Watch {
     former_until: Option<u64>,
     /// The parts of the log that the user may see; empty for all of it.
     spans: Vec<(u64, u64)>,
-    /// Read and not sent yet.
-    page: VecDeque<Event>,
-    page_head: u64,
+    page: Page,
     gap: Option<Gap>,
     end: Option<Error>,
     synced: bool,
@@ -104,13 +116,13 @@ impl Watch {
     /// Starts from the last event that the client has applied.
     pub(crate) fn new(
         conversation: ConversationId,
-        user: &str,
+        user: &UserId,
         cursor: u64,
-        gap_events: u64,
+        limits: &Limits,
     ) -> Self {
         Self {
             conversation,
-            user: user.to_owned(),
+            user: user.clone(),
             cursor,
             heard: 0,
             phase: Phase::Moving,
@@ -118,14 +130,13 @@ impl Watch {
             member_as_of: 0,
             former_until: None,
             spans: Vec::new(),
-            page: VecDeque::new(),
-            page_head: 0,
+            page: Page::new(limits.page_events),
             gap: None,
             end: None,
             synced: false,
             doubtful: false,
             patience: Patience::default(),
-            gap_events,
+            gap_events: limits.gap_events,
             live_count: 0,
         }
     }
@@ -138,6 +149,16 @@ impl Watch {
     /// Whether it is up to date as far as is known.
     pub(crate) fn is_live(&self) -> bool {
         self.phase == Phase::Live
+    }
+
+    /// Whether this is simply the next event: to [hear](Self::hear) it moves the
+    /// cursor, and changes nothing else.
+    pub(crate) fn takes(&self, shared: &SharedEvent) -> bool {
+        let plain = shared.is_plain || mutant::is("lane-takes-all");
+        self.phase == Phase::Live
+            && shared.event.seq == self.cursor + 1
+            && plain
+            && !self.is_about_hidden(&shared.event)
     }
 
     /// The bus brought an event. Returns its frame if it is the next one.
@@ -193,9 +214,8 @@ impl Watch {
             self.look = true;
             return;
         }
-        self.page = read.events.into();
-        self.page_head = read.head;
-        if self.page.iter().any(|event| event.seq > self.cursor) {
+        self.page.fill(read.events, read.head);
+        if self.page.passes(self.cursor) {
             self.patience.restore();
         } else if self.is_behind() {
             self.patience.lose();
@@ -203,7 +223,7 @@ impl Watch {
     }
 
     fn is_behind(&self) -> bool {
-        self.cursor < self.page_head.max(self.heard)
+        self.cursor < self.page.head.max(self.heard)
     }
 
     /// A read failed in a way that a later one may not.
@@ -258,14 +278,14 @@ impl Watch {
             to_seq: seq,
         });
         self.cursor = seq;
-        self.page_head = seq;
+        self.page.head = seq;
         self.patience.restore();
     }
 
     /// Moves the cursor to an event that is sent.
     fn pass(&mut self, event: &Event) {
         self.cursor = event.seq;
-        match own_membership(event, &self.user) {
+        match own_membership(event, self.user.as_str()) {
             Some(false)
                 if event.seq > self.member_as_of && !mutant::is("realtime-after-removal") =>
             {
@@ -326,16 +346,16 @@ impl Watch {
 
     fn next_of_page(&mut self) -> Option<Next> {
         loop {
-            let event = self.page.pop_front()?;
+            let event = self.page.pop()?;
             if event.seq <= self.cursor {
                 continue;
             }
             if event.seq > self.cursor + 1 {
                 // The log itself leaves these out for this user.
-                let head = self.page_head;
+                let head = self.page.head;
                 self.skip_to(event.seq - 1);
-                self.page_head = head;
-                self.page.push_front(event);
+                self.page.head = head;
+                self.page.unpop(event);
                 let gap = self.gap.take()?;
                 return Some(Next::Send { frame: frame(Frame::Gap(gap)), replayed: 0 });
             }
@@ -351,7 +371,7 @@ impl Watch {
                 "the log does not have what was heard of"
             );
             self.heard = self.cursor;
-            self.page_head = self.cursor;
+            self.page.head = self.cursor;
             self.look = false;
             self.patience.restore();
             return self.next();
@@ -364,24 +384,6 @@ impl Watch {
         }
         self.phase = Phase::Reading;
         self.doubtful = false;
-        Next::Read { after: self.cursor, look: self.look }
-    }
-}
-
-/// Whether the event may change what joiners see of what was before.
-fn changes_history(event: &Event) -> bool {
-    let Some(Kind::ConversationUpdated(update)) = &event.kind else { return false };
-    update.history_visibility.is_some()
-}
-
-/// Whether the event makes the user a participant, or ends it.
-fn own_membership(event: &Event, user: &str) -> Option<bool> {
-    match event.kind.as_ref()? {
-        Kind::ParticipantLeft(left) if left.user_id == user => Some(false),
-        Kind::ParticipantBanned(banned) if banned.user_id == user => Some(false),
-        Kind::ParticipantsJoined(joined) => {
-            joined.participants.iter().any(|joiner| joiner.user_id == user).then_some(true)
-        }
-        _ => None,
+        Next::Read(Wanted { after: self.cursor, most: self.page.size(), look: self.look })
     }
 }

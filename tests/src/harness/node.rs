@@ -8,6 +8,7 @@ use std::{
 };
 
 use confab_client::{Client, ClientOptions};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::{
@@ -21,13 +22,20 @@ pub struct NodeOptions {
     pub(super) program: PathBuf,
     pub(super) mutant: Option<String>,
     pub(super) environment: Vec<(String, String)>,
+    pub(super) listen: SocketAddr,
     allowed: Vec<String>,
 }
 
 impl NodeOptions {
     /// The program, with the configuration that everybody gets.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), mutant: None, environment: Vec::new(), allowed: Vec::new() }
+        Self {
+            program: program.into(),
+            mutant: None,
+            environment: Vec::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            allowed: Vec::new(),
+        }
     }
 
     /// Breaks a promise on purpose. The log of such a node is not looked at.
@@ -41,6 +49,14 @@ impl NodeOptions {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Listens for clients at this address, after each start again, instead of at
+    /// another one each time.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
         self
     }
 
@@ -72,6 +88,17 @@ impl Node {
     /// # Errors
     /// [`Violation::Unable`] when it does not start.
     pub async fn start(options: NodeOptions) -> Checked<Self> {
+        Self::start_with(options, async |_| Ok(())).await
+    }
+
+    /// The same, after something has made its data folder.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it does not start.
+    pub async fn start_with(
+        options: NodeOptions,
+        make: impl AsyncFnOnce(&Path) -> Checked,
+    ) -> Checked<Self> {
         let folder = tempfile::tempdir().map_err(Violation::unable)?;
         let mut node = Self {
             options,
@@ -82,6 +109,7 @@ impl Node {
             log: Log::default(),
             checked: false,
         };
+        make(&node.data_dir()).await?;
         node.restart().await?;
         Ok(node)
     }
@@ -118,8 +146,36 @@ impl Node {
     /// # Errors
     /// [`Violation::Broken`] when it does not end by itself, or not well.
     pub async fn terminate(&mut self, limit: Duration) -> Checked {
+        self.sigterm()?;
+        self.ended(limit).await
+    }
+
+    /// SIGTERM, and no more.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it cannot be sent.
+    pub fn sigterm(&self) -> Checked {
+        self.signal(Signal::TERM)
+    }
+
+    /// SIGHUP.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it cannot be sent.
+    pub fn sighup(&self) -> Checked {
+        self.signal(Signal::HUP)
+    }
+
+    fn signal(&self, signal: Signal) -> Checked {
+        self.process.as_ref().map_or(Ok(()), |process| process.signal(signal))
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// [`Violation::Broken`] when it does not end by itself, or not well.
+    pub async fn ended(&mut self, limit: Duration) -> Checked {
         let Some(mut process) = self.process.take() else { return Ok(()) };
-        process.terminate()?;
         let status = eventually(limit, "the end after SIGTERM", || {
             let status = process.try_wait();
             async move { status }
@@ -143,7 +199,8 @@ impl Node {
         self.folder.path()
     }
 
-    /// The public port's URI, as long as it runs: another after a restart.
+    /// The public port's URI, as long as it runs: another after a restart, unless
+    /// the options name an address.
     pub fn uri(&self) -> String {
         format!("http://{}", self.public())
     }

@@ -62,11 +62,11 @@ impl Process {
         self.end();
     }
 
-    /// SIGTERM.
-    pub(super) fn terminate(&self) -> Checked {
+    /// Sends a signal.
+    pub(super) fn signal(&self, signal: rustix::process::Signal) -> Checked {
         let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
         let pid = pid.ok_or_else(|| Violation::unable("no process id"))?;
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(Violation::unable)
+        rustix::process::kill_process(pid, signal).map_err(Violation::unable)
     }
 
     pub(super) fn try_wait(&mut self) -> Checked<Option<ExitStatus>> {
@@ -101,8 +101,8 @@ fn command(options: &NodeOptions, data_dir: &Path, addresses: &Path) -> Command 
     }
     command
         .arg("serve")
-        .args(["--listen", "127.0.0.1:0", "--mesh-listen", "127.0.0.1:0"])
-        .args(["--ops-listen", "127.0.0.1:0"])
+        .args(["--listen", &options.listen.to_string()])
+        .args(["--mesh-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
         .arg("--data-dir")
         .arg(data_dir)
         .arg("--addresses")

@@ -3,6 +3,7 @@
 //! to break anything: that is for `promises` and `bad_input`.
 
 mod applications;
+mod backup;
 mod channels;
 mod clock;
 mod command_line;

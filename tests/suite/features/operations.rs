@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
-use confab_tests::harness::{Checked, Mesh, Node, Violation};
+use confab_tests::harness::{Checked, Mesh, Node, Violation, eventually};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -61,8 +61,21 @@ async fn operators_see_health_readiness_and_metrics() -> Checked {
         r#"reason="OK"} "#,
         "confab_rpc_duration_seconds",
         "confab_store_commit_seconds",
+        "\nprocess_open_fds ",
+        "\nprocess_start_time_seconds ",
     ] {
         holds(&metrics, due)?;
+    }
+    // A node in debug that has served something has taken some of each.
+    for (name, least) in [
+        ("process_cpu_seconds_total", 0.001),
+        ("process_resident_memory_bytes", 1e6),
+        ("confab_allocator_allocated_bytes", 1e5),
+        ("confab_allocator_resident_bytes", 1e6),
+    ] {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value: f64 = line.and_then(|value| value.parse().ok()).unwrap_or(-1.0);
+        Violation::unless(value >= least, || format!("{name} is {value}: {metrics}"))?;
     }
     node.finish()
 }
@@ -187,6 +200,65 @@ async fn logs_are_json_with_trace_ids_and_hold_no_content_and_no_token() -> Chec
         let told = lines.iter().find(|line| line.contains(hidden));
         Violation::unless(told.is_none(), || format!("the log tells {hidden}: {told:?}"))?;
     }
+    node.finish()
+}
+
+/// Whether the next calls leave lines of this level in the log.
+async fn logs(node: &Node, level: &str) -> Checked<bool> {
+    let before = node.log().lines().len();
+    let alice = node.client("dev", "alice").await?;
+    alice.create_group("group", &[]).await?;
+    // A call's own line comes after its answer; that of the next one comes later.
+    alice.create_group("another", &[]).await?;
+    let level = format!(r#""level":"{level}""#);
+    Ok(node.log().lines()[before..].iter().any(|line| line.contains(&level)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_logged_can_be_changed_while_it_runs() -> Checked {
+    let node = Node::start(program(None).env("CONFAB_LOG__FILTER", "warn")).await?;
+    equal(logs(&node, "DEBUG").await?, false)?;
+    let (told, complaint, well) = run(&["log-level", "confab_kit=debug"], &node.data_dir())?;
+    Violation::unless(well, || complaint)?;
+    holds(&told, "(was warn)")?;
+    equal(logs(&node, "DEBUG").await?, true)?;
+    let (_, complaint, well) = run(&["log-level", "=nonsense="], &node.data_dir())?;
+    equal(well, false)?;
+    holds(&complaint, "filter")?;
+    let (told, complaint, well) = run(&["log-level", "warn"], &node.data_dir())?;
+    Violation::unless(well, || complaint)?;
+    holds(&told, "(was confab_kit=debug)")?;
+    equal(logs(&node, "DEBUG").await?, false)?;
+    node.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_reads_the_log_filter_again_and_nothing_else() -> Checked {
+    let folder = tempfile::tempdir().map_err(Violation::unable)?;
+    let file = folder.path().join("confab.toml");
+    let write = |text: &str| std::fs::write(&file, text).map_err(Violation::unable);
+    write("[log]\nfilter = \"warn\"\n")?;
+    let options = program(None).env("CONFAB_CONFIG", &file.to_string_lossy());
+    let node = Node::start(options.allow("log filter not read again")).await?;
+    equal(logs(&node, "DEBUG").await?, false)?;
+    write("[log]\nfilter = \"debug\"\n[limits]\ntext_bytes = 10\n")?;
+    node.sighup()?;
+    let told = async |text: &'static str| {
+        eventually(PATIENCE, text, || async {
+            let told = node.log().lines().iter().any(|line| line.contains(text));
+            Ok(told.then_some(()))
+        })
+        .await
+    };
+    told("log filter read again").await?;
+    equal(logs(&node, "DEBUG").await?, true)?;
+    let alice = node.client("dev", "alice").await?;
+    let id = alice.create_group("group", &[]).await?.conversation_id;
+    alice.send(&id, "more than ten bytes").await?;
+    write("[log]\nfilter = 7\n")?;
+    node.sighup()?;
+    told("log filter not read again").await?;
+    equal(logs(&node, "DEBUG").await?, true)?;
     node.finish()
 }
 

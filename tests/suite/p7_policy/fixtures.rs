@@ -5,6 +5,7 @@ use confab_proto::{
     conversations::v1::{self as conversations, ConversationCursor, ConversationType},
     messages::v1::{self as messages, Content, append_request::Command},
     method::{METHODS, Method, RpcRequest},
+    operations::v1 as operations,
     participants::v1::{self as participants, ReportCategory, ReportResolution, Role},
     realtime::v1::{
         self as realtime, ConnectRequest, Hello, PresenceStatus, SubscribeRequest, TypingState,
@@ -338,6 +339,14 @@ static FIXTURES: &[Fixture] = &[
         "owner".clone_into(&mut request.user_id);
         let conversation_id = room.id.clone();
         request.queries = vec![messages::HeadQuery { conversation_id, ..Default::default() }];
+    }),
+    // Operations.
+    fixture!(operations::BackupRequest, Nothing, |request, _, _| {
+        // Taken: none is made.
+        request.path = std::env::temp_dir().to_string_lossy().into_owned();
+    }),
+    fixture!(operations::SetLogFilterRequest, Nothing, |request, _, _| {
+        "info,fjall=warn,lsm_tree=warn".clone_into(&mut request.filter);
     }),
     // Realtime.
     Fixture {

@@ -142,7 +142,7 @@ impl Cell<'_> {
         if self.method.client_streaming {
             return Ok(vec![("as a stream", opened(&raw, &request).await?)]);
         }
-        if self.method.server_streaming {
+        if self.method.server_streaming && !self.method.is_mesh() {
             return Ok(vec![("as a subscription", subscribed(&raw, &request).await?)]);
         }
         let unary = raw.bytes(self.method.path, &request).await?.map_err(|refused| refused.reason);

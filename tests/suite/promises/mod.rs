@@ -4,6 +4,7 @@
 mod history;
 mod load;
 mod order;
+mod p10_hot_page;
 mod p13_history;
 mod p13_membership;
 mod p13_reads;
@@ -13,7 +14,9 @@ pub(crate) mod p3_idempotent;
 mod p3_lost_rights;
 mod p4_resume;
 mod p5_fold;
+mod p6_slow_reader;
 mod p8_tenants;
+mod p9_drain;
 mod people;
 mod raw_stream;
 mod smoke;

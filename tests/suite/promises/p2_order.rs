@@ -272,3 +272,8 @@ async fn appending_without_the_condition_is_caught() {
 async fn a_hole_in_a_stream_is_caught() {
     caught("publish-drops,realtime-skip-hole-check").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_keeps_the_cursor_is_caught() {
+    caught("lane-keeps-cursor").await;
+}

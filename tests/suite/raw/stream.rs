@@ -1,26 +1,21 @@
 //! A stream by hand: frames of any bytes to the server, and whatever comes back.
 
-use std::collections::VecDeque;
-
 use confab_proto::{
     conversations::v1::ConversationCursor,
     realtime::v1::{
-        Call, ConnectRequest, ConnectResponse, Goodbye, Hello, Ping, Welcome,
-        connect_request::Frame as Request, connect_response::Frame,
+        Call, ConnectRequest, Goodbye, Hello, Ping, Welcome, connect_request::Frame as Request,
+        connect_response::Frame,
     },
 };
 use confab_tests::harness::{Checked, Violation, within};
 use http_body_util::{BodyExt as _, StreamBody};
-use prost::{
-    Message as _, Name,
-    bytes::{Buf as _, Bytes, BytesMut},
-};
+use prost::{Message as _, Name, bytes::Bytes};
 use prost_types::Any;
 use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Code, Status, body::Body};
 
-use super::{PATIENCE, Raw, Refused, framed, reason_name};
+use super::{PATIENCE, Raw, Refused, framed, frames::Frames, reason_name};
 
 pub(crate) const CONNECT: &str = "/confab.realtime.v1.RealtimeService/Connect";
 pub(crate) const SUBSCRIBE: &str = "/confab.realtime.v1.RealtimeService/Subscribe";
@@ -30,8 +25,7 @@ pub(crate) struct Stream {
     /// `None` once the client has said all it will say.
     up: Option<mpsc::Sender<Bytes>>,
     down: Body,
-    buffer: BytesMut,
-    waiting: VecDeque<Frame>,
+    frames: Frames,
     status: Option<Status>,
 }
 
@@ -62,8 +56,7 @@ impl Stream {
         let body = Body::new(StreamBody::new(frames));
         let response = within(PATIENCE, "the stream's head", raw.exchange(path, body)).await??;
         let status = Status::from_header_map(response.headers());
-        let (down, buffer) = (response.into_body(), BytesMut::new());
-        Ok(Self { up: Some(up), down, buffer, waiting: VecDeque::new(), status })
+        Ok(Self { up: Some(up), down: response.into_body(), frames: Frames::default(), status })
     }
 
     /// Opens a stream, says hello, and takes the welcome.
@@ -115,7 +108,7 @@ impl Stream {
 
     async fn read(&mut self) -> Checked<Option<Frame>> {
         loop {
-            if let Some(frame) = self.waiting.pop_front() {
+            if let Some(frame) = self.frames.next()? {
                 return Ok(Some(frame));
             }
             match self.down.frame().await {
@@ -125,28 +118,13 @@ impl Stream {
                     return Err(Violation::broken(reset));
                 }
                 Some(Ok(part)) => match part.into_data() {
-                    Ok(data) => self.take(&data)?,
+                    Ok(data) => self.frames.add(&data),
                     Err(part) => {
                         self.status = part.trailers_ref().and_then(Status::from_header_map);
                     }
                 },
             }
         }
-    }
-
-    fn take(&mut self, data: &[u8]) -> Checked {
-        self.buffer.extend_from_slice(data);
-        while let Some(header) = self.buffer.get(1..5) {
-            let length = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) as usize;
-            if self.buffer.len() < 5 + length {
-                return Ok(());
-            }
-            self.buffer.advance(5);
-            let message = ConnectResponse::decode(self.buffer.split_to(length).freeze());
-            let message = message.map_err(|error| Violation::broken(error.to_string()))?;
-            self.waiting.extend(message.frame);
-        }
-        Ok(())
     }
 
     /// Reads until a frame is what is looked for.

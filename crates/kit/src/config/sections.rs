@@ -147,6 +147,12 @@ pub struct Limits {
     /// A connection on which no call has proven who makes it is closed after
     /// this, in seconds.
     pub unauthenticated_idle_seconds: u64,
+    /// A connection whose client takes nothing for so long, though something
+    /// is to be written all the time, is closed, in seconds.
+    pub write_stall_seconds: u64,
+    /// A call whose client takes nothing of its answer for so long is reset, in
+    /// seconds.
+    pub answer_stall_seconds: u64,
     /// A stream that says no hello is closed after this, in milliseconds.
     pub hello_timeout_ms: u64,
     /// Time between two heartbeats on a stream, in milliseconds.
@@ -195,6 +201,8 @@ impl Default for Limits {
             streams_per_connection: 1000,
             max_connections: 20_000,
             unauthenticated_idle_seconds: 20,
+            write_stall_seconds: 30,
+            answer_stall_seconds: 60,
             hello_timeout_ms: 10_000,
             heartbeat_ms: 15_000,
             stream_queue_bytes: 1024 * 1024,
@@ -222,6 +230,8 @@ impl Limits {
             ("limits.streams_per_connection", self.streams_per_connection > 0),
             ("limits.max_connections", self.max_connections > 0),
             ("limits.unauthenticated_idle_seconds", self.unauthenticated_idle_seconds > 0),
+            ("limits.write_stall_seconds", self.write_stall_seconds > 0),
+            ("limits.answer_stall_seconds", self.answer_stall_seconds > 0),
             ("limits.hello_timeout_ms", self.hello_timeout_ms > 0),
             ("limits.heartbeat_ms", self.heartbeat_ms > 0),
             ("limits.retention_seconds", self.retention_seconds > 0),

@@ -54,7 +54,8 @@ pub(super) fn of(reason: Reason) -> Code {
         | Reason::UnknownName
         | Reason::SessionLost
         | Reason::SessionNotFound => Code::NotFound,
-        Reason::ConversationArchived
+        Reason::BackupFailed
+        | Reason::ConversationArchived
         | Reason::ConversationDeleted
         | Reason::NoChange
         | Reason::DirectConversation

@@ -15,6 +15,8 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
+use crate::trouble::Trouble;
+
 const TIMEOUT: Duration = Duration::from_secs(5);
 const KEPT: Duration = Duration::from_secs(1);
 
@@ -86,6 +88,7 @@ struct Registered {
     name: &'static str,
     importance: Importance,
     probe: Probe,
+    trouble: Trouble,
 }
 
 #[derive(Default)]
@@ -99,7 +102,12 @@ pub(super) struct Probes {
 impl Probes {
     pub(super) fn add(&self, name: &'static str, importance: Importance, probe: Probe) {
         let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
-        registered.push(Arc::new(Registered { name, importance, probe }));
+        registered.push(Arc::new(Registered {
+            name,
+            importance,
+            probe,
+            trouble: Trouble::default(),
+        }));
     }
 
     pub(super) fn set_ready(&self) {
@@ -148,8 +156,14 @@ async fn check(registered: &Registered) -> CheckReport {
         (Some(_), Importance::Optional) => State::Degraded,
         (Some(_), Importance::Required) => State::Unhealthy,
     };
-    if let Some(error) = &error {
-        tracing::warn!(dependency = registered.name, error, "dependency is lost");
+    match &error {
+        Some(error) if registered.trouble.begins() => {
+            tracing::warn!(dependency = registered.name, error, "dependency is lost");
+        }
+        None if registered.trouble.ends() => {
+            tracing::info!(dependency = registered.name, "dependency is back");
+        }
+        _ => {}
     }
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     CheckReport { name: registered.name, status, duration_ms, error }

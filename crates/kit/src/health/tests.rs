@@ -130,6 +130,30 @@ async fn grpc_health_follows_and_its_watchers_are_sent_away() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn grpc_health_follows_readiness_down_and_up() {
+    let world = World::new();
+    let health = Health::new(world.lifecycle.clone()).await;
+    let is_lost = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&is_lost);
+    health.add_probe("store", Importance::Required, move || {
+        let lost = asked.load(Ordering::SeqCst) > 0;
+        async move { if lost { Err("stopped".to_owned()) } else { Ok(()) } }
+    });
+    health.set_ready().await;
+    let follower = health.clone();
+    crate::task::spawn("follower", async move { follower.follow_readiness().await });
+    let mut client = HealthClient::new(standard(&world, &health));
+    let service = "confab.messages.v1.MessagesService".to_owned();
+    let watch = client.watch(HealthCheckRequest { service }).await;
+    let mut watch = watch.expect("a stream").into_inner();
+    for (lost, shown) in [(0, Shown::Serving), (1, Shown::NotServing), (0, Shown::Serving)] {
+        is_lost.store(lost, Ordering::SeqCst);
+        let answer = watch.message().await.expect("an answer").expect("one");
+        assert_eq!(answer.status(), shown);
+    }
+}
+
 #[tokio::test]
 async fn reflection_lists_public_services_only() {
     let world = World::new();

@@ -5,8 +5,9 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use confab_log::{ids::TenantId, mutant};
@@ -21,14 +22,47 @@ use crate::{
     identity::{Caller, Credential},
 };
 
+/// Streams of health and reflection that one connection may have open.
+const STREAMS_OF_ANYONE: u32 = 16;
+
 /// Whether any call on a connection has proven who makes it. The server puts
 /// it into each request, and closes connections that never prove anything.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ConnectionProof(Arc<AtomicBool>);
+pub(crate) struct ConnectionProof(Arc<Proven>);
+
+#[derive(Debug, Default)]
+struct Proven {
+    is_proven: AtomicBool,
+    /// Streams that need no proof.
+    open_to_anyone: AtomicU32,
+}
 
 impl ConnectionProof {
     pub(crate) fn is_proven(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_proven.load(Ordering::Relaxed)
+    }
+
+    /// A place for a stream that anyone may open: each holds memory, and its
+    /// client need not read.
+    pub(super) fn open_to_anyone(&self) -> Result<AnyonesSlot, Error> {
+        let slot = AnyonesSlot(self.clone());
+        if self.0.open_to_anyone.fetch_add(1, Ordering::Relaxed) < STREAMS_OF_ANYONE {
+            return Ok(slot);
+        }
+        let message = "too many streams of health and reflection on this connection";
+        Err(Error::new(Reason::TooManyStreams, message)
+            .with("limit", STREAMS_OF_ANYONE)
+            .retry_after(Duration::from_secs(1)))
+    }
+}
+
+/// A place among a connection's streams of that kind; given back when dropped.
+#[derive(Debug)]
+pub(super) struct AnyonesSlot(ConnectionProof);
+
+impl Drop for AnyonesSlot {
+    fn drop(&mut self) {
+        self.0.0.open_to_anyone.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -124,7 +158,7 @@ fn counted<T>(request: &Request<Body>, outcome: Result<T, Error>) -> Result<T, E
     };
     metrics::counter!("confab_auth_outcomes_total", "reason" => reason).increment(1);
     if let (Ok(_), Some(proof)) = (&outcome, request.extensions().get::<ConnectionProof>()) {
-        proof.0.store(true, Ordering::Relaxed);
+        proof.0.is_proven.store(true, Ordering::Relaxed);
     }
     outcome
 }

@@ -1,5 +1,5 @@
 //! Charges each call to the budget that its RPC's policy names, and holds a
-//! user's place among open streams as long as the stream lives. How much there
+//! place among open streams as long as the stream lives. How much there
 //! is, is for [`crate::rates`].
 
 use std::{
@@ -12,11 +12,23 @@ use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use tonic::{Status, body::Body};
 
-use super::{LayerOptions, Port, auth, policy::Rpc};
+use super::{
+    LayerOptions, Port,
+    auth::{self, AnyonesSlot, ConnectionProof},
+    policy::Rpc,
+};
 use crate::{error::Error, identity::Caller, rates::StreamSlot};
 
 /// The class of RPCs that open the streams which are counted.
 const CONNECT: &str = "connect";
+
+/// A place among open streams, held as long as the stream lives.
+pub(super) enum Slot {
+    /// Among those of a user.
+    User { _held: StreamSlot },
+    /// Among those of a connection that need no proof.
+    Anyone { _held: AnyonesSlot },
+}
 
 /// Charges the call; the slot is that of a stream. What other processes do on
 /// a user's behalf is not the user's call: whoever shows the mesh credential
@@ -26,9 +38,11 @@ pub(super) async fn charge(
     port: Port,
     options: &LayerOptions,
     request: &mut Request<Body>,
-) -> Result<Option<StreamSlot>, Error> {
+) -> Result<Option<Slot>, Error> {
     let Rpc::Contract(method) = rpc else {
-        return Ok(None);
+        let proof = request.extensions().get::<ConnectionProof>().filter(|_| rpc.is_streaming());
+        let held = proof.map(ConnectionProof::open_to_anyone).transpose()?;
+        return Ok(held.map(|held| Slot::Anyone { _held: held }));
     };
     let (Some(policy), Some(caller)) = (&method.policy, request.extensions().get::<Caller>())
     else {
@@ -41,11 +55,11 @@ pub(super) async fn charge(
     let counted = policy.rate_class == CONNECT && rpc.is_streaming();
     let slot = counted.then(|| options.budgets.open_stream(caller)).transpose()?;
     options.budgets.charge(caller, policy.rate_class).await?;
-    Ok(slot)
+    Ok(slot.map(|held| Slot::User { _held: held }))
 }
 
 /// The answer with the slot in its body.
-pub(super) fn holding(slot: Option<StreamSlot>, response: Response<Body>) -> Response<Body> {
+pub(super) fn holding(slot: Option<Slot>, response: Response<Body>) -> Response<Body> {
     match slot {
         None => response,
         Some(slot) => response.map(|inner| Body::new(HoldingBody { inner, _slot: slot })),
@@ -56,7 +70,7 @@ pin_project_lite::pin_project! {
     struct HoldingBody {
         #[pin]
         inner: Body,
-        _slot: StreamSlot,
+        _slot: Slot,
     }
 }
 

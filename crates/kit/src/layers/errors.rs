@@ -24,16 +24,18 @@ use crate::{
 };
 
 /// Runs the handler and shapes its answer.
-pub(super) async fn shaped(
+pub(super) fn shaped(
     answer: impl Future<Output = Result<Response<Body>, Error>>,
-) -> Response<ShapedBody> {
-    let mut response = match AssertUnwindSafe(answer).catch_unwind().await {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => Status::from(error).into_http(),
-        Err(panic) => Status::from(of_panic(&*panic)).into_http(),
-    };
-    shape(response.headers_mut());
-    response.map(|inner| ShapedBody { inner, ended: false })
+) -> impl Future<Output = Response<ShapedBody>> {
+    AssertUnwindSafe(answer).catch_unwind().map(|outcome| {
+        let mut response = match outcome {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => Status::from(error).into_http(),
+            Err(panic) => Status::from(of_panic(&*panic)).into_http(),
+        };
+        shape(response.headers_mut());
+        response.map(|inner| ShapedBody { inner, ended: false })
+    })
 }
 
 fn of_panic(panic: &(dyn Any + Send)) -> Error {

@@ -64,6 +64,16 @@ fn framed(message: &[u8]) -> Bytes {
 }
 
 #[tokio::test]
+async fn a_call_is_held_once() {
+    let world = World::new();
+    let layered = world.layered(Port::Public, world.routes());
+    let request = Request::post(GET).body(Body::empty()).expect("a request");
+    // It is allocated and moved for every call.
+    let bytes = size_of_val(&layered.answer(request));
+    assert!(bytes < 4096, "{bytes} bytes");
+}
+
+#[tokio::test]
 async fn a_user_gets_through_and_is_known() {
     let world = World::new();
     assert_eq!(get(world.alice(), "c").await.expect("an answer"), "acme/alice");

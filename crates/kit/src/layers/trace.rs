@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{HeaderMap, Response};
 use http_body::{Frame, SizeHint};
 use tonic::{Code, Status, body::Body};
@@ -29,6 +30,7 @@ struct Measure {
     method: &'static str,
     begun: Instant,
     span: Span,
+    in_flight: metrics::Gauge,
     counted: bool,
 }
 
@@ -44,18 +46,23 @@ impl Call {
         let span = tracing::info_span!(
             parent: None, "rpc", method, trace_id = %trace, tenant = Empty, user = Empty
         );
-        metrics::gauge!("confab_rpc_in_flight", "method" => method).increment(1);
-        let measure = Measure { method, begun: Instant::now(), span: span.clone(), counted: false };
+        let in_flight = metrics::gauge!("confab_rpc_in_flight", "method" => method);
+        in_flight.increment(1);
+        let (begun, counted) = (Instant::now(), false);
+        let measure = Measure { method, begun, span: span.clone(), in_flight, counted };
         Self { trace, span, measure }
     }
 
-    /// Runs the call with its trace.
-    pub(super) async fn run<F: Future>(&self, future: F) -> F::Output {
-        self.trace.scope(future.instrument(self.span.clone())).await
+    /// Runs the call with its trace, and follows the answer to its end.
+    pub(super) fn run(
+        self,
+        answer: impl Future<Output = Response<ShapedBody>>,
+    ) -> impl Future<Output = Response<Body>> {
+        let traced = self.trace.scope(answer.instrument(self.span.clone()));
+        traced.map(|response| self.watch(response))
     }
 
-    /// Follows the answer to its end.
-    pub(super) fn watch(mut self, response: Response<ShapedBody>) -> Response<Body> {
+    fn watch(mut self, response: Response<ShapedBody>) -> Response<Body> {
         if let Some(status) = Status::from_header_map(response.headers()) {
             self.measure.count(&status);
         }
@@ -79,7 +86,7 @@ impl Measure {
         };
         let seconds = self.begun.elapsed().as_secs_f64();
         let method = self.method;
-        metrics::gauge!("confab_rpc_in_flight", "method" => method).decrement(1);
+        self.in_flight.decrement(1);
         metrics::histogram!("confab_rpc_duration_seconds", "method" => method).record(seconds);
         metrics::counter!(
             "confab_rpc_requests_total", "method" => method, "code" => code, "reason" => reason

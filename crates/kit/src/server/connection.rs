@@ -2,9 +2,11 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
+use confab_log::mutant;
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
@@ -13,7 +15,11 @@ use tower::ServiceExt as _;
 use super::{
     SharedRegistry, SpawnNamed as _, accept,
     arrivals::Arrivals,
+    linger::{EndedWell, Lingering},
+    pieces::Pieces,
     registry::{Entry, Registry},
+    stall::{Stall, Watched},
+    stream::{Stream, StreamExecutor},
 };
 use crate::{
     config::Limits,
@@ -30,8 +36,21 @@ const MAX_HEADER_BYTES: u32 = 32 * 1024;
 const MAX_FRAME_BYTES: u32 = 16 * 1024;
 /// Kept for a stream whose client does not read; hyper's default is 400 KiB.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// Between the polite end of a connection that proved nothing and its end.
+/// Between the polite end of a connection on which nothing is open and its end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Why a connection ends that its client would have kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It has to make room, or the process stops.
+    Now,
+    /// Its client takes nothing: not even the reset of a stream can be told.
+    Stalled,
+    /// The process drains: calls that are open may end.
+    Draining,
+    /// It has had its time and shown no token.
+    NothingProven,
+}
 
 /// Accepts the connections of one port.
 #[derive(Clone)]
@@ -87,11 +106,7 @@ impl Acceptor {
             // Behind the mesh's port stand processes that speak for many.
             let peer = arrival.is_some().then(|| PeerAddress(peer.ip()));
             let serving = self.clone().serve(stream, peer, entry);
-            let serving = async move {
-                serving.await;
-                drop(arrival);
-            };
-            self.connections.spawn_named("connection", serving);
+            self.connections.spawn_named("connection", serving.map(|()| drop(arrival)));
         }
     }
 
@@ -106,33 +121,59 @@ impl Acceptor {
             }
             answer(routes.clone(), request)
         });
-        let connection = self.builder().serve_connection(TokioIo::new(stream), service);
+        let (stream, ended_well) = Lingering::new(stream, self.connections.clone());
+        let (stream, stall) = Watched::new(TokioIo::new(stream));
+        let streams = StreamExecutor::new(patience(self.limits.answer_stall_seconds));
+        let connection = self.builder(streams.clone()).serve_connection(stream, service);
         let mut connection = pin!(connection);
-        let cause = tokio::select! {
-            outcome = connection.as_mut() => return log_end(outcome),
-            () = entry.evicted.cancelled() => return,
-            () = self.lifecycle.stopped() => return,
-            () = self.lifecycle.draining() => "draining",
-            () = self.proves_nothing(&entry) => "nothing proven",
+        // Polled when one of them woke it, not whenever the connection is: that
+        // is for each frame, and asking all five costs as much as a small write.
+        let mut ends: FuturesUnordered<_> = [self.end(&entry, &stall)].into_iter().collect();
+        let end = tokio::select! {
+            biased;
+            outcome = connection.as_mut() => return ended(outcome, &ended_well),
+            Some(end) = ends.next() => end,
         };
-        if cause == "nothing proven" {
-            self.registry.closed(cause);
+        match end {
+            End::Now => return,
+            End::Stalled => return self.registry.closed("takes nothing"),
+            End::NothingProven => self.registry.closed("nothing proven"),
+            End::Draining => {}
+        }
+        if end == End::Draining && mutant::is("drain-drops-calls") {
+            return;
         }
         connection.as_mut().graceful_shutdown();
-        let may_finish = cause == "draining" && entry.proof.is_proven();
+        let may_finish = end == End::Draining && entry.proof.is_proven();
         let grace = async {
             // While draining, open calls have until the hard stop.
             if may_finish {
-                std::future::pending::<()>().await;
+                streams.idle().await;
             }
             tokio::time::sleep(LAST_WORDS).await;
         };
         tokio::select! {
-            outcome = connection => log_end(outcome),
+            outcome = connection.as_mut() => ended(outcome, &ended_well),
             () = entry.evicted.cancelled() => {}
             () = self.lifecycle.stopped() => {}
+            () = self.stalled(&stall) => self.registry.closed("takes nothing"),
             () = grace => {}
         }
+    }
+
+    /// Resolves when the connection has to end before its client ends it.
+    async fn end(&self, entry: &Entry, stall: &Stall) -> End {
+        tokio::select! {
+            () = entry.evicted.cancelled() => End::Now,
+            () = self.lifecycle.stopped() => End::Now,
+            () = self.stalled(stall) => End::Stalled,
+            () = self.lifecycle.draining() => End::Draining,
+            () = self.proves_nothing(entry) => End::NothingProven,
+        }
+    }
+
+    async fn stalled(&self, stall: &Stall) {
+        stall.longer_than(patience(self.limits.write_stall_seconds)).await;
     }
 
     /// Resolves when the connection should have proven something by now.
@@ -144,8 +185,8 @@ impl Acceptor {
         }
     }
 
-    fn builder(&self) -> http2::Builder<TokioExecutor> {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+    fn builder(&self, streams: StreamExecutor) -> http2::Builder<StreamExecutor> {
+        let mut builder = http2::Builder::new(streams);
         builder
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
@@ -159,12 +200,27 @@ impl Acceptor {
     }
 }
 
-async fn answer(routes: Layered, request: Request<Body>) -> Result<Response<Body>, Infallible> {
-    routes.oneshot(request).await
+/// Runs in the task of the request's stream.
+async fn answer(
+    routes: Layered,
+    mut request: Request<Body>,
+) -> Result<Response<Pieces>, Infallible> {
+    let Stream { reset, stall } = Stream::current();
+    request.extensions_mut().insert(reset);
+    let response = routes.oneshot(request).await?;
+    Ok(response.map(|body| Pieces::new(body, stall)))
 }
 
-fn log_end(outcome: Result<(), hyper::Error>) {
-    if let Err(error) = outcome {
-        tracing::debug!(%error, "connection broke");
+fn patience(seconds: u64) -> Duration {
+    if mutant::is("stall-unnoticed") {
+        return Duration::from_hours(1);
+    }
+    Duration::from_secs(seconds)
+}
+
+fn ended(outcome: Result<(), hyper::Error>, ended_well: &EndedWell) {
+    match outcome {
+        Ok(()) => ended_well.set(),
+        Err(error) => tracing::debug!(%error, "connection broke"),
     }
 }

@@ -11,6 +11,8 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_stream::StreamExt as _;
+use tonic::{Code, Response};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::*;
 use crate::{
@@ -45,11 +47,12 @@ impl Running {
             ..Config::default()
         };
         world.budgets = Budgets::new(&config);
-        let server = Server::bind(&config).await.expect("listens");
+        let server = Server::bind(&config).expect("listens");
         let addresses = server.addresses();
         let health = Health::new(world.lifecycle.clone()).await;
+        let routes = health.add_standard_services(world.routes()).expect("routes");
         let services = Services {
-            public: world.layered(Port::Public, world.routes()),
+            public: world.layered(Port::Public, routes),
             mesh: world.layered(Port::Mesh, world.routes()),
             health: health.clone(),
         };
@@ -198,8 +201,22 @@ async fn an_address_that_is_taken_is_named() {
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     let mesh_listen = taken.local_addr().expect("an address");
     let config = Config { listen: free, mesh_listen, ops_listen: free, ..Config::default() };
-    let error = Server::bind(&config).await.expect_err("taken").to_string();
+    let error = Server::bind(&config).expect_err("taken").to_string();
     assert!(error.contains(&format!("{mesh_listen} (mesh_listen)")), "{error}");
+}
+
+#[tokio::test]
+async fn devices_that_come_all_at_once_wait_for_their_turn() {
+    let free = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = Config { listen: free, mesh_listen: free, ops_listen: free, ..Config::default() };
+    let server = Server::bind(&config).expect("listens");
+    let address = server.addresses().public;
+    let mut waiting = Vec::new();
+    // Nobody accepts. Past the backlog the kernel lets a connect hang.
+    for _ in 0..300 {
+        let connected = soon("there is room", TcpStream::connect(address)).await;
+        waiting.push(connected.expect("connects"));
+    }
 }
 
 #[tokio::test]
@@ -248,6 +265,34 @@ async fn idle_connections_make_room_for_others() {
     soon("the first one made room", closed(&mut idle[0])).await;
     assert!(get(alice, "c").await.is_ok(), "who has proven something stays");
     assert!(get(running.alice(), "c").await.is_ok(), "there is room for one more");
+    running.world.lifecycle.stop();
+    running.ended().await;
+}
+
+#[tokio::test]
+async fn a_connection_has_few_streams_that_need_no_proof() {
+    let running = Running::start(|_| {}).await;
+    let channel = || HealthClient::new(running.alice());
+    let watch = async |mut client: HealthClient<Channel>| {
+        let watch = client.watch(HealthCheckRequest::default()).await;
+        watch.map(Response::into_inner).map_err(|status| Error::from_status(&status))
+    };
+    let (one, other) = (channel(), channel());
+    let mut open = Vec::new();
+    for _ in 0..16 {
+        open.push(watch(one.clone()).await.expect("a stream"));
+    }
+    let error = watch(one.clone()).await.expect_err("one too many");
+    assert_eq!((error.code(), error.reason()), (Code::ResourceExhausted, Reason::TooManyStreams));
+    assert!(watch(other).await.is_ok(), "others have theirs");
+    assert!(get(running.alice(), "c").await.is_ok());
+    open.clear();
+    soon("places are given back", async {
+        while watch(one.clone()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     running.world.lifecycle.stop();
     running.ended().await;
 }

@@ -98,6 +98,33 @@ fn short_pages_are_read_on_or_are_a_failure_but_never_a_circle() {
 }
 
 #[test]
+fn readers_who_wait_together_share_a_look() {
+    const READERS: usize = 1000;
+    let log = log(1);
+    let options = Options::default();
+    // The first one's look, and one for each group of those who came during it.
+    let due = 1 + (READERS - 1).div_ceil(options.group);
+    assert_eq!(due, 5);
+    let mut appender = Appender::new(options);
+    appender.observe(Vec::new());
+    let (mut looks, mut answers) = (0, Vec::new());
+    while let Some(io) = appender.poll(2000) {
+        if io == Io::Look {
+            looks += 1;
+            // All others come while the first one's look is under way.
+            let late = if looks == 1 { READERS - 1 } else { 0 };
+            for _ in 0..late {
+                appender.observe(Vec::new());
+            }
+        }
+        appender.complete(answer(&io, &log, usize::MAX));
+        answers.extend(appender.take_answers());
+    }
+    answers.extend(appender.take_answers());
+    assert_eq!((looks, answers.len()), (due, READERS));
+}
+
+#[test]
 fn the_participants_are_counted_once_the_conversation_is_named() {
     let log = log(1);
     let mut appender = Appender::new(Options::default());

@@ -23,7 +23,7 @@ use crate::{OpenError, StoreError};
 /// The database's own mark, in its folder, that it was created.
 const CREATED: &str = "version";
 
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     secrets: Mutex<()>,
     _lock: File,
@@ -32,7 +32,8 @@ pub(super) struct Folder {
 impl Folder {
     /// Creates the folder if it is missing, makes it ours if it is empty, and
     /// locks it.
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        ownership::refuse_backup(path)?;
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -49,7 +50,8 @@ impl Folder {
     }
 
     /// Locks a folder that is complete, and changes nothing else in it.
-    pub(super) fn open_existing(path: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn open_existing(path: &Path) -> Result<Self, OpenError> {
+        ownership::refuse_backup(path)?;
         ownership::demand_format(path)?;
         let folder = Self::locked(path)?;
         folder.demand_database()?;
@@ -61,7 +63,7 @@ impl Folder {
         Ok(Self { path: path.to_owned(), secrets: Mutex::new(()), _lock: lock })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -70,7 +72,7 @@ impl Folder {
     }
 
     /// Says that the folder is complete, after the database in it was created.
-    pub(super) fn complete(&self) -> Result<(), OpenError> {
+    pub(crate) fn complete(&self) -> Result<(), OpenError> {
         if !ownership::has_format(&self.path)? {
             write_atomically(&self.path, ownership::FORMAT_FILE, ownership::format().as_bytes())
                 .map_err(io_error("write FORMAT in", &self.path))?;
@@ -136,7 +138,7 @@ impl Folder {
 /// Takes the folder's lock and leaves our pid in it. The operating system
 /// releases it when the process ends, however it ends.
 fn lock(path: &Path) -> Result<File, OpenError> {
-    let lock_path = path.join("LOCK");
+    let lock_path = path.join(ownership::LOCK_FILE);
     let failed = |action| io_error(action, &lock_path);
     let mut file = OpenOptions::new()
         .read(true)
@@ -149,7 +151,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(OpenError::InUse { path: path.to_owned(), holder: holder(&mut file) });
+            return Err(OpenError::InUse { path: path.to_owned(), holder: pid_in(&mut file) });
         }
         Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
     }
@@ -158,8 +160,23 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
+/// The id of the process that has the folder open; `None` when none has. Asked
+/// while one is about to open it, it may keep that one from doing so.
+///
+/// # Errors
+/// When there is no such folder, or it cannot be read.
+pub fn holder(path: &Path) -> Result<Option<String>, OpenError> {
+    let lock_path = path.join(ownership::LOCK_FILE);
+    let mut file = File::open(&lock_path).map_err(io_error("open", &lock_path))?;
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(pid_in(&mut file))),
+        Err(TryLockError::Error(source)) => Err(io_error("lock", &lock_path)(source)),
+    }
+}
+
 /// The pid in a lock file that another process holds. It may just be writing it.
-fn holder(file: &mut File) -> String {
+fn pid_in(file: &mut File) -> String {
     let mut content = String::new();
     let pid = match file.rewind().and_then(|()| file.read_to_string(&mut content)) {
         Ok(_) => content.trim().parse::<u32>().ok(),
@@ -169,7 +186,7 @@ fn holder(file: &mut File) -> String {
 }
 
 /// Writes a file (mode 0600) so that after a crash it is there whole or not at all.
-fn write_atomically(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_atomically(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let temporary = folder.join(format!("{name}.tmp"));
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
@@ -179,7 +196,7 @@ fn write_atomically(folder: &Path, name: &str, content: &[u8]) -> io::Result<()>
     File::open(folder)?.sync_all()
 }
 
-pub(super) fn io_error(
+pub(crate) fn io_error(
     action: &'static str,
     path: &Path,
 ) -> impl FnOnce(io::Error) -> OpenError + use<> {

@@ -19,9 +19,13 @@ use crate::OpenError;
 /// The format that this version reads and writes.
 const FORMAT: u32 = 1;
 /// The file that a complete folder has.
-pub(super) const FORMAT_FILE: &str = "FORMAT";
+pub(crate) const FORMAT_FILE: &str = "FORMAT";
 /// The file that a folder has until then.
-const UNFINISHED: &str = "CONFAB-UNFINISHED";
+pub(crate) const UNFINISHED: &str = "CONFAB-UNFINISHED";
+/// Held by the process that has the folder open.
+pub(crate) const LOCK_FILE: &str = "LOCK";
+/// What says of a folder that it is a backup, and must stay as it is.
+pub(crate) const BACKUP_FILE: &str = "BACKUP.json";
 /// Every new ext file system has it.
 const LOST_AND_FOUND: &str = "lost+found";
 
@@ -47,6 +51,16 @@ pub(super) fn has_format(folder: &Path) -> Result<bool, OpenError> {
         found: String::from_utf8_lossy(&found).trim_end().to_owned(),
         supported: FORMAT,
     })
+}
+
+/// A backup is copied, never opened: that would change its files.
+pub(super) fn refuse_backup(folder: &Path) -> Result<(), OpenError> {
+    let path = folder.join(BACKUP_FILE);
+    match path.try_exists() {
+        Ok(true) => Err(OpenError::Backup { path: folder.to_owned() }),
+        Ok(false) => Ok(()),
+        Err(source) => Err(io_error("read", &path)(source)),
+    }
 }
 
 /// Makes an empty folder ours; does nothing to one that is ours already.

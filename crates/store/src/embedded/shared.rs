@@ -31,7 +31,16 @@ impl Shared {
     }
 
     fn over(folder: Folder, options: &Options, read_only: bool) -> Result<Self, OpenError> {
-        journal::forget_cached(&folder.database())?;
+        let database = Self::database(&folder, options)?;
+        Ok(Self { database, folder, read_only, failure: OnceLock::new() })
+    }
+
+    /// Opens the database of a folder, creating it if it is missing.
+    pub(super) fn database(
+        folder: &Folder,
+        options: &Options,
+    ) -> Result<fjall::Database, OpenError> {
+        journal::prepare(folder.path(), &folder.database())?;
         let refused = |error: fjall::Error| match error {
             fjall::Error::Locked => {
                 OpenError::InUse { path: folder.path().to_owned(), holder: "(unknown)".to_owned() }
@@ -41,12 +50,11 @@ impl Shared {
                 reason: StoreError::reason_of(&other),
             },
         };
-        let database = fjall::Database::builder(folder.database())
+        fjall::Database::builder(folder.database())
             .cache_size(options.cache_bytes)
             .manual_journal_persist(true)
             .open()
-            .map_err(refused)?;
-        Ok(Self { database, folder, read_only, failure: OnceLock::new() })
+            .map_err(refused)
     }
 
     /// A keyspace's rows, created if they are missing; `None` where there are

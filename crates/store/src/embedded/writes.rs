@@ -57,13 +57,15 @@ impl Writes {
     /// Takes over the writes of a transaction that came after these.
     pub(super) fn absorb(&mut self, later: Writes) {
         self.bytes += later.bytes;
-        for (name, mut table) in later.tables {
+        for (name, table) in later.tables {
             match self.tables.entry(name) {
                 std::collections::btree_map::Entry::Vacant(entry) => {
                     entry.insert(table);
                 }
                 std::collections::btree_map::Entry::Occupied(mut entry) => {
-                    entry.get_mut().rows.append(&mut table.rows);
+                    // One by one: `append` would build the group's map anew
+                    // for each of its transactions.
+                    entry.get_mut().rows.extend(table.rows);
                 }
             }
         }

@@ -10,6 +10,7 @@ use confab_realtime::store::cql as realtime;
 use confab_store::{
     StoreError,
     cql::{Conditional, Cql as Connection, Migration, Options, Read, Serial as StoreSerial},
+    embedded::Engine,
 };
 
 use super::{Backend, Realtime, StoreOpenError};
@@ -129,6 +130,10 @@ impl Backend for Cql {
             revoked: Arc::new(realtime::CqlRevocations::open(connection).await?),
             presence: Arc::new(realtime::CqlPresence::open(connection).await?),
         })
+    }
+
+    fn engine(&self) -> Option<Engine> {
+        None
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

@@ -50,6 +50,10 @@ impl Backend for Embedded {
         })
     }
 
+    fn engine(&self) -> Option<Engine> {
+        Some(self.0.clone())
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         self.0.probe().await
     }

@@ -14,11 +14,11 @@ use super::row::{history_to_pb, kind_to_pb, retention_to_pb, role_to_pb};
 /// An event; `reacted` are the reader's own reactions, where it is a message.
 pub(crate) fn event_to_pb(id: &ConversationId, event: &Event, reacted: &[String]) -> pb::Event {
     pb::Event {
-        conversation_id: id.to_string(),
+        conversation_id: id.as_str().to_owned(),
         seq: event.seq,
         create_time: Some(clock::timestamp(event.time)),
-        actor_id: event.actor.to_string(),
-        request_id: event.request_id.to_string(),
+        actor_id: event.actor.as_str().to_owned(),
+        request_id: event.request_id.as_str().to_owned(),
         ordinal: event.ordinal,
         kind: Some(kind(id, event, reacted)),
     }
@@ -48,11 +48,11 @@ fn message(
         reacted: reacted.contains(&reaction.emoji),
     });
     pb::Message {
-        conversation_id: id.to_string(),
+        conversation_id: id.as_str().to_owned(),
         seq: event.seq,
         ordinal: event.ordinal,
-        sender_id: event.actor.to_string(),
-        request_id: event.request_id.to_string(),
+        sender_id: event.actor.as_str().to_owned(),
+        request_id: event.request_id.as_str().to_owned(),
         content: row.content.as_ref().map(content_to_pb),
         create_time: Some(clock::timestamp(event.time)),
         edit_time: row.edit_time.map(clock::timestamp),

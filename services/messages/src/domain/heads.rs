@@ -4,10 +4,13 @@
 
 use confab_log::{Content, Event, EventBody, Micros, RowKey, Seq, UserId};
 
-use super::{Domain, Standing, sight::Sight};
+use super::{
+    Domain, Standing,
+    sight::{Sight, Span},
+};
 use crate::{
     error::Error,
-    store::{Cursors, Direction, LogKey, LogStore},
+    store::{Cursors, LogKey, LogStore},
 };
 
 /// Mentions that are counted, at most.
@@ -92,8 +95,7 @@ impl<S: LogStore> Domain<S> {
                 if !sight.sees(seq) {
                     return Ok(None);
                 }
-                let store = self.logs.store();
-                match store.read(key, seq, seq, Direction::OldestFirst, 1).await?.pop() {
+                match self.pages.read(key, Span::one(seq)).await?.pop() {
                     Some(message) => message,
                     None => return Ok(None),
                 }
@@ -130,7 +132,7 @@ impl<S: LogStore> Domain<S> {
             if seq > visible {
                 break;
             }
-            let rows = store.read(key, seq, seq, Direction::OldestFirst, 1).await?;
+            let rows = self.pages.read(key, Span::one(seq)).await?;
             let says_so = |content: &Content| content.mentions().any(|named| named == user);
             count += u32::from(rows.first().is_some_and(|row| match &row.body {
                 EventBody::MessageCreated(message) => message.content.as_ref().is_some_and(says_so),
@@ -160,7 +162,7 @@ impl<S: LogStore> Domain<S> {
         if visible == end.head.seq {
             return Ok(Some((end.head, sight)));
         }
-        let row = store.read(key, visible, visible, Direction::OldestFirst, 1).await?.pop();
+        let row = self.pages.read(key, Span::one(visible)).await?.pop();
         Ok(row.map(|row| (row, sight)))
     }
 }

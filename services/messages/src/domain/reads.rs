@@ -227,6 +227,8 @@ impl<S: LogStore> Domain<S> {
     }
 
     /// Reads rows, and looks at the head again while one is newer than the look.
+    /// The reads begin after the look, whoever makes them, so they hold all that it
+    /// has seen.
     async fn rows(
         &self,
         key: &LogKey,
@@ -257,13 +259,10 @@ impl<S: LogStore> Domain<S> {
                 }
             }
             Wanted::Thread(root, span) => {
-                let store = self.logs.store();
                 let mut seqs = Vec::new();
                 for part in sight.clip(*span) {
-                    let left = span.limit - seqs.len();
-                    let (from, to) = (part.from, part.to);
-                    let found = store.list_thread(key, *root, from, to, span.direction, left);
-                    seqs.extend(found.await?);
+                    let part = Span { limit: span.limit - seqs.len(), ..part };
+                    seqs.extend(self.pages.thread(key, *root, part).await?);
                 }
                 self.read_each(key, seqs, &mut rows).await?;
             }
@@ -281,7 +280,7 @@ impl<S: LogStore> Domain<S> {
         let (mut from, mut to) = (part.from, part.to);
         while rows.found.len() < part.limit && from <= to && !rows.cut {
             let limit = READ_ROWS.min(part.limit - rows.found.len());
-            let read = self.logs.store().read(key, from, to, part.direction, limit).await?;
+            let read = self.pages.read(key, Span { from, to, limit, ..part }).await?;
             let Some(last) = read.last().map(|row| row.seq).filter(|_| read.len() == limit) else {
                 rows.extend(read);
                 return Ok(());
@@ -300,8 +299,7 @@ impl<S: LogStore> Domain<S> {
             if rows.cut {
                 break;
             }
-            let store = self.logs.store();
-            rows.extend(store.read(key, seq, seq, Direction::OldestFirst, 1).await?);
+            rows.extend(self.pages.read(key, Span::one(seq)).await?);
         }
         Ok(())
     }
@@ -321,6 +319,9 @@ impl<S: LogStore> Domain<S> {
             .filter(has_reactions)
             .map(|row| RowKey::Reactions(row.seq, user.clone()))
             .collect();
+        if keys.is_empty() {
+            return Ok(rows.into_iter().map(|row| (row, Vec::new())).collect());
+        }
         let mut own = std::collections::BTreeMap::new();
         for (name, row) in self.logs.store().load(key, &keys).await? {
             if let (RowKey::Reactions(seq, _), Some(Row::Reactions(row))) = (name, row) {

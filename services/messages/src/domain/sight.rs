@@ -16,7 +16,7 @@ pub(crate) struct Sight {
 }
 
 /// Rows to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Span {
     pub(super) from: Seq,
     /// What the reader may see ends it earlier.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    fmt::Display,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -143,11 +144,25 @@ impl<S: LogStore> Driver<S> {
         let (io_name, begun) = (name_of(&io), Instant::now());
         let done = tokio::time::timeout(stage::PATIENCE, self.perform(io)).await;
         metrics::histogram!("confab_log_io_seconds", "io" => io_name).record(begun.elapsed());
-        done.unwrap_or_else(|_| {
+        let done = done.unwrap_or_else(|_| {
             metrics::counter!("confab_log_io_timeouts_total", "io" => io_name).increment(1);
-            tracing::warn!(conversation = %self.key.conversation, "log store timed out");
-            Done::Failed
-        })
+            self.failed("in time", &"no answer")
+        });
+        if done != Done::Failed && self.logs.inner.trouble.ends() {
+            tracing::info!("log store works again");
+        }
+        done
+    }
+
+    /// Every command that cannot be carried out fails here: the first is told.
+    fn failed(&self, what: &'static str, error: &dyn Display) -> Done {
+        let conversation = &self.key.conversation;
+        if self.logs.inner.trouble.begins() {
+            tracing::warn!(%conversation, what, %error, "log store failed");
+        } else {
+            tracing::debug!(%conversation, what, %error, "log store still fails");
+        }
+        Done::Failed
     }
 
     async fn perform(&self, io: Io) -> Done {
@@ -161,10 +176,7 @@ impl<S: LogStore> Driver<S> {
                 self.logs.store().raise(&self.key, through).await.map(|()| Done::Raised)
             }
         };
-        outcome.unwrap_or_else(|error| {
-            tracing::warn!(conversation = %self.key.conversation, %error, "log store failed");
-            Done::Failed
-        })
+        outcome.unwrap_or_else(|error| self.failed("log", &error))
     }
 
     async fn look(&self) -> StoreResult<Done> {
@@ -235,12 +247,8 @@ impl<S: LogStore> Driver<S> {
                 rows.extend(others);
                 Done::Loaded(rows)
             }
-            (own, others) => {
-                let own = own.err().map(|error| error.to_string());
-                let others = others.err().map(|error| error.to_string());
-                tracing::warn!(conversation = %self.key.conversation, ?own, ?others, "rows not loaded");
-                Done::Failed
-            }
+            (Err(error), _) => self.failed("load", &error),
+            (_, Err(error)) => self.failed("load", &error),
         }
     }
 
@@ -254,13 +262,11 @@ impl<S: LogStore> Driver<S> {
             self.logs.store().apply(&self.key, event, effects),
             projections.apply(&self.key, event, effects)
         );
-        if let (Ok(()), Ok(())) = (&own, &others) {
-            return Done::Applied;
+        match (own, others) {
+            (Ok(()), Ok(())) => Done::Applied,
+            (Err(error), _) => self.failed("effects", &error),
+            (_, Err(error)) => self.failed("effects", &error),
         }
-        let own = own.err().map(|error| error.to_string());
-        let others = others.err().map(|error| error.to_string());
-        tracing::warn!(conversation = %self.key.conversation, seq = event.seq, ?own, ?others, "effects not applied");
-        Done::Failed
     }
 
     /// Notes that every effect is applied, so that the next load is short.
@@ -269,7 +275,7 @@ impl<S: LogStore> Driver<S> {
             return;
         };
         if let Err(error) = self.logs.store().raise(&self.key, through).await {
-            tracing::warn!(conversation = %self.key.conversation, %error, "applied_through not raised");
+            self.failed("applied_through", &error);
         }
     }
 

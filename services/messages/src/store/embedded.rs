@@ -154,6 +154,7 @@ impl LogStore for EmbeddedLogStore {
         let rows: Vec<_> =
             events.iter().map(|event| (codec::row(key, event.seq), codec::encode(event))).collect();
         let mark = (!self.is_marked(hour, key)).then(|| codec::mark(hour, key));
+        let marks = mark.is_some();
         let spaces = self.spaces.clone();
         let first = codec::row(key, first);
         let appended = self
@@ -172,7 +173,7 @@ impl LogStore for EmbeddedLogStore {
                 Ok(true)
             })
             .await??;
-        if appended {
+        if appended && marks {
             self.remember_mark(hour, key);
         }
         Ok(appended)

@@ -9,7 +9,9 @@ const FORMAT: u8 = 1;
 
 /// Encodes a value.
 pub(super) fn encode<T: Encode<()>>(value: &T) -> Bytes {
-    let mut bytes = vec![FORMAT];
+    // Room for most rows: it is written in many small pieces.
+    let mut bytes = Vec::with_capacity(256);
+    bytes.push(FORMAT);
     // Writing to a Vec cannot fail.
     let _infallible = minicbor::encode(value, &mut bytes);
     bytes.into()

@@ -8,6 +8,7 @@ use confab_proto::{
     messages::v1::{Event, Receipt},
     realtime::v1::{ReceiptMoved, Typing, connect_response::Frame},
 };
+use tokio::time::Instant;
 
 use super::{Audience, Hub, Interest};
 use crate::{
@@ -89,13 +90,20 @@ impl Hub {
     ) {
         self.with_audience(tenant, conversation, |audience| {
             let shared = Arc::new(SharedEvent::new(conversation.clone(), Arc::clone(event)));
+            let (now, mut passed) = (Instant::now(), 0);
             for (interest, mailbox) in audience.values() {
                 match interest {
-                    Interest::Events => mailbox.deliver(Delivery::Event(Arc::clone(&shared))),
+                    Interest::Events(Some(lane))
+                        if !mailbox.is_urgent() && lane.pass(&shared, now) =>
+                    {
+                        passed += 1;
+                    }
+                    Interest::Events(_) => mailbox.deliver(Delivery::Event(Arc::clone(&shared))),
                     Interest::Head if large && !mutant::is("heads-of-large") => {}
                     Interest::Head => mailbox.mark_moved(conversation),
                 }
             }
+            self.deliveries.increment(passed);
         });
     }
 
@@ -153,6 +161,7 @@ impl Hub {
 
 /// Those who watch the conversation.
 fn watchers(audience: &Audience) -> impl Iterator<Item = &Mailbox> {
-    let watching = audience.values().filter(|(interest, _)| *interest == Interest::Events);
+    let watching =
+        audience.values().filter(|(interest, _)| matches!(interest, Interest::Events(_)));
     watching.map(|(_, mailbox)| &**mailbox)
 }

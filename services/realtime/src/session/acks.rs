@@ -8,7 +8,7 @@ impl Stream {
     /// Moves the session's cursors, or says what is wrong and moves none.
     pub(super) fn acknowledge(&mut self, acknowledged: &Acknowledged) -> Result<(), Error> {
         for (conversation, seq) in &acknowledged.cursors {
-            let watching = self.watches.get(conversation).map(|w| w.watch.cursor());
+            let watching = self.watches.get(conversation).map(|w| w.lane.lock().cursor());
             // The watch may have ended while the ack was under way.
             let delivered = watching.or_else(|| self.ended.get(conversation).copied());
             let unknown = || Error::NotWatched(conversation.as_str().to_owned());

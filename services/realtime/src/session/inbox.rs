@@ -102,7 +102,7 @@ impl Stream {
     fn join(&mut self, conversation: &ConversationId) {
         self.memberships.insert(conversation.clone());
         if !self.watches.contains_key(conversation) {
-            self.registration.set(conversation, Interest::Head);
+            self.registration.set(conversation, &Interest::Head);
             self.mark_head(conversation, Instant::now());
         }
     }

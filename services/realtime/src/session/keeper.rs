@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     Limits,
     claims::Claim,
-    error::Error,
+    error::{Error, tell},
     store::{Saved, SessionKey, SessionRecord, SessionStore, StoreError},
 };
 
@@ -124,7 +124,7 @@ impl Keeper {
             Ok(Saved::Fenced) => Err(Error::SessionFenced),
             Err(error) => {
                 // The cursors are the client's to lose: it gets some events twice.
-                tracing::warn!(%error, "session not saved");
+                tell(&error, "session not saved");
                 self.change(Instant::now() + self.interval);
                 Ok(())
             }
@@ -139,7 +139,7 @@ impl Keeper {
         self.record.last_seen = clock::now_micros();
         match timeout(LAST_SAVE, store.save(&self.key, &self.record)).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "session not saved"),
+            Ok(Err(error)) => tell(&error, "session not saved"),
             Err(_) => tracing::warn!("session not saved in time"),
         }
     }

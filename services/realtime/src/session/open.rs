@@ -34,10 +34,15 @@ pub(super) struct Opened {
     pub(super) reads: Arc<Reads>,
     pub(super) registration: Registration,
     pub(super) keeper: Keeper,
-    pub(super) watch: BTreeMap<ConversationId, u64>,
     pub(super) inbox_seq: u64,
-    pub(super) head_inbox_seq: u64,
     pub(super) memberships: HashSet<ConversationId>,
+    pub(super) begin: Begin,
+}
+
+/// What only its first frames need.
+pub(super) struct Begin {
+    pub(super) watch: BTreeMap<ConversationId, u64>,
+    pub(super) head_inbox_seq: u64,
     /// Whose presence the client wants to watch.
     pub(super) presence: BTreeSet<UserId>,
 }
@@ -79,7 +84,7 @@ async fn first_frame(source: &mut Source) -> Result<Hello, Ended> {
     }
 }
 
-async fn prepare(shared: &Shared, caller: &Caller, hello: &Hello) -> Result<Opened, Error> {
+async fn prepare(shared: &Arc<Shared>, caller: &Caller, hello: &Hello) -> Result<Opened, Error> {
     let (opening, presence) = convert::opening(hello, &shared.limits)?;
     let reads = Reads::new(shared, caller);
     let mut registration = shared.hub.register(&caller.tenant, &caller.user);
@@ -94,11 +99,11 @@ async fn prepare(shared: &Shared, caller: &Caller, hello: &Hello) -> Result<Open
         (None, Opening::Cursors { watch, inbox_seq }) => (watch, inbox_seq),
         (None, Opening::Session(_)) => return Err(Error::SessionLost),
     };
-    registration.set_all(watch.keys(), Interest::Events);
+    registration.set_all(watch.keys(), &Interest::Events(None));
     let answer = Arc::clone(&reads).memberships().await?;
     let memberships = active(&answer);
     let others = memberships.iter().filter(|id| !watch.contains_key(*id));
-    registration.set_all(others, Interest::Head);
+    registration.set_all(others, &Interest::Head);
 
     let head = answer.head_inbox_seq;
     let inbox_seq = inbox_seq.unwrap_or(head);
@@ -110,17 +115,8 @@ async fn prepare(shared: &Shared, caller: &Caller, hello: &Hello) -> Result<Open
         None => create(shared, caller, &watch, inbox_seq).await?,
     };
     claim(shared, caller, &mut keeper, &registration).await?;
-    let head_inbox_seq = head;
-    Ok(Opened {
-        reads,
-        registration,
-        keeper,
-        watch,
-        inbox_seq,
-        head_inbox_seq,
-        memberships,
-        presence,
-    })
+    let begin = Begin { watch, head_inbox_seq: head, presence };
+    Ok(Opened { reads, registration, keeper, inbox_seq, memberships, begin })
 }
 
 /// Takes the session for this stream on this node.

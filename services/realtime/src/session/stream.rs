@@ -2,31 +2,34 @@
 //! calls, the clock, and the answers of what runs beside it.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use confab_kit::{channel::Channel, error::Error as Coding, identity::Caller};
-use confab_log::{ConversationId, UserId};
+use confab_log::{ConversationId, UserId, mutant};
 use confab_proto::{
     messages::v1::LogHead,
     participants::v1::{InboxEvent, ListMembershipsResponse},
     realtime::v1::{Call, Heartbeat, Welcome, connect_response::Frame},
 };
-use futures_util::{future::BoxFuture, stream::FuturesUnordered};
-use tokio::time::Instant;
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use tokio::time::{Instant, timeout};
 
 use super::{
     heads::HeadSlots,
     keeper::Keeper,
-    open::Opened,
+    open::{Begin, Opened},
     presence::{Found, Watched},
     timers::{Retry, Timers},
     watching::Watching,
 };
 use crate::{
-    Shared, calls, convert,
+    Shared,
+    calls::{self, Turns},
+    convert,
     error::Error,
     frame::frame,
     hub::Registration,
@@ -39,6 +42,9 @@ use crate::{
     watch::Read,
 };
 
+/// How long the calls that are open have when the process drains.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
 /// What ran beside the stream and has ended.
 pub(super) enum Done {
     Read { conversation: ConversationId, generation: u64, outcome: Result<Read, Error> },
@@ -50,6 +56,9 @@ pub(super) enum Done {
     Verified(Result<Caller, Coding>),
     Presence { users: Vec<UserId>, found: Found },
 }
+
+/// The answer of a call, and how many bytes its request had.
+type Answered = (Bytes, usize);
 
 /// New tokens of the client, and what became of them.
 #[derive(Default)]
@@ -86,37 +95,34 @@ pub(super) struct Stream {
     /// Whose presence the client watches.
     pub(super) watched: Watched,
     pub(super) tokens: Tokens,
-    pub(super) calls: FuturesUnordered<BoxFuture<'static, Bytes>>,
+    pub(super) calls: FuturesUnordered<BoxFuture<'static, Answered>>,
+    /// Of all requests that are not answered yet.
+    call_bytes: usize,
+    turns: Turns,
     pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) timers: Timers,
-    last_sent: Instant,
     /// How much the reader had taken when it was seen to have more to take.
     stalled: Option<(u64, Instant)>,
-    welcome: Option<Welcome>,
-    start_with: Vec<(ConversationId, u64)>,
-    presence_to_start: BTreeSet<UserId>,
     /// The user is here as long as this stream is.
     present: Present,
 }
 
 impl Stream {
-    pub(super) fn new(shared: Arc<Shared>, caller: Caller, outbox: Outbox, opened: Opened) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        caller: Caller,
+        outbox: Outbox,
+        opened: Opened,
+    ) -> (Self, Begin) {
         let limits = &shared.limits;
-        let welcome = Welcome {
-            session_id: opened.keeper.key.session.as_str().to_owned(),
-            head_inbox_seq: opened.head_inbox_seq,
-            user_id: caller.user.as_str().to_owned(),
-            heartbeat_interval: Some(convert::duration(limits.heartbeat)),
-            watching: convert::cursors(&opened.watch),
-        };
-        Self {
+        let stream = Self {
             public: shared.public.with_token(&caller.token),
             timers: Timers::new(&caller, limits),
             heads: HeadSlots::new(limits.head_interval),
             watched: Watched::default(),
             tokens: Tokens::default(),
             present: shared.presences.arrive(&caller.tenant, &caller.user),
-            inbox: Inbox::new(opened.inbox_seq, opened.head_inbox_seq, limits.gap_events),
+            inbox: Inbox::new(opened.inbox_seq, opened.begin.head_inbox_seq, limits.gap_events),
             reads: opened.reads,
             outbox,
             registration: opened.registration,
@@ -130,27 +136,30 @@ impl Stream {
             inbox_feeding: false,
             memberships: opened.memberships,
             calls: FuturesUnordered::new(),
+            call_bytes: 0,
+            turns: Turns::new(),
             work: FuturesUnordered::new(),
-            last_sent: Instant::now(),
             stalled: None,
-            welcome: Some(welcome),
-            start_with: opened.watch.into_iter().collect(),
-            presence_to_start: opened.presence,
             shared,
             caller,
-        }
+        };
+        (stream, opened.begin)
     }
 
     /// Sends the welcome and begins every replay.
-    pub(super) fn start(&mut self) -> Result<(), Error> {
-        if let Some(welcome) = self.welcome.take() {
-            self.send(frame(Frame::Welcome(welcome)))?;
-        }
+    pub(super) fn start(&mut self, begin: Begin) -> Result<(), Error> {
+        self.send(frame(Frame::Welcome(Welcome {
+            session_id: self.keeper.key.session.as_str().to_owned(),
+            head_inbox_seq: begin.head_inbox_seq,
+            user_id: self.caller.user.as_str().to_owned(),
+            heartbeat_interval: Some(convert::duration(self.shared.limits.heartbeat)),
+            watching: convert::cursors(&begin.watch),
+        })))?;
         self.pump_inbox()?;
-        for (conversation, cursor) in std::mem::take(&mut self.start_with) {
+        for (conversation, cursor) in begin.watch {
             self.start_watch(&conversation, cursor)?;
         }
-        for user in std::mem::take(&mut self.presence_to_start) {
+        for user in begin.presence {
             self.add_presence(&user);
         }
         Ok(())
@@ -162,13 +171,12 @@ impl Stream {
     }
 
     /// Queues a frame.
-    pub(super) fn send(&mut self, bytes: Bytes) -> Result<(), Error> {
-        self.last_sent = Instant::now();
+    pub(super) fn send(&self, bytes: Bytes) -> Result<(), Error> {
         self.outbox.push(bytes)
     }
 
     /// Shows that the stream lives.
-    pub(super) fn heartbeat(&mut self) -> Result<(), Error> {
+    pub(super) fn heartbeat(&self) -> Result<(), Error> {
         self.send(frame(Frame::Heartbeat(Heartbeat {})))
     }
 
@@ -176,6 +184,7 @@ impl Stream {
     pub(super) fn on_letters(&mut self, letters: Letters) -> Result<(), Error> {
         if letters.revoked {
             self.shared.revocations.check(&self.caller)?;
+            self.registration.mailbox.calm();
         }
         match letters.session {
             Some(Lost::Fenced) => return Err(Error::SessionFenced),
@@ -215,18 +224,42 @@ impl Stream {
 
     /// Starts a call, or refuses it.
     pub(super) fn on_call(&mut self, call: Call) -> Result<(), Error> {
-        if self.calls.len() >= self.shared.limits.calls {
+        let limits = &self.shared.limits;
+        let bytes = calls::size(&call);
+        let many = self.calls.len() >= limits.calls;
+        if many || self.call_bytes + bytes > limits.stream_queue_bytes {
             let error = Error::Overloaded("too many calls at a time on this stream");
             return self.send(calls::refusal(call.call_id, &error));
         }
-        self.calls.push(Box::pin(calls::run(self.public.clone(), call)));
+        self.call_bytes += bytes;
+        let run = calls::run(self.public.clone(), call, self.turns.clone());
+        self.calls.push(Box::pin(async move { (run.await, bytes) }));
         Ok(())
     }
 
     /// Sends a call's answer.
-    pub(super) fn answer_call(&mut self, answer: Bytes) {
-        self.last_sent = Instant::now();
+    pub(super) fn answer_call(&mut self, (answer, asked): Answered) {
+        self.call_bytes -= asked;
         self.outbox.push_answer(answer);
+    }
+
+    /// Answers the calls that are open, as long as their answers are taken: the
+    /// process is to end, and what has begun should not be left in doubt.
+    pub(super) async fn finish_calls(&mut self) {
+        if mutant::is("drain-drops-calls") {
+            return;
+        }
+        let answering = async {
+            while let Some(answer) = self.calls.next().await {
+                while !self.outbox.has_room() {
+                    self.outbox.room().await;
+                }
+                self.answer_call(answer);
+            }
+        };
+        if timeout(LAST_ANSWERS, answering).await.is_err() {
+            tracing::debug!(calls = self.calls.len(), "calls left unanswered");
+        }
     }
 
     /// Takes the answer of what ran beside the stream.
@@ -256,7 +289,8 @@ impl Stream {
     /// Whether every replay has been sent and every call is answered.
     pub(super) fn is_at_rest(&self) -> bool {
         // A read that waits to be tried again is neither busy nor queued.
-        let replayed = self.inbox.is_live() && self.watches.values().all(|w| w.watch.is_live());
+        let live = |watching: &Watching| watching.lane.lock().is_live();
+        let replayed = self.inbox.is_live() && self.watches.values().all(live);
         replayed && !self.waits_for_room() && self.work.is_empty()
     }
 
@@ -286,7 +320,7 @@ impl Stream {
             self.give_notice()?;
         }
         self.check_stall(now)?;
-        if self.timers.heartbeat_due(now, self.last_sent) {
+        if self.timers.heartbeat_due(now, self.outbox.last_appended()) {
             self.heartbeat()?;
         }
         if self.timers.heal_due(now) {
@@ -334,8 +368,11 @@ impl Stream {
         self.pump_inbox()?;
         self.doubt_presence();
         self.present.stay();
-        let live = self.watches.iter().filter(|(_, watching)| watching.watch.is_live());
-        let cursors: Vec<_> = live.map(|(id, w)| (id.clone(), w.watch.cursor())).collect();
+        let live = |(id, watching): (&ConversationId, &Watching)| {
+            let watch = watching.lane.lock();
+            watch.is_live().then(|| (id.clone(), watch.cursor()))
+        };
+        let cursors: Vec<_> = self.watches.iter().filter_map(live).collect();
         if !cursors.is_empty() {
             let reads = Arc::clone(&self.reads);
             self.work.push(Box::pin(async move { Done::Behind(reads.behind(cursors).await) }));

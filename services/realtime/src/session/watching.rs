@@ -18,8 +18,9 @@ use crate::{
     error::Error,
     frame::{SharedEvent, frame},
     hub::Interest,
+    lane::Lane,
     mailbox::{SharedReceipt, SharedTyping},
-    watch::{Next, Read, Watch},
+    watch::{Next, Read, Wanted, Watch},
 };
 
 /// Conversations of one stream that read at a time: bounds what pages hold.
@@ -31,11 +32,12 @@ const MAX_ENDED: usize = 1000;
 
 /// A watched conversation.
 pub(super) struct Watching {
-    pub(super) watch: Watch,
+    /// The watch, and the way past this task while it is live.
+    pub(super) lane: Arc<Lane>,
     /// Tells the answers to this watch from those to an earlier one.
     generation: u64,
     /// The read that waits for its turn.
-    waiting_read: Option<(u64, bool)>,
+    waiting_read: Option<Wanted>,
 }
 
 impl Stream {
@@ -79,17 +81,14 @@ impl Stream {
         conversation: &ConversationId,
         cursor: u64,
     ) -> Result<(), Error> {
-        self.registration.set(conversation, Interest::Events);
+        let limits = &self.shared.limits;
+        let watch = Watch::new(conversation.clone(), &self.caller.user, cursor, limits);
+        let lane = Lane::new(watch, self.outbox.clone());
+        self.registration.set(conversation, &Interest::Events(Some(Arc::clone(&lane))));
         self.release(conversation);
         self.ended.remove(conversation);
         self.next_generation += 1;
-        let gap_events = self.shared.limits.gap_events;
-        let user = self.caller.user.as_str();
-        let watching = Watching {
-            watch: Watch::new(conversation.clone(), user, cursor, gap_events),
-            generation: self.next_generation,
-            waiting_read: None,
-        };
+        let watching = Watching { lane, generation: self.next_generation, waiting_read: None };
         self.watches.insert(conversation.clone(), watching);
         self.pump(conversation)
     }
@@ -98,13 +97,13 @@ impl Stream {
         let Some(watching) = self.watches.remove(conversation) else {
             return;
         };
-        self.remember_ended(conversation, watching.watch.cursor());
-        self.keeper.unwatch(conversation);
         if self.memberships.contains(conversation) {
-            self.registration.set(conversation, Interest::Head);
+            self.registration.set(conversation, &Interest::Head);
         } else {
             self.registration.remove(conversation);
         }
+        self.remember_ended(conversation, watching.lane.lock().cursor());
+        self.keeper.unwatch(conversation);
         self.release(conversation);
     }
 
@@ -121,7 +120,7 @@ impl Stream {
         let Some(watching) = self.watches.remove(conversation) else {
             return Ok(());
         };
-        let cursor = watching.watch.cursor();
+        let cursor = watching.lane.lock().cursor();
         let acked = self.keeper.record.watch.get(conversation).copied().unwrap_or(cursor);
         if acked >= cursor || !matches!(error, Error::NotAParticipant(_)) {
             self.keeper.unwatch(conversation);
@@ -141,19 +140,24 @@ impl Stream {
 
     /// The bus brought an event of a watched conversation.
     pub(super) fn on_event(&mut self, event: &SharedEvent) -> Result<(), Error> {
-        let Some(watching) = self.watches.get_mut(&event.conversation) else {
+        let Some(watching) = self.watches.get(&event.conversation) else {
             return Ok(());
         };
-        if let Some(bytes) = watching.watch.hear(event) {
-            let live = watching.watch.is_live();
+        let mut watch = watching.lane.lock();
+        if let Some(bytes) = watch.hear(event) {
+            // Before the next one can pass by the lane.
+            self.send(bytes)?;
+            let live = watch.is_live();
+            drop(watch);
             if changes_members(&event.event) {
                 self.doubt_presence();
             }
             self.shared.deliveries.increment(1);
-            self.send(bytes)?;
             if live {
                 return Ok(());
             }
+        } else {
+            drop(watch);
         }
         self.pump(&event.conversation)
     }
@@ -161,14 +165,16 @@ impl Stream {
     /// Somebody's cursors moved. One that names more than was sent here would
     /// tell of events that the user may not be allowed to see.
     pub(super) fn on_receipt(&mut self, receipt: &SharedReceipt) -> Result<(), Error> {
-        let Some(watching) = self.watches.get_mut(&receipt.conversation) else {
+        let Some(watching) = self.watches.get(&receipt.conversation) else {
             return Ok(());
         };
-        if receipt.reach > watching.watch.cursor() {
-            watching.watch.hear_of(receipt.reach);
+        let mut watch = watching.lane.lock();
+        if receipt.reach > watch.cursor() {
+            watch.hear_of(receipt.reach);
+            drop(watch);
             return self.pump(&receipt.conversation);
         }
-        if watching.watch.is_live() && self.outbox.has_room() {
+        if watch.is_live() && self.outbox.has_room() {
             self.send(receipt.frame.clone())?;
         }
         Ok(())
@@ -177,17 +183,19 @@ impl Stream {
     /// Somebody types. As with receipts, one that is ahead of what was sent here is
     /// not for this user to know yet; and nothing waits for a slow reader.
     pub(super) fn on_typing(&mut self, typing: &SharedTyping) -> Result<(), Error> {
-        let Some(watching) = self.watches.get_mut(&typing.conversation) else {
+        let Some(watching) = self.watches.get(&typing.conversation) else {
             return Ok(());
         };
         if typing.user == self.caller.user {
             return Ok(());
         }
-        if typing.reach > watching.watch.cursor() && !mutant::is("typing-ahead") {
-            watching.watch.hear_of(typing.reach);
+        let mut watch = watching.lane.lock();
+        if typing.reach > watch.cursor() && !mutant::is("typing-ahead") {
+            watch.hear_of(typing.reach);
+            drop(watch);
             return self.pump(&typing.conversation);
         }
-        if watching.watch.is_live() && self.outbox.has_room() {
+        if watch.is_live() && self.outbox.has_room() {
             self.shared.typing_frames.increment(1);
             self.send(typing.frame.clone())?;
         }
@@ -196,8 +204,8 @@ impl Stream {
 
     /// Something of this conversation was lost on the way here.
     pub(super) fn doubt(&mut self, conversation: &ConversationId) -> Result<(), Error> {
-        if let Some(watching) = self.watches.get_mut(conversation) {
-            watching.watch.doubt();
+        if let Some(watching) = self.watches.get(conversation) {
+            watching.lane.lock().doubt();
         }
         self.pump(conversation)
     }
@@ -215,8 +223,8 @@ impl Stream {
             let Ok(conversation) = ConversationId::parse(&head.conversation_id) else {
                 continue;
             };
-            if let Some(watching) = self.watches.get_mut(&conversation) {
-                watching.watch.hear_of(head.seq);
+            if let Some(watching) = self.watches.get(&conversation) {
+                watching.lane.lock().hear_of(head.seq);
                 self.pump(&conversation)?;
             }
         }
@@ -227,18 +235,20 @@ impl Stream {
     pub(super) fn pump(&mut self, conversation: &ConversationId) -> Result<(), Error> {
         while let Some(watching) = self.watches.get_mut(conversation) {
             if !self.outbox.has_room() {
-                if !self.feeding.contains(conversation) && !watching.watch.is_live() {
+                let live = watching.lane.lock().is_live();
+                if !live && !self.feeding.contains(conversation) {
                     self.feeding.push_back(conversation.clone());
                 }
                 return Ok(());
             }
-            match watching.watch.next() {
+            let next = watching.lane.lock().next();
+            match next {
                 Next::Send { frame, replayed } => {
                     self.shared.replayed.increment(replayed);
                     self.send(frame)?;
                 }
-                Next::Read { after, look } => {
-                    watching.waiting_read = Some((after, look));
+                Next::Read(wanted) => {
+                    watching.waiting_read = Some(wanted);
                     self.read_or_queue(conversation);
                     return Ok(());
                 }
@@ -249,7 +259,7 @@ impl Stream {
                 }
                 Next::End(error) => return self.end_watch(conversation, &error),
                 Next::Rest => {
-                    if watching.watch.is_live() {
+                    if watching.lane.lock().is_live() {
                         self.release(conversation);
                     }
                     return Ok(());
@@ -267,14 +277,14 @@ impl Stream {
         let Some(watching) = self.watches.get_mut(conversation) else {
             return;
         };
-        let Some((after, look)) = watching.waiting_read.take() else {
+        let Some(wanted) = watching.waiting_read.take() else {
             return;
         };
         self.busy.insert(conversation.clone());
         let (reads, generation) = (Arc::clone(&self.reads), watching.generation);
         let conversation = conversation.clone();
         self.work.push(Box::pin(async move {
-            let outcome = reads.events(conversation.clone(), after, look).await;
+            let outcome = reads.events(conversation.clone(), wanted).await;
             Done::Read { conversation, generation, outcome }
         }));
     }
@@ -297,15 +307,15 @@ impl Stream {
         generation: u64,
         outcome: Result<Read, Error>,
     ) -> Result<(), Error> {
-        let watching = self.watches.get_mut(conversation);
+        let watching = self.watches.get(conversation);
         let Some(watching) = watching.filter(|watching| watching.generation == generation) else {
             return Ok(());
         };
         match outcome {
-            Ok(read) => watching.watch.answer(read),
+            Ok(read) => watching.lane.lock().answer(read),
             Err(error) if error.is_about_the_token() => return Err(error),
             Err(error) if error.is_transient() => {
-                let times = watching.watch.fail();
+                let times = watching.lane.lock().fail();
                 tracing::debug!(%conversation, %error, times, "replay not read");
                 if times > MAX_FAILURES {
                     return Err(error);
@@ -321,8 +331,8 @@ impl Stream {
 
     /// The time of a delayed read has come.
     pub(super) fn retry_watch(&mut self, conversation: &ConversationId) -> Result<(), Error> {
-        if let Some(watching) = self.watches.get_mut(conversation) {
-            watching.watch.retry();
+        if let Some(watching) = self.watches.get(conversation) {
+            watching.lane.lock().retry();
         }
         self.pump(conversation)
     }

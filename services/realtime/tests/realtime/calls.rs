@@ -3,8 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use confab_kit::error::{Error, Reason};
+use confab_log::mutant;
 use confab_proto::{
-    messages::v1::{Content, ObserveRequest, SendMessageRequest, SendMessageResponse},
+    messages::v1::{
+        Content, ListEventsRequest, ObserveRequest, SendMessageRequest, SendMessageResponse,
+    },
     realtime::v1::{
         Call, ConnectRequest, Result as CallResult, connect_request, connect_response::Frame,
         result::Outcome,
@@ -142,6 +145,59 @@ async fn more_calls_than_64_at_a_time_are_refused() {
     assert_eq!(refused, (64..70).collect());
     tokio::time::sleep(Duration::from_secs(11)).await;
     for _ in 0..64 {
+        assert_eq!(failure(&result(&mut client).await).reason(), Reason::DeadlineExceeded);
+    }
+    call(&client, 99, send("hi"));
+    assert_eq!(result(&mut client).await.call_id, 99);
+}
+
+/// How many of 30 reads of a megabyte are made while nobody takes their answers;
+/// then all are taken.
+async fn reads_of_who_takes_nothing() -> usize {
+    let (node, mut client) = stream().await;
+    for _ in 0..100 {
+        node.world.write(1, &"x".repeat(10_000));
+    }
+    let request = ListEventsRequest { conversation_id: id(1), after_seq: 0, page_size: 100 };
+    for call_id in 0..30 {
+        let timeout = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+        let request = Some(any(ListEventsRequest::type_url(), &request.encode_to_vec()));
+        client.send(connect_request::Frame::Call(Call { call_id, request, timeout }));
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let calls = node.world.lock().calls.clone();
+    for _ in 0..30 {
+        let result = result(&mut client).await;
+        assert!(matches!(result.outcome, Some(Outcome::Response(_))), "every call is answered");
+    }
+    calls.iter().filter(|path| path.ends_with("/ListEvents")).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_reads_at_a_time_whose_answers_nobody_takes() {
+    let made = reads_of_who_takes_nothing().await;
+    assert!(made <= 3, "{made} reads");
+    mutant::set(Some("calls-without-turns"));
+    let made = reads_of_who_takes_nothing().await;
+    mutant::set(None);
+    assert_eq!(made, 30, "the mutant is seen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_of_a_megabyte_at_a_time_are_open() {
+    let (_node, mut client) = stream().await;
+    let Any { value, .. } = send("slow");
+    let type_url = format!("{}{}", "x".repeat(60_000), SendMessageRequest::type_url());
+    for call_id in 0..20 {
+        call(&client, call_id, any(type_url.clone(), &value));
+    }
+    for call_id in 17..20 {
+        let result = result(&mut client).await;
+        assert_eq!(failure(&result).reason(), Reason::Overloaded);
+        assert_eq!(result.call_id, call_id);
+    }
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    for _ in 0..17 {
         assert_eq!(failure(&result(&mut client).await).reason(), Reason::DeadlineExceeded);
     }
     call(&client, 99, send("hi"));

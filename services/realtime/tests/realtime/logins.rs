@@ -1,10 +1,11 @@
 //! Sessions and logins, listed, ended and revoked.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use confab_kit::{
+    bus::Signal,
     error::Reason,
-    identity::{Caller, CallerKind},
+    identity::{Caller, CallerKind, Revocation, RevokedTokens},
 };
 use confab_log::{TenantId, mutant};
 use confab_proto::realtime::v1::{
@@ -13,7 +14,9 @@ use confab_proto::realtime::v1::{
     connect_response::Frame,
 };
 
-use crate::support::{Client, Disk, Node, Way, World, application, caller, caller_in, watching};
+use crate::support::{
+    Client, Disk, Node, Said, Way, World, application, caller, caller_in, watching,
+};
 
 async fn stream(node: &Node, caller: Caller) -> Client {
     let mut client = node.hello_as(caller, watching(&[])).await;
@@ -242,6 +245,53 @@ async fn a_revoked_login_is_over_everywhere_and_for_good() {
             assert!(seen.is_err(), "{name} is not seen");
         }
     }
+}
+
+/// An event that is published just after the login was revoked, before the stream's
+/// task has run at all.
+async fn hears_after_revocation(revoked: &str) -> Vec<Frame> {
+    let world = World::default();
+    world.join(1, "alice");
+    let node = Node::with(world.clone(), |_| {});
+    let mut phone = node.hello_as(caller_in("alice", "one"), watching(&[(1, 1)])).await;
+    phone.synced(1).await;
+    world.say(1, "before");
+    let until = node.revocations.keep_until(confab_kit::clock::now_seconds());
+    let tokens = RevokedTokens::OfSession(revoked.into());
+    let (tenant, user) = (caller("alice").tenant, caller("alice").user);
+    world.bus.publish(Signal::Revoked(Arc::new(Revocation { tenant, user, tokens, until })));
+    world.say(1, "after");
+    let mut frames = Vec::new();
+    while let Ok(Said::Frame(frame)) =
+        tokio::time::timeout(Duration::from_secs(1), phone.said()).await
+    {
+        frames.push(*frame);
+    }
+    if revoked != "one" {
+        // Whom it does not concern goes on as before.
+        world.say(1, "later");
+        frames.push(phone.next().await);
+    }
+    frames
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_passes_a_revocation() {
+    let seqs = |frames: &[Frame]| -> Vec<u64> {
+        let seq = |frame: &Frame| match frame {
+            Frame::Event(event) => Some(event.seq),
+            _ => None,
+        };
+        frames.iter().filter_map(seq).collect()
+    };
+    let frames = hears_after_revocation("one").await;
+    assert_eq!(seqs(&frames), [2]);
+    assert!(matches!(frames.last(), Some(Frame::Goodbye(_))));
+    assert_eq!(seqs(&hears_after_revocation("two").await), [2, 3, 4]);
+    mutant::set(Some("lane-past-revocation"));
+    let seen = hears_after_revocation("one").await;
+    mutant::set(None);
+    assert_eq!(seqs(&seen), [2, 3], "the mutant is seen");
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,7 +51,7 @@ async fn wire(world: World) -> Wire {
         ops_listen: any_port(),
         ..Config::default()
     };
-    let server = Server::bind(&config).await.expect("binds");
+    let server = Server::bind(&config).expect("binds");
     let endpoint = Endpoint::from_shared(format!("http://{}", server.addresses().public))
         .expect("a uri")
         // One stream that is not read leaves room for others.
