@@ -41,7 +41,7 @@ use scylla::{
     },
 };
 
-use crate::StoreError;
+use crate::{StoreError, fault::Faults};
 
 pub use self::{
     batch::Batch,
@@ -58,6 +58,7 @@ pub struct Cql {
     session: Arc<Session>,
     profiles: Arc<Profiles>,
     options: Arc<Options>,
+    faults: Option<Faults>,
 }
 
 /// How the two sorts of requests are run.
@@ -86,8 +87,8 @@ impl Cql {
             builder = builder.user(user, password);
         }
         let session = builder.build().await.map_err(OpenError::connect)?;
-        let cql =
-            Self { session: session.into(), profiles: profiles.into(), options: options.into() };
+        let (session, profiles, options) = (session.into(), profiles.into(), options.into());
+        let cql = Self { session, profiles, options, faults: None };
         if cql.options.create_keyspace {
             cql.create_keyspace().await?;
         }
@@ -105,6 +106,13 @@ impl Cql {
         statement.replace("keyspace.", &format!("{}.", self.options.keyspace))
     }
 
+    /// The same, with faults in all statements that are prepared from now on. For
+    /// tests.
+    #[must_use]
+    pub fn with_faults(self, faults: Faults) -> Self {
+        Self { faults: Some(faults), ..self }
+    }
+
     /// What it was connected with.
     pub fn options(&self) -> &Options {
         &self.options
@@ -117,6 +125,16 @@ impl Cql {
     pub async fn ping(&self) -> Result<(), StoreError> {
         let answer = self.session.query_unpaged("SELECT key FROM system.local", ()).await;
         answer.map(drop).map_err(|error| error::of_read(&error))
+    }
+
+    /// Removes the keyspace with all that is in it. For tests, which are many.
+    ///
+    /// # Errors
+    /// When the server does not do it.
+    #[cfg(feature = "mutants")]
+    pub async fn drop_keyspace(self) -> Result<(), OpenError> {
+        let text = format!("DROP KEYSPACE IF EXISTS {}", self.options.keyspace);
+        self.session.query_unpaged(text, ()).await.map(drop).map_err(OpenError::schema)
     }
 
     async fn create_keyspace(&self) -> Result<(), OpenError> {

@@ -14,6 +14,7 @@ use std::future::Future;
 use confab_log::{ConversationId, Effects, Event, Row, RowKey, Seq, TenantId, UserId};
 use confab_store::StoreError;
 
+pub use crate::rules::Rule;
 pub use confab_log::appender::AppendBounds;
 pub use rules::{Replaced, RuleStore, StoredRules};
 

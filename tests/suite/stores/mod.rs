@@ -4,11 +4,18 @@
 mod messages;
 mod migrations;
 mod services;
+mod settled;
 mod smoke;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU32, Ordering},
+};
 
-use confab_store::cql::{Cql, Migration, Options};
+use confab_store::{
+    cql::{Cql, Migration, Options},
+    fault::Faults,
+};
 use confab_tests::harness::backends::{self, CqlAddresses};
 
 /// A server in which every store gets a keyspace of its own.
@@ -16,6 +23,7 @@ pub(crate) struct Keyspaces {
     addresses: CqlAddresses,
     service: &'static str,
     migrations: &'static [Migration],
+    last: Mutex<Option<Cql>>,
 }
 
 impl Keyspaces {
@@ -26,14 +34,25 @@ impl Keyspaces {
         migrations: &'static [Migration],
     ) -> Option<Self> {
         let addresses = backends::cql_or_skip(test).await?;
-        Some(Self { addresses, service, migrations })
+        Some(Self { addresses, service, migrations, last: Mutex::default() })
     }
 
-    /// A new keyspace with the service's tables.
+    /// A new keyspace with the service's tables. The one before is gone then: a
+    /// small server does not stand many.
     pub(crate) async fn next(&self) -> Cql {
+        let last = self.last.lock().expect("no panic").take();
+        if let Some(last) = last {
+            last.drop_keyspace().await.expect("dropped");
+        }
         let cql = connect(&self.addresses, &new_name()).await;
         cql.migrate(self.service, self.migrations).await.expect("migrated");
+        *self.last.lock().expect("no panic") = Some(cql.clone());
         cql
+    }
+
+    /// The same, with faults in its statements.
+    pub(crate) async fn next_with(&self, faults: &Faults) -> Cql {
+        self.next().await.with_faults(faults.clone())
     }
 }
 

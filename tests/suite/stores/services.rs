@@ -1,9 +1,12 @@
 //! The ports of conversations, participants and realtime on a real CQL server.
 
+use std::cell::Cell;
+
 use confab_realtime::store::{conformance as realtime, cql as realtime_cql};
 use confab_store::cql::Cql;
+use confab_tests::harness::Seed;
 
-use super::Keyspaces;
+use super::{Keyspaces, settled};
 
 #[tokio::test]
 async fn conversations_conform() {
@@ -25,6 +28,38 @@ async fn participants_conform() {
     let Some(keyspaces) = keyspaces else { return };
     conformance::suite(async || {
         cql::CqlStore::open(&keyspaces.next().await).await.expect("opened")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn conversations_conform_with_faults_in_their_statements() {
+    use confab_conversations::store::{conformance, cql};
+    let test = "stores::services::conversations_conform_with_faults_in_their_statements";
+    let keyspaces = Keyspaces::of(test, cql::SERVICE, cql::MIGRATIONS).await;
+    let Some(keyspaces) = keyspaces else { return };
+    let (seed, part) = (Seed::of(test), Cell::new(0));
+    conformance::suite_of_one_caller(async || {
+        part.set(part.get() + 1);
+        let faults = settled::faults(seed, part.get());
+        let store = cql::CqlStore::open(&keyspaces.next_with(&faults).await).await;
+        settled::Settled::new(store.expect("opened"), faults)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn participants_conform_with_faults_in_their_statements() {
+    use confab_participants::store::{conformance, cql};
+    let test = "stores::services::participants_conform_with_faults_in_their_statements";
+    let keyspaces = Keyspaces::of(test, cql::SERVICE, cql::MIGRATIONS).await;
+    let Some(keyspaces) = keyspaces else { return };
+    let (seed, part) = (Seed::of(test), Cell::new(0));
+    conformance::suite_of_one_caller(async || {
+        part.set(part.get() + 1);
+        let faults = settled::faults(seed, part.get());
+        let store = cql::CqlStore::open(&keyspaces.next_with(&faults).await).await;
+        settled::Settled::new(store.expect("opened"), faults)
     })
     .await;
 }

@@ -5,7 +5,10 @@ use scylla::{
     statement::batch::{Batch as DriverBatch, BatchType},
 };
 
-use super::{Conditional, Cql, Write, error, statement::applied};
+use super::{
+    Conditional, Cql, Write, error,
+    statement::{applied, perhaps},
+};
 use crate::StoreError;
 
 /// Writes to one partition. The first statement names the partition to the driver.
@@ -60,8 +63,12 @@ impl Cql {
             return Ok(());
         }
         batch.set_is_idempotent(true);
-        let done = self.session.batch(&batch, values).await;
-        done.map(drop).map_err(|error| error::of_write(&error))
+        let session = self.session.clone();
+        let done = perhaps(self.faults.as_ref(), || async move {
+            let done = session.batch(&batch, values).await;
+            done.map(drop).map_err(|error| error::of_write(&error))
+        });
+        done.await
     }
 
     /// Runs a batch that takes effect whole if all its conditions hold, and says
@@ -72,6 +79,10 @@ impl Cql {
     pub async fn write_if(&self, batch: Batch) -> Result<bool, StoreError> {
         let Batch { mut batch, values } = batch;
         batch.set_execution_profile_handle(Some(self.profiles.conditional.clone()));
-        applied(self.session.batch(&batch, values).await)
+        let session = self.session.clone();
+        let sent = perhaps(self.faults.as_ref(), || async move {
+            applied(session.batch(&batch, values).await)
+        });
+        sent.await
     }
 }

@@ -14,7 +14,7 @@ use scylla::{
 };
 
 use super::{Cql, error};
-use crate::StoreError;
+use crate::{StoreError, fault::Faults};
 
 /// A `SELECT`.
 #[derive(Clone)]
@@ -22,6 +22,7 @@ pub struct Read {
     session: Arc<Session>,
     statement: PreparedStatement,
     settling: PreparedStatement,
+    faults: Option<Faults>,
 }
 
 /// A page of rows.
@@ -41,6 +42,7 @@ pub struct Place(PagingState);
 pub struct Write {
     session: Arc<Session>,
     pub(super) statement: PreparedStatement,
+    faults: Option<Faults>,
 }
 
 /// An `INSERT`, `UPDATE` or `DELETE` with `IF`.
@@ -48,6 +50,7 @@ pub struct Write {
 pub struct Conditional {
     session: Arc<Session>,
     pub(super) statement: PreparedStatement,
+    faults: Option<Faults>,
 }
 
 impl Cql {
@@ -60,7 +63,8 @@ impl Cql {
         statement.set_is_idempotent(true);
         let mut settling = statement.clone();
         settling.set_consistency(self.options.settling_consistency());
-        Ok(Read { session: self.session.clone(), statement, settling })
+        let (session, faults) = (self.session.clone(), self.faults.clone());
+        Ok(Read { session, statement, settling, faults })
     }
 
     /// Prepares a write without a condition.
@@ -70,7 +74,7 @@ impl Cql {
     pub async fn write(&self, text: &str) -> Result<Write, StoreError> {
         let mut statement = self.prepare(text).await?;
         statement.set_is_idempotent(true);
-        Ok(Write { session: self.session.clone(), statement })
+        Ok(Write { session: self.session.clone(), statement, faults: self.faults.clone() })
     }
 
     /// Prepares a write with a condition.
@@ -80,7 +84,7 @@ impl Cql {
     pub async fn conditional(&self, text: &str) -> Result<Conditional, StoreError> {
         let mut statement = self.prepare(text).await?;
         statement.set_execution_profile_handle(Some(self.profiles.conditional.clone()));
-        Ok(Conditional { session: self.session.clone(), statement })
+        Ok(Conditional { session: self.session.clone(), statement, faults: self.faults.clone() })
     }
 
     async fn prepare(&self, text: &str) -> Result<PreparedStatement, StoreError> {
@@ -98,7 +102,7 @@ impl Read {
     where
         R: for<'r> DeserializeRow<'r, 'r>,
     {
-        rows_of(self.session.execute_unpaged(&self.statement, values).await)
+        self.run(&self.statement, values).await
     }
 
     /// The first row.
@@ -121,7 +125,22 @@ impl Read {
     where
         R: for<'r> DeserializeRow<'r, 'r>,
     {
-        rows_of(self.session.execute_unpaged(&self.settling, values).await)
+        self.run(&self.settling, values).await
+    }
+
+    async fn run<R>(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<Vec<R>, StoreError>
+    where
+        R: for<'r> DeserializeRow<'r, 'r>,
+    {
+        let read = || async { rows_of(self.session.execute_unpaged(statement, values).await) };
+        match &self.faults {
+            None => read().await,
+            Some(faults) => faults.wrap_read(read).await,
+        }
     }
 
     /// All rows, however many: page by page.
@@ -170,8 +189,10 @@ impl Write {
     /// # Errors
     /// Of a write: see the module.
     pub async fn run(&self, values: impl SerializeRow) -> Result<(), StoreError> {
-        let done = self.session.execute_unpaged(&self.statement, values).await;
-        done.map(drop).map_err(|error| error::of_write(&error))
+        let done = send(&self.session, &self.statement, values, self.faults.as_ref(), |answer| {
+            answer.map(drop).map_err(|error| error::of_write(&error))
+        });
+        done.await
     }
 }
 
@@ -181,7 +202,35 @@ impl Conditional {
     /// # Errors
     /// Of a write: see the module.
     pub async fn run(&self, values: impl SerializeRow) -> Result<bool, StoreError> {
-        applied(self.session.execute_unpaged(&self.statement, values).await)
+        send(&self.session, &self.statement, values, self.faults.as_ref(), applied).await
+    }
+}
+
+/// Sends a write, which then owns all that it needs: in tests it may be sent after
+/// the call has ended.
+async fn send<T: Send + 'static>(
+    session: &Arc<Session>,
+    statement: &PreparedStatement,
+    values: impl SerializeRow,
+    faults: Option<&Faults>,
+    judge: fn(Result<QueryResult, ExecutionError>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let bound = statement.clone().bind(&values);
+    let bound = bound.map_err(|error| StoreError::unavailable(error.to_string()))?;
+    let session = session.clone();
+    perhaps(faults, move || async move { judge(session.execute_bound_unpaged(&bound).await) }).await
+}
+
+/// Runs a write, or does with it what the faults have in store.
+pub(super) async fn perhaps<T, F, Fut>(faults: Option<&Faults>, write: F) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = Result<T, StoreError>> + Send + 'static,
+{
+    match faults {
+        None => write().await,
+        Some(faults) => faults.wrap(write).await,
     }
 }
 
