@@ -127,16 +127,6 @@ impl Cql {
         answer.map(drop).map_err(|error| error::of_read(&error))
     }
 
-    /// Removes the keyspace with all that is in it. For tests, which are many.
-    ///
-    /// # Errors
-    /// When the server does not do it.
-    #[cfg(feature = "mutants")]
-    pub async fn drop_keyspace(self) -> Result<(), OpenError> {
-        let text = format!("DROP KEYSPACE IF EXISTS {}", self.options.keyspace);
-        self.session.query_unpaged(text, ()).await.map(drop).map_err(OpenError::schema)
-    }
-
     async fn create_keyspace(&self) -> Result<(), OpenError> {
         let Options { keyspace, replication, .. } = &*self.options;
         // ScyllaDB before 2025.4 has no conditional writes on tablets, and Cassandra

@@ -1,5 +1,7 @@
 //! `confab migrate`: makes what is missing in the keyspace, and says what was.
 
+use std::fmt::Write as _;
+
 use confab_kit::config::StoreKind;
 
 use crate::{Failure, cli::ConfigArguments, output, store};
@@ -10,7 +12,9 @@ pub(crate) async fn run(arguments: ConfigArguments) -> Result<(), Failure> {
         return Err("store.kind is not cql: an embedded store needs no migrations".into());
     }
     let made = store::migrate(&config).await?;
-    let text: String =
-        made.iter().map(|(service, made)| format!("{service}: {made} migrations made\n")).collect();
-    Ok(output::print(&text)?)
+    let mut text = String::new();
+    for (service, made) in made {
+        let _infallible = writeln!(text, "{service}: {made} migrations made");
+    }
+    output::print(&text)
 }

@@ -99,9 +99,9 @@ impl Node {
     /// Opens the store, builds the services, listens, and is ready.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         match config.store.kind {
-            StoreKind::Embedded => Self::start_on::<Embedded>(config).await,
+            StoreKind::Embedded => Box::pin(Self::start_on::<Embedded>(config)).await,
             #[cfg(feature = "cql")]
-            StoreKind::Cql => Self::start_on::<crate::store::Cql>(config).await,
+            StoreKind::Cql => Box::pin(Self::start_on::<crate::store::Cql>(config)).await,
             #[cfg(not(feature = "cql"))]
             StoreKind::Cql => Err(StoreOpenError::NotBuilt.into()),
         }

@@ -7,10 +7,7 @@ mod services;
 mod settled;
 mod smoke;
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use confab_store::{
     cql::{Cql, Migration, Options},
@@ -23,7 +20,6 @@ pub(crate) struct Keyspaces {
     addresses: CqlAddresses,
     service: &'static str,
     migrations: &'static [Migration],
-    last: Mutex<Option<Cql>>,
 }
 
 impl Keyspaces {
@@ -34,23 +30,14 @@ impl Keyspaces {
         migrations: &'static [Migration],
     ) -> Option<Self> {
         let addresses = backends::cql_or_skip(test).await?;
-        Some(Self { addresses, service, migrations, last: Mutex::default() })
+        Some(Self { addresses, service, migrations })
     }
 
-    /// A new keyspace with the service's tables. The one before is gone then: a
-    /// small server does not stand many.
+    /// A new keyspace with the service's tables. It stays: to remove it would take
+    /// the server longer than to make it.
     pub(crate) async fn next(&self) -> Cql {
-        let t0 = std::time::Instant::now();
-        let last = self.last.lock().expect("no panic").take();
-        if let Some(last) = last.filter(|_| std::env::var_os("DROP").is_some()) {
-            last.drop_keyspace().await.expect("dropped");
-        }
-        let t1 = std::time::Instant::now();
         let cql = connect(&self.addresses, &new_name()).await;
-        let t2 = std::time::Instant::now();
         cql.migrate(self.service, self.migrations).await.expect("migrated");
-        println!("XX drop {:?} connect {:?} migrate {:?}", t1-t0, t2-t1, t2.elapsed());
-        *self.last.lock().expect("no panic") = Some(cql.clone());
         cql
     }
 

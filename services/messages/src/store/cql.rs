@@ -68,7 +68,7 @@ impl CqlLogStore {
     /// When the keyspace cannot be used as it is.
     pub async fn open(cql: &Cql, partition_rows: NonZeroU64) -> Result<Self, OpenError> {
         cql.check_migrated(SERVICE, MIGRATIONS).await?;
-        let statements = Statements::prepare(cql).await?;
+        let statements = Box::pin(Statements::prepare(cql)).await?;
         let wanted = number(partition_rows.get());
         statements.add_setting.run(("partition_rows", wanted)).await?;
         let stored: Option<(i64,)> = statements.setting.first(("partition_rows",)).await?;

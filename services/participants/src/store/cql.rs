@@ -63,7 +63,7 @@ impl CqlStore {
     /// When the keyspace cannot be used as it is.
     pub async fn open(cql: &Cql) -> Result<Self, OpenError> {
         cql.check_migrated(SERVICE, MIGRATIONS).await?;
-        let statements = Arc::new(Statements::prepare(cql).await?);
+        let statements = Arc::new(Box::pin(Statements::prepare(cql)).await?);
         Ok(Self { cql: cql.clone(), statements })
     }
 
@@ -223,9 +223,9 @@ impl MemberStore for CqlStore {
             let mut entry = entry?;
             let settings = changes.applied_to(entry.settings);
             arranged = Some(settings);
-            let changed = settings != entry.settings;
+            let is_new = settings != entry.settings;
             entry.settings = settings;
-            changed.then_some(Change { entry, body: InboxBody::Arranged(settings) })
+            is_new.then_some(Change { entry, body: InboxBody::Arranged(settings) })
         };
         let event = self.inbox_of(tenant, user).change_entry(conversation, time, decide).await?;
         Ok(arranged.map(|settings| (settings, event)))

@@ -77,10 +77,10 @@ impl CqlLogStore {
         }
         let read =
             changes.iter().map(|(seq, change)| self.changed_row(key, *seq, *change, event.seq));
-        let changed: Vec<_> = try_join_all(read).await?.into_iter().flatten().collect();
+        let due: Vec<_> = try_join_all(read).await?.into_iter().flatten().collect();
         // Writes to one partition would be in each other's way.
         let partition = |row: &Changed| self.partition_of(row.seq);
-        for rows in changed.chunk_by(|one, other| partition(one) == partition(other)) {
+        for rows in due.chunk_by(|one, other| partition(one) == partition(other)) {
             for rows in rows.chunks(ROWS_TOGETHER) {
                 self.write_changed(key, rows).await?;
             }

@@ -7,6 +7,7 @@ use super::{CqlLogStore, Cursors, LogKey, StoreResult, names, user, value};
 
 /// Each cell is written on its own, so each may be missing.
 type StoredCursors = (Option<i64>, Option<i64>, Option<i64>);
+type UserCursors = (String, Option<i64>, Option<i64>, Option<i64>);
 
 impl CqlLogStore {
     pub(super) async fn user_cursors(&self, key: &LogKey, user: &UserId) -> StoreResult<Cursors> {
@@ -50,8 +51,7 @@ impl CqlLogStore {
         // Every user's id is above the empty text.
         let after = after.map_or("", UserId::as_str);
         let values = (tenant, conversation, after, rows_at_most(limit));
-        let rows: Vec<(String, Option<i64>, Option<i64>, Option<i64>)> =
-            self.statements.cursors_after.rows(values).await?;
+        let rows: Vec<UserCursors> = self.statements.cursors_after.rows(values).await?;
         let cursors = rows.into_iter().map(|(name, read, ordinal, delivered)| {
             Ok((user(&name)?, cursors_of((read, ordinal, delivered))?))
         });

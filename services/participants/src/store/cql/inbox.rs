@@ -143,9 +143,9 @@ impl Inbox<'_> {
         let rows: Vec<(Vec<u8>,)> = self.store.statements.newest_events.rows(values).await?;
         for (row,) in &rows {
             let event: InboxEvent = value::decode(row)?;
-            let at = match event.body {
-                InboxBody::Joined { seq, .. } | InboxBody::Left { seq } => seq,
-                _ => continue,
+            let (InboxBody::Joined { seq: at, .. } | InboxBody::Left { seq: at }) = event.body
+            else {
+                continue;
             };
             if at == seq && event.conversation.as_ref() == Some(conversation) {
                 return Ok(true);

@@ -6,7 +6,7 @@ use confab_log::{TenantId, UserId};
 use confab_store::StoreError;
 use futures_util::future::try_join_all;
 
-use super::{CqlStore, TOGETHER};
+use super::{CqlStore, TOGETHER, inbox::Inbox};
 use crate::domain::{Memberships, Sharing};
 
 /// Entries of others that one call reads before it leaves the rest to the next one.
@@ -24,7 +24,7 @@ impl CqlStore {
         let (mut sharing, mut rows) = (Sharing::default(), 0);
         for others in others.chunks(TOGETHER) {
             let inboxes: Vec<_> = others.iter().map(|other| self.inbox_of(tenant, other)).collect();
-            let found = try_join_all(inboxes.iter().map(|inbox| inbox.memberships())).await?;
+            let found = try_join_all(inboxes.iter().map(Inbox::memberships)).await?;
             for (other, theirs) in others.iter().zip(found) {
                 rows += theirs.entries.len();
                 if other == user || active(&theirs).any(|id| own.contains(&id)) {
