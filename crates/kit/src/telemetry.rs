@@ -14,6 +14,7 @@ use std::{
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use self::filter::CurrentFilter;
@@ -48,6 +49,12 @@ pub enum TelemetryError {
     /// The filter is none.
     #[error("log.filter: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// A part of the filter is neither a level nor one for a module: taken as a
+    /// module's name it would silence everything else.
+    #[error(
+        "log.filter: {0:?} is no level; a filter begins with one, `info,confab_messages=debug`"
+    )]
+    NoLevel(String),
     /// The buckets are none.
     #[error("metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
@@ -86,8 +93,13 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
 /// `info,confab_messages=debug`. Returns what it was before.
 ///
 /// # Errors
-/// [`TelemetryError::Filter`] when it is none; nothing is changed then.
+/// [`TelemetryError::Filter`] and [`TelemetryError::NoLevel`] when it is none;
+/// nothing is changed then.
 pub fn set_filter(filter: &str) -> Result<String, TelemetryError> {
+    let mut parts = filter.split(',').map(str::trim).filter(|part| !part.contains('='));
+    if let Some(part) = parts.find(|part| part.is_empty() || part.parse::<LevelFilter>().is_err()) {
+        return Err(TelemetryError::NoLevel(part.to_owned()));
+    }
     Ok(filter::set(filter)?)
 }
 
@@ -170,5 +182,8 @@ mod tests {
     #[test]
     fn a_bad_filter_is_refused() {
         assert!(init(LogFormat::Human, "=nonsense=").is_err());
+        for silencing in ["infoo", "", "confab_messages", "info,", "confab_kit=debug,inf"] {
+            assert!(init(LogFormat::Human, silencing).is_err(), "{silencing:?}");
+        }
     }
 }

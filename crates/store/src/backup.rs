@@ -37,6 +37,14 @@ pub type Tell<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
+    /// It would lie in a data folder or in a backup, and be taken for a part of it.
+    #[error("{} lies in {}, which is a data folder or a backup", path.display(), folder.display())]
+    Inside {
+        /// What was to be made.
+        path: PathBuf,
+        /// What it lies in.
+        folder: PathBuf,
+    },
     /// There is something where the folder is to be put.
     #[error("{} exists; name a folder that does not", path.display())]
     Exists {

@@ -3,7 +3,10 @@
 //! noticed at the next start, and not by the clients whose retries then fail.
 //! It never holds a key.
 
-use std::path::PathBuf;
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+};
 
 use confab_kit::config::{Config, ConfigError, fingerprint};
 use confab_store::StoreError;
@@ -12,6 +15,8 @@ use crate::store::Backend;
 
 /// The names of all keys, as they are written in TOML.
 const NAMES: [&str; 2] = ["digest_key", "page_token_key"];
+/// In the data folder, empty: the store remembers its keys, and so is not empty.
+const USED_FILE: &str = "USED";
 
 /// The keys of a node.
 pub(crate) struct Keys {
@@ -46,6 +51,25 @@ pub enum KeysError {
     Replaced {
         /// Which, as it is written in TOML.
         key: &'static str,
+    },
+    /// The data folder was in use, and its store remembers nothing of it.
+    #[error(
+        "the store in this data folder is empty, but {} says that it was in use: a journal or \
+         `db/keyspaces` is lost. Put it back, or restore a backup; to begin anew, take another \
+         folder",
+        path.display()
+    )]
+    Emptied {
+        /// What says so.
+        path: PathBuf,
+    },
+    /// What says that the data folder is in use cannot be written.
+    #[error("{}: {source}", path.display())]
+    Mark {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
     /// A key cannot be read or made.
     #[error(transparent)]
@@ -87,10 +111,43 @@ fn page_token(config: &Config) -> Slot {
 /// The keys of a node. One that nobody configured is made where the store was never
 /// used with one.
 pub(crate) async fn load(config: &Config, store: &impl Backend) -> Result<Keys, KeysError> {
-    Ok(Keys {
+    not_emptied(config, store).await?;
+    let keys = Keys {
         digest: use_one(config, store, digest(config)).await?,
         page_token: use_one(config, store, page_token(config)).await?,
-    })
+    };
+    // Not before the store remembers the keys durably: from here on it is never empty.
+    if is_folder(store) {
+        mark_used(config)?;
+    }
+    Ok(keys)
+}
+
+/// A keyspace is nobody's folder: that it is empty says nothing.
+fn is_folder(store: &impl Backend) -> bool {
+    store.engine().is_some()
+}
+
+fn mark(config: &Config) -> PathBuf {
+    config.data_dir.join(USED_FILE)
+}
+
+fn mark_used(config: &Config) -> Result<(), KeysError> {
+    let path = mark(config);
+    if path.exists() {
+        return Ok(());
+    }
+    let made = File::create(&path).and_then(|file| file.sync_all());
+    let made = made.and_then(|()| File::open(&config.data_dir)?.sync_all());
+    made.map_err(|source| KeysError::Mark { path, source })
+}
+
+/// A database that has lost all it was opens like a new one.
+async fn not_emptied(config: &Config, store: &impl Backend) -> Result<(), KeysError> {
+    let path = mark(config);
+    let is_empty = store.known_key(digest(config).key).await?.is_none();
+    let lost = is_folder(store) && is_empty && path.exists();
+    if lost { Err(KeysError::Emptied { path }) } else { Ok(()) }
 }
 
 /// What is wrong with the keys of a store. Makes none.
@@ -98,7 +155,7 @@ pub(crate) async fn check(
     config: &Config,
     store: &impl Backend,
 ) -> Result<Vec<KeysError>, KeysError> {
-    let mut wrong = Vec::new();
+    let mut wrong: Vec<_> = not_emptied(config, store).await.err().into_iter().collect();
     for slot in [digest(config), page_token(config)] {
         let Some(fingerprint) = store.known_key(slot.key).await? else { continue };
         if let Err(error) = slot.known_as(config, fingerprint) {
@@ -110,7 +167,12 @@ pub(crate) async fn check(
 
 /// Forgets with which keys the store was used; the next [`load`] takes what is
 /// there, or makes new ones.
-pub(crate) async fn forget(store: &impl Backend) -> Result<(), StoreError> {
+pub(crate) async fn forget(config: &Config, store: &impl Backend) -> Result<(), KeysError> {
+    not_emptied(config, store).await?;
+    let path = mark(config);
+    if is_folder(store) && path.exists() {
+        fs::remove_file(&path).map_err(|source| KeysError::Mark { path, source })?;
+    }
     for key in NAMES {
         store.forget_key(key).await?;
     }

@@ -13,7 +13,7 @@ use confab_messages::store::{LogStore, RuleStore};
 use confab_realtime::store::{PresenceStore, RevocationStore, SessionStore};
 use confab_store::{OpenError, StoreError, embedded::Engine};
 
-use crate::keys;
+use crate::{Failure, keys};
 
 #[cfg(feature = "cql")]
 pub(crate) use cql::{Cql, migrate};
@@ -97,13 +97,13 @@ pub(crate) trait Backend: Clone + Send + Sync + 'static {
 }
 
 /// Forgets with which keys the store was used.
-pub(crate) async fn forget_keys(config: &Config) -> Result<(), StoreOpenError> {
+pub(crate) async fn forget_keys(config: &Config) -> Result<(), Failure> {
     match config.store.kind {
-        StoreKind::Embedded => keys::forget(&Embedded::open(config).await?).await?,
+        StoreKind::Embedded => keys::forget(config, &Embedded::open(config).await?).await?,
         #[cfg(feature = "cql")]
-        StoreKind::Cql => keys::forget(&Cql::open(config).await?).await?,
+        StoreKind::Cql => keys::forget(config, &Cql::open(config).await?).await?,
         #[cfg(not(feature = "cql"))]
-        StoreKind::Cql => return Err(StoreOpenError::NotBuilt),
+        StoreKind::Cql => return Err(StoreOpenError::NotBuilt.into()),
     }
     Ok(())
 }

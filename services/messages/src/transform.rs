@@ -8,6 +8,8 @@ mod html;
 
 pub(crate) use bidi::{MAX_CONTROLS, openings};
 pub(crate) use entities::{MAX_MENTIONS, addresses as links};
+#[cfg(test)]
+pub(crate) use html::sanitised;
 pub(crate) use html::{MAX_TAGS, plain as plain_of_html};
 
 use confab_log::{Command, Content, Refusal};

@@ -143,6 +143,27 @@ async fn a_lost_key_stops_the_start_and_is_not_made_anew() -> Checked {
     node.finish()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_lost_its_database_is_not_begun_anew() -> Checked {
+    let mut node = Node::start(program(None)).await?;
+    let alice = node.client("dev", "alice").await?;
+    alice.create_group("group", &["bob"]).await?;
+    node.kill9();
+    let folder = node.data_dir();
+    // Not yet in any other file than the journal.
+    let journal = folder.join("db").join("0.jnl");
+    fs::write(&journal, []).map_err(Violation::unable)?;
+    for flags in [&[][..], &["--replace-lost-keys"]] {
+        holds(&start_up(&folder, flags, &[])?, "says that it was in use")?;
+    }
+    let (report, _, well) = run(&["verify"], &folder)?;
+    equal(well, false)?;
+    holds(&report, "says that it was in use")?;
+    fs::remove_dir_all(folder.join("db")).map_err(Violation::unable)?;
+    holds(&start_up(&folder, &[], &[])?, "is missing")?;
+    node.finish()
+}
+
 #[test]
 fn another_page_token_key_may_be_configured_and_another_digest_key_may_not() -> Checked {
     let folder = tempfile::tempdir().map_err(Violation::unable)?;

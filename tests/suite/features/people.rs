@@ -3,7 +3,10 @@
 use confab_client::Client;
 use confab_kit::{clock, error::Reason};
 use confab_proto::{
-    conversations::v1::{ListConversationsRequest, ListView},
+    conversations::v1::{
+        ArchiveConversationRequest, DeleteConversationRequest, ListConversationsRequest, ListView,
+        RestoreConversationRequest,
+    },
     participants::v1::{
         BatchGetUsersRequest, ConversationSettings, GetUserRequest, ListBlockedUsersRequest,
         ListUsersRequest, UpdateConversationSettingsRequest, UpdateUserRequest, User,
@@ -81,6 +84,20 @@ async fn neither_side_of_a_block_writes_or_opens_and_groups_go_on() -> Checked {
     refused(cast.bob.send(&direct, "no").await, Reason::Blocked)?;
     refused(cast.alice.edit(&direct, seq, "HELLO").await, Reason::Blocked)?;
     refused(cast.alice.react(&direct, seq, "👋").await, Reason::Blocked)?;
+    // Nor is the other side bothered in any other way.
+    refused(cast.alice.pin(&direct, seq).await, Reason::Blocked)?;
+    let conversation_id = || direct.clone();
+    let archive =
+        ArchiveConversationRequest { conversation_id: conversation_id(), ..Default::default() };
+    refused(cast.alice.command(archive).await, Reason::Blocked)?;
+    let delete =
+        DeleteConversationRequest { conversation_id: conversation_id(), ..Default::default() };
+    refused(cast.alice.command(delete.clone()).await, Reason::Blocked)?;
+    cast.bob.command(delete).await?;
+    let restore =
+        RestoreConversationRequest { conversation_id: conversation_id(), ..Default::default() };
+    refused(cast.alice.command(restore.clone()).await, Reason::Blocked)?;
+    cast.bob.command(restore).await?;
     let read = cast.alice.get_conversation(&direct).await?.0;
     equal(read.blocked_by_ids, vec!["bob".to_owned()])?;
     cast.alice.send(&group, "in the group").await?;

@@ -26,21 +26,25 @@ impl<V: View> Judge<'_, V> {
             }
             Command::Archive => {
                 let (conversation, _) = self.standing(Role::Admin)?;
+                self.not_blocked(conversation)?;
                 changed(conversation.archive_time.is_none())?;
                 Ok(EventBody::ConversationArchived)
             }
             Command::Unarchive => {
                 let (conversation, _) = self.standing(Role::Admin)?;
+                self.not_blocked(conversation)?;
                 changed(conversation.archive_time.is_some())?;
                 Ok(EventBody::ConversationUnarchived)
             }
             Command::Delete { version } => {
                 let (conversation, _) = self.standing(Role::Owner)?;
+                self.not_blocked(conversation)?;
                 same_version(conversation, *version)?;
                 Ok(EventBody::ConversationDeleted)
             }
             Command::Restore => {
                 let (conversation, _) = self.membership(Role::Owner)?;
+                self.not_blocked(conversation)?;
                 changed(conversation.delete_time.is_some())?;
                 // Only an application can ask for it.
                 ensure(conversation.participant_count > 0, Refusal::Deleted)?;
@@ -150,6 +154,17 @@ impl<V: View> Judge<'_, V> {
                 Err(Refusal::Muted { until: mute.until })
             }
             _ => Ok((conversation, actor)),
+        }
+    }
+
+    /// Whom the other side has blocked changes nothing that the other side sees.
+    pub(super) fn not_blocked(&self, conversation: &ConversationRow) -> Result<(), Refusal> {
+        let mut others = conversation.blocked_by.iter();
+        match others.find(|user| **user != self.request.actor) {
+            Some(user) if self.request.authority == Authority::Participant => {
+                Err(Refusal::Blocked { user: user.clone() })
+            }
+            _ => Ok(()),
         }
     }
 

@@ -85,6 +85,7 @@ impl<V: View> Judge<'_, V> {
     fn keeper_of_pins(&self) -> Result<&ConversationRow, Refusal> {
         let (conversation, _) = self.standing(Role::Admin)?;
         ensure(conversation.archive_time.is_none(), Refusal::Archived)?;
+        self.not_blocked(conversation)?;
         Ok(conversation)
     }
 

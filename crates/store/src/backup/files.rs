@@ -9,7 +9,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{OpenError, embedded::folder::io_error};
+use super::BackupError;
+use crate::{
+    OpenError,
+    embedded::{
+        folder::io_error,
+        ownership::{BACKUP_FILE, FORMAT_FILE},
+    },
+};
 
 /// Read at a time.
 const CHUNK: usize = 256 * 1024;
@@ -135,6 +142,22 @@ pub(super) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
+    }
+}
+
+/// A folder inside of a data folder or a backup would be taken for a part of it.
+pub(super) fn demand_outside(path: &Path) -> Result<(), BackupError> {
+    let above = parent(path);
+    // What does not exist yet has no links in it.
+    let above = above.canonicalize().or_else(|_| std::path::absolute(above));
+    let above = above.map_err(io_error("find", path))?;
+    let is_ours =
+        |folder: &&Path| [FORMAT_FILE, BACKUP_FILE].iter().any(|name| folder.join(name).exists());
+    match above.ancestors().find(is_ours) {
+        Some(folder) => {
+            Err(BackupError::Inside { path: path.to_owned(), folder: folder.to_owned() })
+        }
+        None => Ok(()),
     }
 }
 

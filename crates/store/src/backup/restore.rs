@@ -14,6 +14,7 @@ use crate::embedded::folder::io_error;
 ///
 /// # Errors
 /// [`BackupError::Exists`] when there is anything at `to` but an empty folder,
+/// [`BackupError::Inside`] when it would lie in a data folder or a backup,
 /// [`BackupError::Damaged`] names the file that is not what was written.
 pub fn restore(from: &Path, to: &Path) -> Result<Manifest, BackupError> {
     let manifest = Manifest::read(from)?;
@@ -22,6 +23,7 @@ pub fn restore(from: &Path, to: &Path) -> Result<Manifest, BackupError> {
         let path = if is_free(to)? { aside } else { to.to_owned() };
         return Err(BackupError::Exists { path });
     }
+    files::demand_outside(to)?;
     let parent = files::parent(to);
     files::make_folder(parent)?;
     let (needed, free) = (manifest.bytes(), files::free_bytes(parent)?);

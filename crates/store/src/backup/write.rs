@@ -40,6 +40,7 @@ pub fn backup(
             return Err(BackupError::Exists { path: path.to_owned() });
         }
     }
+    files::demand_outside(to)?;
     demand_room(engine, files::parent(to))?;
     let unfinished = Unfinished::make(aside.clone())?;
     let folder = Folder::open(&aside)?;

@@ -251,6 +251,8 @@ async fn nothing_that_is_there_is_overwritten() {
     fs::create_dir(&empty).expect("a folder");
     restore(&copy, &empty).expect("restored");
     assert!(matches!(restore(&taken, &scene.path("x")), Err(BackupError::NotABackup { .. })));
+    let inside = copy.join("deep").join("within");
+    assert!(matches!(restore(&copy, &inside), Err(BackupError::Inside { .. })));
 }
 
 #[tokio::test]

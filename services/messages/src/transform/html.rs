@@ -32,6 +32,8 @@ static SANITIZER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     builder
         .tags(HashSet::from(tags))
         .clean_content_tags(HashSet::from(["script", "style"]))
+        // By default `lang` and `title`, which nobody sees and no rule looks at.
+        .generic_attributes(HashSet::new())
         .tag_attributes(HashMap::from([("a", HashSet::from(["href"]))]))
         .url_schemes(HashSet::from(["http", "https", "mailto"]))
         .url_relative(ammonia::UrlRelative::Deny)
@@ -40,7 +42,7 @@ static SANITIZER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
 });
 
 /// The HTML without what the allow-list does not know.
-pub(super) fn sanitised(html: &str) -> String {
+pub(crate) fn sanitised(html: &str) -> String {
     SANITIZER.clean(html).to_string()
 }
 
@@ -67,6 +69,7 @@ mod tests {
     fn only_what_is_listed_is_left() {
         assert_eq!(sanitised("<b>hi</b> <script>alert(1)</script>there"), "<b>hi</b> there");
         assert_eq!(sanitised("<p onclick=x style=y>a<br>b</p>"), "<p>a<br>b</p>");
+        assert_eq!(sanitised("<b title=bad lang=xx>hi</b>"), "<b>hi</b>");
         assert_eq!(sanitised("<img src=x onerror=alert(1)>"), "");
         assert_eq!(
             sanitised("<a href=\"javascript:alert(1)\">x</a>"),
