@@ -37,7 +37,7 @@ impl Keyspaces {
     /// the server longer than to make it.
     pub(crate) async fn next(&self) -> Cql {
         let cql = connect(&self.addresses, &new_name()).await;
-        cql.migrate(self.service, self.migrations).await.expect("migrated");
+        Box::pin(cql.migrate(self.service, self.migrations)).await.expect("migrated");
         cql
     }
 
@@ -60,5 +60,5 @@ pub(crate) async fn connect(addresses: &CqlAddresses, keyspace: &str) -> Cql {
     options.create_keyspace = true;
     // The machine is shared with a whole test run.
     options.request_timeout = std::time::Duration::from_secs(20);
-    Cql::connect(options).await.expect("a keyspace")
+    Box::pin(Cql::connect(options)).await.expect("a keyspace")
 }

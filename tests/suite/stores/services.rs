@@ -14,10 +14,8 @@ async fn conversations_conform() {
     let test = "stores::services::conversations_conform";
     let keyspaces = Keyspaces::of(test, cql::SERVICE, cql::MIGRATIONS).await;
     let Some(keyspaces) = keyspaces else { return };
-    conformance::suite(async || {
-        cql::CqlStore::open(&keyspaces.next().await).await.expect("opened")
-    })
-    .await;
+    let fresh = async || cql::CqlStore::open(&keyspaces.next().await).await.expect("opened");
+    Box::pin(conformance::suite(fresh)).await;
 }
 
 #[tokio::test]
@@ -26,10 +24,8 @@ async fn participants_conform() {
     let test = "stores::services::participants_conform";
     let keyspaces = Keyspaces::of(test, cql::SERVICE, cql::MIGRATIONS).await;
     let Some(keyspaces) = keyspaces else { return };
-    conformance::suite(async || {
-        cql::CqlStore::open(&keyspaces.next().await).await.expect("opened")
-    })
-    .await;
+    let fresh = async || cql::CqlStore::open(&keyspaces.next().await).await.expect("opened");
+    Box::pin(conformance::suite(fresh)).await;
 }
 
 #[tokio::test]
@@ -72,7 +68,8 @@ async fn of_realtime(test: &str) -> Option<Keyspaces> {
 async fn sessions_conform() {
     let Some(keyspaces) = of_realtime("stores::services::sessions_conform").await else { return };
     let open = |cql: Cql| async move { realtime_cql::CqlSessions::open(&cql).await };
-    realtime::sessions(|| async { open(keyspaces.next().await).await.expect("opened") }).await;
+    let fresh = || async { open(keyspaces.next().await).await.expect("opened") };
+    Box::pin(realtime::sessions(fresh)).await;
 }
 
 #[tokio::test]

@@ -60,7 +60,8 @@ impl Server {
         let begun = Instant::now();
         while TcpStream::connect_timeout(&self.address, POLL).is_err() {
             if begun.elapsed() > START || self.has_ended() {
-                return Err(format!("{:?} did not start: {}", self.command[0], self.log_end()));
+                let name = self.command[0].display();
+                return Err(format!("{name} did not start: {}", self.log_end()));
             }
             thread::sleep(POLL);
         }

@@ -45,11 +45,11 @@ impl<S: LogStore> LogStore for Settled<S> {
     }
 
     async fn apply(&self, key: &LogKey, event: &Event, effects: &Effects) -> StoreResult<()> {
-        Ok(settled!(self.store.apply(key, event, effects))?.0)
+        settled!(self.store.apply(key, event, effects)).map(|((), _)| ())
     }
 
     async fn raise(&self, key: &LogKey, through: Seq) -> StoreResult<()> {
-        Ok(settled!(self.store.raise(key, through))?.0)
+        settled!(self.store.raise(key, through)).map(|((), _)| ())
     }
 
     async fn cursors(&self, key: &LogKey, user: &UserId) -> StoreResult<Cursors> {
@@ -119,7 +119,7 @@ impl<S: LogStore> LogStore for Settled<S> {
     /// Only of an hour that is over: no mark of it is still on its way.
     async fn clear_mark(&self, hour: u64, key: &LogKey) -> StoreResult<()> {
         self.faults.release_late().await;
-        Ok(settled!(self.store.clear_mark(hour, key))?.0)
+        settled!(self.store.clear_mark(hour, key)).map(|((), _)| ())
     }
 }
 

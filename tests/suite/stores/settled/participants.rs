@@ -199,7 +199,7 @@ impl<S: Store> ModerationStore for Settled<S> {
         id: ReportId,
         report: Report,
     ) -> Result<(), StoreError> {
-        Ok(settled!(self.store.report(tenant, id, report.clone()))?.0)
+        settled!(self.store.report(tenant, id, report.clone())).map(|((), _)| ())
     }
 
     async fn list_reports(
