@@ -1,6 +1,7 @@
 //! Runs Confab as a process of its own, kills it, stands between it and its
 //! clients, and says what broke. It knows no promise.
 
+pub mod backends;
 mod deployment;
 mod log;
 mod mesh;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests run real processes, threads and clocks")]
 
+mod backends;
 mod bad_input;
 mod bench;
 mod clients;
@@ -16,3 +17,4 @@ mod p12_contract;
 mod p7_policy;
 mod promises;
 mod raw;
+mod stores;

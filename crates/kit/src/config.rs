@@ -8,6 +8,7 @@ mod rates;
 mod secret;
 mod secrets;
 mod sections;
+mod store;
 
 use std::{
     collections::BTreeSet,
@@ -28,6 +29,7 @@ pub use rates::{Rate, Rates};
 pub use secret::Secret;
 pub use secrets::{Identity, fingerprint};
 pub use sections::{Auth, AuthKey, Limits, Log};
+pub use store::{CqlStore, Serial, Store, StoreKind};
 
 /// Environment variables `CONFAB_*` that are not configuration: the tests'
 /// switch, and what the command line's clients read.
@@ -83,6 +85,8 @@ pub struct Config {
     pub rates: Rates,
     /// The mesh of Confab processes.
     pub mesh: Mesh,
+    /// Where everything durable is kept.
+    pub store: Store,
 }
 
 impl Default for Config {
@@ -107,6 +111,7 @@ impl Default for Config {
             limits: Limits::default(),
             rates: Rates::default(),
             mesh: Mesh::default(),
+            store: Store::default(),
         }
     }
 }
@@ -233,6 +238,7 @@ impl Config {
         self.limits.check()?;
         self.mesh.check()?;
         self.check_roles()?;
+        self.store.check()?;
         sections::exclusive(
             "page_token_key",
             self.page_token_key.is_some(),

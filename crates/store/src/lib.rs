@@ -1,9 +1,10 @@
 //! Engine handles for the services' storage ports.
 //!
 //! This crate owns *how* bytes become durable: the embedded engine with its one
-//! committer thread and its group fsync ([`embedded`]), what can be said about a
-//! write that went wrong ([`StoreError`]), copies of whole folders ([`backup`]), and
-//! the wrapper that makes writes go wrong on purpose in tests ([`fault`]).
+//! committer thread and its group fsync ([`embedded`]), the connection to ScyllaDB
+//! or Cassandra (`cql`, behind a feature), what can be said about a write that
+//! went wrong ([`StoreError`]), copies of whole folders ([`backup`]), and the wrapper
+//! that makes writes go wrong on purpose in tests ([`fault`]).
 //!
 //! It never knows *what* the bytes mean. Rows, keys and their encoding belong to
 //! the service that owns the port; this crate sits below `confab-kit` and knows
@@ -20,6 +21,8 @@
 //!   ([`StoreError::OutcomeUnknown`]); no error but that one leaves it open.
 
 pub mod backup;
+#[cfg(feature = "cql")]
+pub mod cql;
 pub mod embedded;
 mod error;
 pub mod fault;

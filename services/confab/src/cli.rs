@@ -41,6 +41,11 @@ pub(crate) enum Command {
     /// that a crash left, and tidies the database's files. To look at a folder
     /// without touching it, verify a copy.
     Verify(ConfigArguments),
+    /// Make what is missing in the keyspace of the CQL store, and say what was.
+    ///
+    /// Before the first start of a new version. Several at a time take turns, and
+    /// one that was killed is finished by the next.
+    Migrate(ConfigArguments),
     /// Write a backup of a data folder, while it is served or not.
     ///
     /// A node that serves the folder writes it, where it runs, and goes on

@@ -9,15 +9,12 @@ use std::{
 };
 
 use confab_kit::config::{Config, ConfigError, fingerprint};
-use confab_store::{
-    StoreError,
-    embedded::{Engine, Keyspace},
-};
+use confab_store::StoreError;
 
-/// The keyspace, for ever. Key: the key's name; value: a format byte and the
-/// fingerprint.
-const KEYSPACE: &str = "keys";
-const FORMAT: u8 = 1;
+use crate::store::Backend;
+
+/// The names of all keys, as they are written in TOML.
+const NAMES: [&str; 2] = ["digest_key", "page_token_key"];
 /// In the data folder, empty: the store remembers its keys, and so is not empty.
 const USED_FILE: &str = "USED";
 
@@ -32,9 +29,9 @@ pub(crate) struct Keys {
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// The data folder was used with a key that is not there any more.
+    /// The store was used with a key that is not there any more.
     #[error(
-        "{key} is lost: {} is missing, and this data folder was used with it. Put the file back; \
+        "{key} is lost: {} is missing, and this store was used with it. Put the file back; \
          if that cannot be, `confab serve --replace-lost-keys` goes on with a new key \
          (docs/operations.md says what that breaks)",
         path.display()
@@ -45,9 +42,9 @@ pub enum KeysError {
         /// Where it was.
         path: PathBuf,
     },
-    /// The data folder was used with another key.
+    /// The store was used with another key.
     #[error(
-        "{key} is not the key that this data folder was used with. Put the old one back; if that \
+        "{key} is not the key that this store was used with. Put the old one back; if that \
          cannot be, `confab serve --replace-lost-keys` goes on with this one (docs/operations.md \
          says what that breaks)"
     )]
@@ -111,18 +108,24 @@ fn page_token(config: &Config) -> Slot {
     }
 }
 
-/// The keys of a node. One that nobody configured is made where the data folder
-/// was never used with one.
-pub(crate) async fn load(config: &Config, engine: &Engine) -> Result<Keys, KeysError> {
-    let known = engine.keyspace(KEYSPACE)?;
-    not_emptied(config, &known)?;
+/// The keys of a node. One that nobody configured is made where the store was never
+/// used with one.
+pub(crate) async fn load(config: &Config, store: &impl Backend) -> Result<Keys, KeysError> {
+    not_emptied(config, store).await?;
     let keys = Keys {
-        digest: use_one(config, engine, &known, digest(config)).await?,
-        page_token: use_one(config, engine, &known, page_token(config)).await?,
+        digest: use_one(config, store, digest(config)).await?,
+        page_token: use_one(config, store, page_token(config)).await?,
     };
     // Not before the store remembers the keys durably: from here on it is never empty.
-    mark_used(config)?;
+    if is_folder(store) {
+        mark_used(config)?;
+    }
     Ok(keys)
+}
+
+/// A keyspace is nobody's folder: that it is empty says nothing.
+fn is_folder(store: &impl Backend) -> bool {
+    store.engine().is_some()
 }
 
 fn mark(config: &Config) -> PathBuf {
@@ -140,18 +143,21 @@ fn mark_used(config: &Config) -> Result<(), KeysError> {
 }
 
 /// A database that has lost all it was opens like a new one.
-fn not_emptied(config: &Config, known: &Keyspace) -> Result<(), KeysError> {
+async fn not_emptied(config: &Config, store: &impl Backend) -> Result<(), KeysError> {
     let path = mark(config);
-    let is_empty = remembered(known, digest(config).key)?.is_none();
-    if is_empty && path.exists() { Err(KeysError::Emptied { path }) } else { Ok(()) }
+    let is_empty = store.known_key(digest(config).key).await?.is_none();
+    let lost = is_folder(store) && is_empty && path.exists();
+    if lost { Err(KeysError::Emptied { path }) } else { Ok(()) }
 }
 
-/// What is wrong with the keys of a data folder. Makes none.
-pub(crate) fn check(config: &Config, engine: &Engine) -> Result<Vec<KeysError>, KeysError> {
-    let known = engine.keyspace(KEYSPACE)?;
-    let mut wrong: Vec<_> = not_emptied(config, &known).err().into_iter().collect();
+/// What is wrong with the keys of a store. Makes none.
+pub(crate) async fn check(
+    config: &Config,
+    store: &impl Backend,
+) -> Result<Vec<KeysError>, KeysError> {
+    let mut wrong: Vec<_> = not_emptied(config, store).await.err().into_iter().collect();
     for slot in [digest(config), page_token(config)] {
-        let Some(fingerprint) = remembered(&known, slot.key)? else { continue };
+        let Some(fingerprint) = store.known_key(slot.key).await? else { continue };
         if let Err(error) = slot.known_as(config, fingerprint) {
             wrong.push(error);
         }
@@ -159,44 +165,37 @@ pub(crate) fn check(config: &Config, engine: &Engine) -> Result<Vec<KeysError>, 
     Ok(wrong)
 }
 
-/// Forgets with which keys the data folder was used; the next [`load`] takes
-/// what is there, or makes new ones.
-pub(crate) async fn forget(config: &Config, engine: &Engine) -> Result<(), KeysError> {
-    let known = engine.keyspace(KEYSPACE)?;
-    not_emptied(config, &known)?;
+/// Forgets with which keys the store was used; the next [`load`] takes what is
+/// there, or makes new ones.
+pub(crate) async fn forget(config: &Config, store: &impl Backend) -> Result<(), KeysError> {
+    not_emptied(config, store).await?;
     let path = mark(config);
-    if path.exists() {
+    if is_folder(store) && path.exists() {
         fs::remove_file(&path).map_err(|source| KeysError::Mark { path, source })?;
     }
-    let forgotten = engine.transact(move |txn| {
-        for key in ["digest_key", "page_token_key"] {
-            txn.remove(&known, key);
-        }
-    });
-    Ok(forgotten.await?)
+    for key in NAMES {
+        store.forget_key(key).await?;
+    }
+    Ok(())
 }
 
-async fn use_one(
-    config: &Config,
-    engine: &Engine,
-    known: &Keyspace,
-    slot: Slot,
-) -> Result<[u8; 32], KeysError> {
-    let before = remembered(known, slot.key)?;
-    let key = match before {
-        Some(before) => slot.known_as(config, before)?,
-        None => (slot.load)(config)?,
-    };
-    let now = fingerprint(&key);
-    if before != Some(now) {
-        if before.is_some() {
+async fn use_one(config: &Config, store: &impl Backend, slot: Slot) -> Result<[u8; 32], KeysError> {
+    loop {
+        let before = store.known_key(slot.key).await?;
+        let key = match before {
+            Some(before) => slot.known_as(config, before)?,
+            None => (slot.load)(config)?,
+        };
+        let now = fingerprint(&key);
+        // Not noted: another node was faster, perhaps with another key.
+        if before != Some(now) && !store.note_key(slot.key, before, now).await? {
+            continue;
+        }
+        if before.is_some_and(|before| before != now) {
             tracing::info!(key = slot.key, "another key is configured: it is used from now on");
         }
-        let (known, name) = (known.clone(), slot.key);
-        let value = [&[FORMAT][..], &now].concat();
-        engine.transact(move |txn| txn.put(&known, name, value)).await?;
+        return Ok(key);
     }
-    Ok(key)
 }
 
 impl Slot {
@@ -215,11 +214,4 @@ impl Slot {
         }
         Err(KeysError::Replaced { key })
     }
-}
-
-fn remembered(known: &Keyspace, key: &str) -> Result<Option<[u8; 16]>, StoreError> {
-    let Some(value) = known.get(key)? else { return Ok(None) };
-    let fingerprint = value.strip_prefix(&[FORMAT]).and_then(|bytes| bytes.try_into().ok());
-    let unknown = || StoreError::corrupt(format!("the fingerprint of {key} has an unknown form"));
-    fingerprint.map(Some).ok_or_else(unknown)
 }

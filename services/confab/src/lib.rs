@@ -12,11 +12,13 @@ mod folder;
 mod keys;
 mod log_level;
 mod mesh;
+mod migrate;
 mod neighbour;
 pub mod node;
 mod output;
 mod policies;
 mod serve;
+mod store;
 mod token;
 mod verify;
 
@@ -46,6 +48,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Chat(arguments) => block_on(chat::run(arguments)),
         Command::Bench(arguments) => block_on(bench::run(arguments)),
         Command::Verify(arguments) => block_on(verify::run(arguments)),
+        Command::Migrate(arguments) => block_on(migrate::run(arguments)),
         Command::Backup(arguments) => block_on(backup::run(arguments)),
         Command::Restore(arguments) => backup::restore(&arguments),
         Command::LogLevel(arguments) => block_on(log_level::run(arguments)),

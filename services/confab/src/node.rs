@@ -1,15 +1,17 @@
-//! One node: every service in one process, or those of some roles, over the
-//! embedded store. Services meet here and nowhere else; between them are channels,
-//! in process or to the mesh's other processes, which carry the same requests,
-//! credentials and deadlines.
+//! One node: every service in one process, or those of some roles, over one store.
+//! Services meet here and nowhere else; between them are channels, in process or to
+//! the mesh's other processes, which carry the same requests, credentials and
+//! deadlines.
 
-use std::{future::ready, pin::Pin, sync::Arc, time::Duration};
+mod services;
+
+use std::{future::ready, sync::Arc};
 
 use confab_kit::{
     admission::Admission,
-    bus::{Bus, BusServer, Signal},
+    bus::{Bus, Signal},
     channel::Channel,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, StoreKind},
     health::{Health, Importance, ReflectionError},
     identity::{Revocations, Verifier},
     layers::{LayerOptions, Port, layered},
@@ -22,25 +24,16 @@ use confab_kit::{
     server::{Addresses, BindError, Server, Services},
     task, telemetry,
 };
-use confab_log::appender;
-use confab_proto::{
-    messages::v1::log_service_client::LogServiceClient, method::METHODS,
-    participants::v1::member_rows_service_client::MemberRowsServiceClient,
-};
-use confab_store::{
-    OpenError, StoreError,
-    embedded::{Engine, Options as EngineOptions},
-};
-use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
+use confab_proto::{messages::v1::log_service_client::LogServiceClient, method::METHODS};
+use confab_store::StoreError;
 
+pub use crate::{folder::FolderError, keys::KeysError, store::StoreOpenError};
 use crate::{
-    folder,
     keys::{self, Keys},
     mesh::{Mesh, MeshOptions},
     neighbour,
+    store::{Backend, Embedded},
 };
-pub use crate::{folder::FolderError, keys::KeysError};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -51,15 +44,12 @@ pub enum StartError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A key is not the one that the data folder was used with.
+    /// A key is not the one that the store was used with.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// The data folder is not for what this process serves.
+    /// The store cannot be opened.
     #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// The data folder cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] StoreOpenError),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -89,10 +79,10 @@ pub struct Node {
 }
 
 /// What every service of a node is given.
-struct Common {
+struct Common<B> {
     config: Config,
     keys: Keys,
-    engine: Engine,
+    store: B,
     bus: Bus,
     sealer: Sealer,
     admission: Admission,
@@ -108,17 +98,29 @@ struct Common {
 impl Node {
     /// Opens the store, builds the services, listens, and is ready.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        match config.store.kind {
+            StoreKind::Embedded => Box::pin(Self::start_on::<Embedded>(config)).await,
+            #[cfg(feature = "cql")]
+            StoreKind::Cql => Box::pin(Self::start_on::<crate::store::Cql>(config)).await,
+            #[cfg(not(feature = "cql"))]
+            StoreKind::Cql => Err(StoreOpenError::NotBuilt.into()),
+        }
+    }
+
+    async fn start_on<B: Backend>(config: Config) -> Result<Self, StartError> {
         policy::validate(METHODS)?;
         telemetry::init_metrics()?;
-        let engine = Engine::open(&config.data_dir, EngineOptions::default())?;
-        let store_id = folder::take(&engine, &config.roles()).await?;
-        let keys = keys::load(&config, &engine).await?;
+        let store = B::open(&config).await?;
+        let store_id = store.take(&config.roles()).await?;
+        let keys = keys::load(&config, &store).await?;
         let identity = config.identity()?;
         let credential = config.mesh_credential()?;
         let tls = config.mesh.tls()?;
         let listening = Server::bind(&config)?.with_mesh_tls(tls.clone());
         let addresses = listening.addresses();
-        neighbour::announce(engine.path(), addresses).map_err(StartError::Announce)?;
+        if let Some(engine) = store.engine() {
+            neighbour::announce(engine.path(), addresses).map_err(StartError::Announce)?;
+        }
         let lifecycle = Lifecycle::new(config.drain_time());
 
         let (public, public_slot) = Channel::in_process();
@@ -148,15 +150,15 @@ impl Node {
             reads: public.with_mesh_credential(&credential),
             config,
             keys,
-            engine,
+            store,
             public,
             mesh,
         };
         let health = Health::new(lifecycle.clone()).await;
-        let engine = common.engine.clone();
+        let store = common.store.clone();
         health.add_probe("store", Importance::Required, move || {
-            let engine = engine.clone();
-            async move { engine.probe().await.map_err(|error| error.to_string()) }
+            let store = store.clone();
+            async move { store.probe().await.map_err(|error| error.to_string()) }
         });
         let fetched = common.config.auth.jwks_url.is_some();
         if let Some(dev_key) = &identity.dev_key {
@@ -172,7 +174,7 @@ impl Node {
             let problem = "no process that serves realtime has told what is revoked";
             ready(if known.is_complete() { Ok(()) } else { Err(problem.to_owned()) })
         });
-        let (public_routes, mesh_routes, chores) = routes(&common).await?;
+        let (public_routes, mesh_routes, chores) = services::routes(&common).await?;
         let options = LayerOptions {
             verifier: common.verifier.clone(),
             revocations: common.revocations.clone(),
@@ -243,157 +245,4 @@ fn watch_keys(verifier: &Verifier, health: &Health, lifecycle: &Lifecycle) {
             () = lifecycle.stopped() => {}
         }
     });
-}
-
-type Chores = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// What the public port serves of what is here, what the mesh's port does, and what
-/// is to be done beside it. Other processes pass their clients' calls on to the
-/// mesh's port, so that has the public services, too.
-async fn routes(common: &Common) -> Result<(Routes, Routes, Chores), StartError> {
-    let mut public = Routes::default();
-    let (bus, revocations) = (&common.bus, common.revocations.clone());
-    let told = BusServer::service(bus, revocations, common.lifecycle.clone());
-    let operations = confab_operations::Service::new(confab_operations::Options {
-        engine: common.engine.clone(),
-        lifecycle: common.lifecycle.clone(),
-    });
-    let mut mesh = Routes::new(common.mesh.greeting().service());
-    mesh = mesh.add_service(told).add_service(operations.mesh());
-    let mut chores: Chores = Box::pin(ready(()));
-    if common.mesh.serves(Role::Messages) {
-        let messages = messages(common)?;
-        public = public.add_service(messages.public()).add_service(messages.rules());
-        mesh = mesh.add_service(messages.mesh());
-        mesh = mesh.add_service(messages.public()).add_service(messages.rules());
-        chores = Box::pin(messages_chores(common, &messages));
-    }
-    if common.mesh.serves(Role::Conversations) {
-        let conversations = conversations(common)?;
-        public = public.add_service(conversations.public());
-        mesh = mesh.add_service(conversations.mesh()).add_service(conversations.public());
-    }
-    if common.mesh.serves(Role::Participants) {
-        let participants = participants(common)?;
-        public = public.add_service(participants.public()).add_service(participants.users());
-        public = public.add_service(participants.moderation());
-        mesh = mesh.add_service(participants.mesh()).add_service(participants.public());
-        mesh = mesh.add_service(participants.users()).add_service(participants.moderation());
-    }
-    if common.mesh.serves(Role::Realtime) {
-        let realtime = realtime(common).await?;
-        public = public.add_service(realtime.public());
-        mesh = mesh.add_service(realtime.public());
-    }
-    Ok((public, mesh, chores))
-}
-
-/// Finishes what a crash left open, and lets messages expire.
-fn messages_chores(
-    common: &Common,
-    messages: &confab_messages::Service<confab_messages::store::embedded::EmbeddedLogStore>,
-) -> impl Future<Output = ()> + Send + use<> {
-    let stopped = token_of(&common.lifecycle);
-    let every = Duration::from_secs(common.config.limits.retention_seconds);
-    let conversations = common.mesh.to(Role::Conversations);
-    let expire = messages.expire_until(conversations, every, stopped.clone());
-    let sweep = messages.logs().sweep_until(stopped.clone());
-    let met = common.mesh.met();
-    async move {
-        // Of processes that start together some come later.
-        if stopped.run_until_cancelled(met).await.is_some() {
-            tokio::join!(sweep, expire);
-        }
-    }
-}
-
-fn messages(
-    common: &Common,
-) -> Result<confab_messages::Service<confab_messages::store::embedded::EmbeddedLogStore>, StartError>
-{
-    let store = confab_messages::store::embedded::EmbeddedLogStore::open(&common.engine)?;
-    Ok(confab_messages::Service::new(confab_messages::Options {
-        store: Arc::new(store),
-        projections: confab_messages::logs::Projections::new(
-            common.mesh.to(Role::Conversations),
-            common.mesh.to(Role::Participants),
-        ),
-        admission: common.admission.clone(),
-        bus: common.bus.clone(),
-        sealer: common.sealer.clone(),
-        digest_key: common.keys.digest,
-        limits: confab_messages::convert::Limits { text_bytes: common.config.limits.text_bytes },
-        appender: appender::Options::default(),
-    }))
-}
-
-fn conversations(
-    common: &Common,
-) -> Result<confab_conversations::Service<confab_conversations::EmbeddedStore>, StartError> {
-    Ok(confab_conversations::Service::new(confab_conversations::Options {
-        store: confab_conversations::EmbeddedStore::open(&common.engine)?,
-        log: LogServiceClient::new(common.mesh.to(Role::Messages)),
-        members: MemberRowsServiceClient::new(common.mesh.to(Role::Participants)),
-        admission: common.admission.clone(),
-        sealer: common.sealer.clone(),
-    }))
-}
-
-fn participants(
-    common: &Common,
-) -> Result<confab_participants::Service<confab_participants::EmbeddedStore>, StartError> {
-    Ok(confab_participants::Service::new(confab_participants::Options {
-        store: confab_participants::EmbeddedStore::open(&common.engine)?,
-        log: LogServiceClient::new(common.mesh.to(Role::Messages)),
-        public: common.public.clone(),
-        admission: common.admission.clone(),
-        sealer: common.sealer.clone(),
-        bus: common.bus.clone(),
-    }))
-}
-
-/// With all that was revoked, before anything is served.
-async fn realtime(common: &Common) -> Result<confab_realtime::Service, StartError> {
-    use confab_realtime::store::{EmbeddedPresence, EmbeddedRevocations, EmbeddedSessions};
-    let (limits, auth) = (&common.config.limits, &common.config.auth);
-    let service = confab_realtime::Service::new(confab_realtime::Options {
-        log: LogServiceClient::new(common.mesh.to(Role::Messages)),
-        members: MemberRowsServiceClient::new(common.mesh.to(Role::Participants)),
-        public: common.public.clone(),
-        reads: common.reads.clone(),
-        bus: common.bus.clone(),
-        admission: common.admission.clone(),
-        sealer: common.sealer.clone(),
-        verifier: common.verifier.clone(),
-        revocations: common.revocations.clone(),
-        sessions: Arc::new(EmbeddedSessions::open(&common.engine)?),
-        revoked: Arc::new(EmbeddedRevocations::open(&common.engine)?),
-        presence: Arc::new(EmbeddedPresence::open(&common.engine)?),
-        limits: confab_realtime::Limits {
-            frame_bytes: limits.frame_bytes,
-            stream_queue_bytes: limits.stream_queue_bytes,
-            hello_timeout: Duration::from_millis(limits.hello_timeout_ms),
-            heartbeat: Duration::from_millis(limits.heartbeat_ms),
-            token_leeway: Duration::from_secs(auth.leeway_seconds),
-            token_notice: Duration::from_secs(auth.expiry_notice_seconds),
-            live_head_participants: limits.live_head_participants,
-            typing_participants: limits.typing_participants,
-            presences: limits.presences_per_stream,
-            ..confab_realtime::Limits::default()
-        },
-        draining: token_of(&common.lifecycle),
-    });
-    service.load().await.map_err(|error| StartError::Revocations(Box::new(error)))?;
-    Ok(service)
-}
-
-/// A token that is cancelled when draining begins.
-fn token_of(lifecycle: &Lifecycle) -> CancellationToken {
-    let token = CancellationToken::new();
-    let (cancelled, lifecycle) = (token.clone(), lifecycle.clone());
-    task::spawn("drain notice", async move {
-        lifecycle.draining().await;
-        cancelled.cancel();
-    });
-    token
 }

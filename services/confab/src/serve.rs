@@ -7,14 +7,13 @@ use std::{
 };
 
 use confab_kit::{config::Config, role::Role, server::Addresses, telemetry};
-use confab_store::embedded::{Engine, Options};
 
 use crate::{
     Failure, allocator,
     cli::{NodeArguments, ServeArguments},
-    folder, keys,
+    folder,
     node::Node,
-    output,
+    output, store,
 };
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
@@ -22,8 +21,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), Failure> {
     telemetry::init(config.log.format, &config.log.filter)?;
     telemetry::before_render("allocator", allocator::set_gauges);
     if arguments.replace_lost_keys {
-        // Opened here and closed again: the node finds a folder without a past.
-        keys::forget(&config, &Engine::open(&config.data_dir, Options::default())?).await?;
+        // Opened here and closed again: the node finds a store without a past.
+        store::forget_keys(&config).await?;
     }
     let banner = Banner::of(&config);
     let node = Node::start(config).await?;

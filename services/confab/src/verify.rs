@@ -8,7 +8,7 @@ mod inboxes;
 mod log;
 
 use confab_conversations::EmbeddedStore as Conversations;
-use confab_kit::role::Role;
+use confab_kit::{config::StoreKind, role::Role};
 use confab_messages::store::{LogKey, embedded::EmbeddedLogStore};
 use confab_participants::EmbeddedStore as Members;
 use confab_store::{
@@ -16,7 +16,7 @@ use confab_store::{
     embedded::{Engine, Options},
 };
 
-use crate::{Failure, cli::ConfigArguments, folder, keys, output};
+use crate::{Failure, cli::ConfigArguments, folder, keys, output, store::Embedded};
 use inboxes::Inboxes;
 
 /// Findings that are printed; the rest is counted.
@@ -68,6 +68,9 @@ impl std::fmt::Display for Report {
 
 pub(crate) async fn run(arguments: ConfigArguments) -> Result<(), Failure> {
     let config = arguments.load()?;
+    if config.store.kind != StoreKind::Embedded {
+        return Err("store.kind is not embedded: only data folders can be verified".into());
+    }
     if backup::is_backup(&config.data_dir) {
         let manifest = backup::check(&config.data_dir)?;
         return output::print(&format!(
@@ -95,7 +98,7 @@ pub(crate) async fn run(arguments: ConfigArguments) -> Result<(), Failure> {
         members: Members::open(&engine)?,
     };
     let mut report = verify(&stores).await?;
-    let keys = keys::check(&config, &engine)?;
+    let keys = keys::check(&config, &Embedded(engine)).await?;
     report.findings.extend(keys.iter().map(ToString::to_string));
     output::print(&report.to_string())?;
     if report.findings.is_empty() { Ok(()) } else { Err("the data folder is not sound".into()) }

@@ -2,7 +2,10 @@
 //! passes [`conformance`]; nothing above this file knows which one it is.
 
 pub mod conformance;
+#[cfg(feature = "cql")]
+pub mod cql;
 pub mod embedded;
+mod value;
 
 use std::future::Future;
 

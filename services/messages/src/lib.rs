@@ -70,6 +70,7 @@ impl<S: LogStore + RuleStore> Service<S> {
     pub fn new(options: Options<S>) -> Self {
         let Options { store, projections, admission, bus, sealer, digest_key, limits, appender } =
             options;
+        let appender = appender::Options { append: store.append_bounds(), ..appender };
         let pages = Pages::new(Arc::clone(&store));
         let logs = Logs::new(store, projections.clone(), bus.clone(), appender);
         let rules = RulesCache::default();

@@ -3,14 +3,19 @@
 //! ("row n + 1 does not exist") and `apply` ("the row is older than the event").
 
 pub mod conformance;
+#[cfg(feature = "cql")]
+pub mod cql;
 pub mod embedded;
 mod rules;
+mod value;
 
 use std::future::Future;
 
 use confab_log::{ConversationId, Effects, Event, Row, RowKey, Seq, TenantId, UserId};
 use confab_store::StoreError;
 
+pub use crate::rules::Rule;
+pub use confab_log::appender::AppendBounds;
 pub use rules::{Replaced, RuleStore, StoredRules};
 
 /// The answer of a store.
@@ -87,8 +92,14 @@ pub trait LogStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = StoreResult<Vec<Event>>> + Send;
 
+    /// What one append may hold: none by default.
+    fn append_bounds(&self) -> AppendBounds {
+        AppendBounds::default()
+    }
+
     /// Appends rows with consecutive seqs, all or none, if the first does not
-    /// exist, and marks the conversation as written to in this hour.
+    /// exist, and marks the conversation as written to in this hour. They must be
+    /// within [`append_bounds`](Self::append_bounds).
     fn append(
         &self,
         key: &LogKey,

@@ -23,6 +23,9 @@ pub enum Error {
     /// The process is to end.
     #[error("the server is draining")]
     Draining,
+    /// What is durable is elsewhere.
+    #[error("no backup was made: the store is no data folder; back up the CQL server instead")]
+    NoFolder,
     /// The backup was not made.
     #[error("no backup was made: {0}")]
     Backup(#[from] BackupError),
@@ -44,7 +47,7 @@ impl Coded for Error {
                 KitError::new(Reason::StoreUnavailable, text).retry_after(Duration::from_mins(1))
             }
             // Whoever has the mesh credential may know what is wrong with the disk.
-            Self::Backup(_) => KitError::new(Reason::BackupFailed, text),
+            Self::NoFolder | Self::Backup(_) => KitError::new(Reason::BackupFailed, text),
         }
     }
 }

@@ -61,8 +61,9 @@ async fn make(
     told: &mpsc::Sender<Answer>,
 ) -> Result<pb::BackupResponse, Error> {
     let _one_at_a_time = shared.backups.try_acquire().map_err(|_| Error::Busy)?;
+    let engine = shared.engine.clone().ok_or(Error::NoFolder)?;
     let (progress, mut copied) = watch::channel(Progress::default());
-    let making = backup::run(shared.engine.clone(), to, progress);
+    let making = backup::run(engine, to, progress);
     let mut making = std::pin::pin!(making);
     loop {
         tokio::select! {

@@ -21,8 +21,8 @@ pub use handler::OperationsHandler;
 
 /// What the service needs.
 pub struct Options {
-    /// The data folder.
-    pub engine: Engine,
+    /// The data folder, if the node has its store in one.
+    pub engine: Option<Engine>,
     /// A drain gives a backup up.
     pub lifecycle: Lifecycle,
 }
@@ -34,7 +34,7 @@ pub struct Service {
 
 /// What all calls share.
 pub(crate) struct Shared {
-    pub(crate) engine: Engine,
+    pub(crate) engine: Option<Engine>,
     pub(crate) lifecycle: Lifecycle,
     /// One backup at a time.
     pub(crate) backups: Semaphore,

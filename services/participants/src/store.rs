@@ -3,7 +3,10 @@
 //! which one it is.
 
 pub mod conformance;
+#[cfg(feature = "cql")]
+pub mod cql;
 pub mod embedded;
+mod value;
 
 use std::future::Future;
 
@@ -40,8 +43,10 @@ pub trait MemberStore: Send + Sync + 'static {
 
     /// Writes one event's rows, each unless the stored one is as new or newer,
     /// takes its inbox effects, each unless the inbox took it or a later one
-    /// of that conversation before, and keeps its actions and reports: all in one
-    /// transaction. Returns what the inboxes took, once it is durable.
+    /// of that conversation before, and keeps its actions and reports. Whoever gets
+    /// an error asks again: done twice it is the same. An event makes a row what the
+    /// log says, so two rows of one user and one seq are equal. Returns what the
+    /// inboxes took, once it is durable.
     fn apply(
         &self,
         tenant: &TenantId,

@@ -9,7 +9,10 @@ use confab_log::{ConversationId, Micros, TenantId, UserId};
 use futures_util::future::BoxFuture;
 
 pub mod conformance;
+#[cfg(feature = "cql")]
+pub mod cql;
 pub mod embedded;
+mod value;
 
 pub use confab_store::StoreError;
 pub use embedded::{EmbeddedPresence, EmbeddedRevocations, EmbeddedSessions};

@@ -90,6 +90,7 @@ fn scenario(random: &mut StdRng) -> Scenario {
             page: random.random_range(1..=4),
             raise_every: random.random_range(1..=4),
             tries: random.random_range(1..=3),
+            ..Options::default()
         },
         faults: random.random_range(0..=6),
         read_faults: random.random_bool(0.5),

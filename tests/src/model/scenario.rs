@@ -83,7 +83,14 @@ impl Scenario {
             setup,
             asks,
             nodes: 2,
-            options: Options { tail: 2, group: 2, page: 2, raise_every: 1, tries: 2 },
+            options: Options {
+                tail: 2,
+                group: 2,
+                page: 2,
+                raise_every: 1,
+                tries: 2,
+                ..Options::default()
+            },
             faults: 0,
             read_faults: false,
             crashes: 0,

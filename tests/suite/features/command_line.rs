@@ -125,7 +125,7 @@ async fn a_lost_key_stops_the_start_and_is_not_made_anew() -> Checked {
         holds(&report, &lost)?;
         Violation::unless(!file.exists(), || format!("{key} was made anew"))?;
         fs::write(&file, "ab".repeat(32)).map_err(Violation::unable)?;
-        let other = format!("{key} is not the key that this data folder was used with");
+        let other = format!("{key} is not the key that this store was used with");
         holds(&start_up(&folder, &[], &[])?, &other)?;
         fs::write(&file, kept).map_err(Violation::unable)?;
     }
@@ -172,7 +172,7 @@ fn another_page_token_key_may_be_configured_and_another_digest_key_may_not() -> 
     let other = "cd".repeat(32);
     holds(&start_up(&place, &[], &[("CONFAB_PAGE_TOKEN_KEY", &other)])?, "cannot listen on")?;
     let complaint = start_up(&place, &[], &[("CONFAB_DIGEST_KEY", &other)])?;
-    holds(&complaint, "digest_key is not the key that this data folder was used with")
+    holds(&complaint, "digest_key is not the key that this store was used with")
 }
 
 #[test]

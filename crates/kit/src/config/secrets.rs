@@ -60,6 +60,18 @@ impl Config {
         self.key("digest_key", self.digest_key.as_ref(), self.digest_key_file.as_ref())
     }
 
+    /// User and password of the CQL server, where they are configured.
+    pub fn cql_credentials(&self) -> Result<Option<(String, String)>, ConfigError> {
+        let cql = &self.store.cql;
+        let Some(user) = cql.user.clone() else { return Ok(None) };
+        let password = match (&cql.password, &cql.password_file) {
+            (Some(password), _) => password.expose().to_owned(),
+            (None, Some(path)) => read("store.cql.password_file", path)?.trim().to_owned(),
+            (None, None) => return Err(invalid("store.cql.password", "is not set")),
+        };
+        Ok(Some((user, password)))
+    }
+
     /// What this process shows others of the mesh.
     pub fn mesh_credential(&self) -> Result<Credential, ConfigError> {
         let key = "mesh.credential";

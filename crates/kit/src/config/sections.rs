@@ -23,7 +23,10 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Human, filter: "info,fjall=warn,lsm_tree=warn".to_owned() }
+        Self {
+            format: LogFormat::Human,
+            filter: "info,fjall=warn,lsm_tree=warn,scylla=warn".to_owned(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Appender, Io, Outcome, Reading, Ticket};
+use super::{Appender, Io, Outcome, Reading, Ticket, bounds::Filling};
 use crate::{
     Decision, Digest, Event, Micros, Request, Row, RowKey, Seq, State, decide,
     decide::is_first_event,
@@ -145,10 +145,14 @@ impl Appender {
         self.open.retain(|(_, _, at)| *at > state.seq());
         let mut draft = Draft::new(state);
         let mut outcomes = Vec::with_capacity(self.group.len());
+        let mut filling = Filling::default();
         for waiting in &mut self.group {
             outcomes.push(match &waiting.work {
                 Work::Observe(keys) => observed(state, keys),
                 Work::Command(request) => match decide(&draft, request, waiting.found, now) {
+                    Decision::Append(event) if !filling.takes(&self.options.append, &event) => {
+                        break;
+                    }
                     Decision::Append(event) => {
                         draft.push((*event).clone());
                         Outcome::Committed { seq: event.seq, event: Some(event) }
@@ -165,6 +169,7 @@ impl Appender {
         }
         let events = draft.into_events();
         if !events.is_empty() {
+            self.cut_group(outcomes.len());
             if mutant::is("refusal-on-rows-in-flight") {
                 self.answer_refusals_early(&outcomes);
             }

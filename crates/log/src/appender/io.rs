@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::AppendBounds;
 use crate::{Effects, Event, Refusal, Row, RowKey, Seq};
 
 /// How an appender is tuned.
@@ -18,11 +19,20 @@ pub struct Options {
     pub raise_every: u64,
     /// Tries of a group before it is answered with [`Outcome::Unavailable`].
     pub tries: u32,
+    /// What one append may hold.
+    pub append: AppendBounds,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { tail: 1000, group: 256, page: 256, raise_every: 256, tries: 3 }
+        Self {
+            tail: 1000,
+            group: 256,
+            page: 256,
+            raise_every: 256,
+            tries: 3,
+            append: AppendBounds::default(),
+        }
     }
 }
 

@@ -25,8 +25,10 @@
 //!    fold on and decide again.
 //!
 //! This file owns the state and the order of the steps. `fold_on` has steps 1 and
-//! 2, `group` has 3 to 6, `complete` takes the results, `io` has the words.
+//! 2, `group` has 3 to 6, `bounds` what an append may hold, `complete` takes the
+//! results, `io` has the words.
 
+mod bounds;
 mod complete;
 mod fold_on;
 mod group;
@@ -35,7 +37,10 @@ mod io;
 use std::{collections::VecDeque, sync::Arc};
 
 use self::group::{Waiting, Work};
-pub use self::io::{Done, Io, Options, Outcome, Ticket};
+pub use self::{
+    bounds::AppendBounds,
+    io::{Done, Io, Options, Outcome, Ticket},
+};
 use crate::{Effects, Event, Micros, Request, RequestId, Row, RowKey, Seq, State, UserId, mutant};
 
 /// What the read under way is for.

@@ -1,10 +1,10 @@
 //! What the model does not reach: sizes.
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use confab_log::{
     Appender, Event, Row, RowKey, Seq,
-    appender::{Done, Io, Options, Outcome},
+    appender::{AppendBounds, Done, Io, Options, Outcome},
     event::{Kind, Role},
 };
 
@@ -135,4 +135,62 @@ fn the_participants_are_counted_once_the_conversation_is_named() {
     appender.observe(vec![RowKey::Conversation]);
     run(&mut appender, &log, usize::MAX);
     assert_eq!(appender.participant_count(), Some(1));
+}
+
+/// Runs an appender against a log that takes what it is given, and says how many
+/// events each append had.
+fn run_on(appender: &mut Appender, log: &mut Vec<Event>) -> (Vec<Outcome>, Vec<usize>) {
+    let mut appends = Vec::new();
+    for _ in 0..1000 {
+        let Some(io) = appender.poll(2000) else {
+            let answers = appender.take_answers().into_iter().map(|(_, outcome)| outcome);
+            return (answers.collect(), appends);
+        };
+        let done = if let Io::Append(events) = &io {
+            appends.push(events.len());
+            log.extend(events.iter().cloned());
+            Done::Appended(true)
+        } else {
+            answer(&io, log, usize::MAX)
+        };
+        appender.complete(done);
+    }
+    panic!("it does not come to an end");
+}
+
+fn send_all(append: AppendBounds, texts: &[&str]) -> (Vec<Outcome>, Vec<usize>) {
+    let mut log = log(2);
+    let mut appender = Appender::new(Options { append, ..Options::default() });
+    for (number, text) in texts.iter().enumerate() {
+        appender.submit(Arc::new(request("o", &format!("more{number}"), send(text))));
+    }
+    run_on(&mut appender, &mut log)
+}
+
+fn seqs(outcomes: &[Outcome]) -> Vec<Seq> {
+    let seq = |outcome: &Outcome| match outcome {
+        Outcome::Committed { seq, .. } => *seq,
+        other => panic!("{other:?}"),
+    };
+    outcomes.iter().map(seq).collect()
+}
+
+#[test]
+fn an_append_stays_in_one_partition() {
+    let append = AppendBounds { partition_rows: NonZeroU64::new(4), ..AppendBounds::default() };
+    let (outcomes, appends) = send_all(append, &["hello"; 7]);
+    assert_eq!(appends, [1, 4, 2], "rows 4, 5 to 8, 9 to 10");
+    assert_eq!(seqs(&outcomes), (4..=10).collect::<Vec<_>>(), "in the order they came");
+}
+
+#[test]
+fn an_append_is_not_larger_than_it_may_be() {
+    let large = "x".repeat(600);
+    let append = AppendBounds { bytes: Some(1000), ..AppendBounds::default() };
+    let (outcomes, appends) = send_all(append.clone(), &["a", &large, &large, "b", "c"]);
+    assert_eq!(appends, [2, 3]);
+    assert_eq!(seqs(&outcomes), (4..=8).collect::<Vec<_>>());
+    let larger = "x".repeat(2000);
+    let (_, appends) = send_all(append, &["a", &larger, "b"]);
+    assert_eq!(appends, [1, 1, 1], "what is too large by itself goes alone");
 }

@@ -1,7 +1,7 @@
 //! The suite that a log store passes before it exists. Each check gets a store
 //! of its own from the factory; a failed check panics with what it saw.
 
-use std::future::Future;
+use std::{future::Future, num::NonZeroU64};
 
 use confab_log::{
     Command, Content, ConversationId, Effects, Event, EventBody, Index, RequestId, Row, RowKey,
@@ -24,6 +24,7 @@ where
     appends_where_nothing_is(&factory().await).await?;
     appends_all_or_nothing(&factory().await).await?;
     reads_both_ways(&factory().await).await?;
+    partitions_are_not_seen(&factory().await).await?;
     applies_only_newer_rows(&factory().await).await?;
     blanks_edits(&factory().await).await?;
     raises_only_upwards(&factory().await).await?;
@@ -94,14 +95,49 @@ async fn appends_all_or_nothing(store: &impl LogStore) -> StoreResult<()> {
 async fn reads_both_ways(store: &impl LogStore) -> StoreResult<()> {
     let key = log("t");
     // Past 256 and 65,536 the order of the bytes must still be that of the numbers.
-    let events: Vec<_> = (1..=600).map(|seq| message(seq, "m")).collect();
-    assert!(store.append(&key, events, 1).await?);
+    fill(store, &key, 600).await?;
     let seqs = |rows: Vec<Event>| rows.iter().map(|row| row.seq).collect::<Vec<_>>();
     let up = store.read(&key, 254, 259, Direction::OldestFirst, 4).await?;
     assert_eq!(seqs(up), [254, 255, 256, 257]);
     let down = store.read(&key, 254, 259, Direction::NewestFirst, 4).await?;
     assert_eq!(seqs(down), [259, 258, 257, 256]);
     assert!(store.read(&key, 5, 4, Direction::OldestFirst, 4).await?.is_empty());
+    Ok(())
+}
+
+/// Appends messages up to this row, as many at once as the store takes.
+async fn fill(store: &impl LogStore, key: &LogKey, to: u64) -> StoreResult<()> {
+    let rows = store.append_bounds().partition_rows.map_or(to, NonZeroU64::get);
+    let mut next = store.end(key).await?.map_or(1, |end| end.head.seq + 1);
+    while next <= to {
+        let last = to.min(next.div_ceil(rows) * rows);
+        let events: Vec<_> = (next..=last).map(|seq| message(seq, "m")).collect();
+        assert!(store.append(key, events, 1).await?);
+        next = last + 1;
+    }
+    Ok(())
+}
+
+/// Where a store keeps rows in partitions, nobody sees where one ends.
+async fn partitions_are_not_seen(store: &impl LogStore) -> StoreResult<()> {
+    let key = log("t");
+    let rows = store.append_bounds().partition_rows.map_or(4, NonZeroU64::get).min(4096);
+    let seqs = |rows: Vec<Event>| rows.iter().map(|row| row.seq).collect::<Vec<_>>();
+    for head in [rows - 1, rows, rows + 1, 2 * rows, 2 * rows + 1] {
+        fill(store, &key, head).await?;
+        let end = store.end(&key).await?;
+        assert_eq!(end.map(|end| end.head.seq), Some(head), "the end of {head} rows");
+        let newest = store.read(&key, 1, u64::MAX, Direction::NewestFirst, 2).await?;
+        assert_eq!(seqs(newest), [head, head - 1]);
+        assert!(!store.append(&key, vec![message(head, "taken")], 1).await?);
+    }
+    let (from, to) = (rows - 1, rows + 2);
+    let up = store.read(&key, from, to, Direction::OldestFirst, 9).await?;
+    assert_eq!(seqs(up), (from..=to).collect::<Vec<_>>());
+    let down = store.read(&key, from, to, Direction::NewestFirst, 3).await?;
+    assert_eq!(seqs(down), [to, to - 1, to - 2]);
+    let all = store.read(&key, 1, u64::MAX, Direction::OldestFirst, usize::MAX).await?;
+    assert_eq!(seqs(all), (1..=2 * rows + 1).collect::<Vec<_>>());
     Ok(())
 }
 

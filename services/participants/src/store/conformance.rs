@@ -20,6 +20,18 @@ use crate::domain::{Effects, Filter, InboxBody, InboxEvent};
 /// # Panics
 /// When the store is not good.
 pub async fn suite<S: Store>(fresh: impl AsyncFn() -> S) {
+    sharing_is_found_among_many(&fresh().await).await;
+    racing_effects_keep_every_inbox_dense(&fresh().await).await;
+    suite_of_one_caller(fresh).await;
+}
+
+/// The suite without what needs several callers at a time, or many calls: for a
+/// store behind faults, where a caller that asks again cannot tell its own try from
+/// another's.
+///
+/// # Panics
+/// When the store is not good.
+pub async fn suite_of_one_caller<S: Store>(fresh: impl AsyncFn() -> S) {
     rows_are_guarded(&fresh().await).await;
     rosters_are_paged_and_filtered(&fresh().await).await;
     an_inbox_takes_an_effect_once_for_ever(&fresh().await).await;
@@ -28,8 +40,6 @@ pub async fn suite<S: Store>(fresh: impl AsyncFn() -> S) {
     inboxes_are_paged(&fresh().await).await;
     tenants_never_meet(&fresh().await).await;
     sharing_is_of_now(&fresh().await).await;
-    sharing_is_found_among_many(&fresh().await).await;
-    racing_effects_keep_every_inbox_dense(&fresh().await).await;
     more::settings_are_arranged_and_told(&fresh().await).await;
     more::suite(fresh).await;
 }
@@ -101,7 +111,7 @@ async fn rows_are_guarded<S: MemberStore>(store: &S) {
     let names = [user("bob"), user("nobody"), user("ada")];
     let rows = async || store.members(&acme, &room, &names).await.expect("members");
     assert_eq!(rows().await, [], "an empty store has no rows");
-    for row in [member(5), member(5), left(3), MemberRow { role: Role::Owner, ..member(5) }] {
+    for row in [member(5), member(5), left(3), MemberRow { role: Role::Owner, ..member(4) }] {
         apply(store, 1, row_effects(row.applied_seq, vec![(user("bob"), row)])).await;
         assert_eq!(rows().await, [(user("bob"), member(5))]);
     }

@@ -1,6 +1,6 @@
 //! The ports on the embedded engine, each with a keyspace of its own. In every
-//! key names are separated by a zero byte, which none of them contains. Every
-//! value begins with a format byte; CBOR follows.
+//! key names are separated by a zero byte, which none of them contains. Values are
+//! as on every engine.
 
 mod presence;
 mod revocations;
@@ -10,15 +10,13 @@ pub use presence::EmbeddedPresence;
 pub use revocations::EmbeddedRevocations;
 pub use sessions::{EmbeddedSessions, KEYSPACE};
 
-use bytes::Bytes;
 use confab_store::{
     StoreError,
     embedded::{Direction, Keyspace, Row},
 };
-use minicbor::{Decode, Encode};
 
-/// The only format so far, of all three.
-const FORMAT: u8 = 1;
+use super::value::{decode, encode};
+
 /// Rows looked at by one transaction of a sweep: the committer must not wait.
 const SWEEP_ROWS: usize = 1000;
 
@@ -31,21 +29,6 @@ fn names<const N: usize>(key: &[u8]) -> Result<[&str; N], StoreError> {
     let text = std::str::from_utf8(key).ok();
     let names = text.and_then(|text| text.split('\0').collect::<Vec<_>>().try_into().ok());
     names.ok_or_else(|| StoreError::corrupt("a key of the realtime service"))
-}
-
-fn encode<T: Encode<()>>(value: &T) -> Bytes {
-    let mut bytes = vec![FORMAT];
-    // Writing to a Vec cannot fail, and the types hold nothing that CBOR lacks.
-    minicbor::encode(value, &mut bytes).expect("a stored value encodes");
-    bytes.into()
-}
-
-fn decode<'b, T: Decode<'b, ()>>(value: &'b [u8]) -> Result<T, StoreError> {
-    let Some((&FORMAT, cbor)) = value.split_first() else {
-        return Err(StoreError::corrupt("a value of the realtime service of an unknown format"));
-    };
-    minicbor::decode(cbor)
-        .map_err(|error| StoreError::corrupt(format!("a value of the realtime service: {error}")))
 }
 
 /// The next rows of a sweep over a whole keyspace, after `from`, which is moved.

@@ -1,33 +1,12 @@
-//! Keys and values as bytes. Every key begins with the tenant and its length,
-//! so that no tenant's keys can be a part of another's range. Every value
-//! begins with the version of its format.
+//! Keys as bytes. Every key begins with the tenant and its length, so that no
+//! tenant's keys can be a part of another's range. Values are as on every engine.
 
 use confab_log::{ConversationId, Micros, TenantId, UserId, mutant};
 use confab_store::StoreError;
-use minicbor::{Decode, Encode};
 
 use crate::domain::{ActionPlace, ReportId};
 
-/// The format that this version writes, and the only one so far.
-const VERSION: u8 = 1;
-
-pub(super) fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
-    // Writing to a Vec cannot fail.
-    let _infallible = minicbor::encode(value, &mut bytes);
-    bytes
-}
-
-pub(super) fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, StoreError> {
-    match bytes.split_first() {
-        Some((&VERSION, body)) => minicbor::decode(body)
-            .map_err(|error| StoreError::corrupt(format!("a value does not decode: {error}"))),
-        Some((version, _)) => {
-            Err(StoreError::corrupt(format!("a value has the unknown format {version}")))
-        }
-        None => Err(StoreError::corrupt("a value is empty")),
-    }
-}
+pub(super) use crate::store::value::{decode, encode};
 
 pub(super) fn conversation_key(tenant: &TenantId, conversation: &ConversationId) -> Vec<u8> {
     let mut key = tenant_key(tenant);
@@ -162,74 +141,4 @@ fn push_text(key: &mut Vec<u8>, text: &str) {
     // Names have at most 128 bytes, see `confab_log::ids`.
     key.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
     key.extend(text.as_bytes());
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fmt::Debug;
-
-    use confab_log::{
-        event::Role,
-        inbox::{Entry, Settings},
-        row::{Interval, MemberRow, Restriction},
-    };
-
-    use super::*;
-    use crate::domain::{InboxBody, InboxEvent};
-
-    /// What version 1 wrote must be read for ever.
-    fn fixture<T>(fixture: &str, value: &T)
-    where
-        T: Encode<()> + for<'b> Decode<'b, ()> + PartialEq + Debug,
-    {
-        assert_eq!(hex::encode(encode(value)), fixture);
-        let bytes = hex::decode(fixture).expect("a fixture is hexadecimal");
-        assert_eq!(&decode::<T>(&bytes).expect("a fixture decodes"), value);
-    }
-
-    #[test]
-    fn format_1_stays_readable() {
-        let row = MemberRow {
-            role: Role::Admin,
-            intervals: vec![
-                Interval { join: 1, leave: Some(4) },
-                Interval { join: 9, leave: None },
-            ],
-            join_time: 1_700_000_000_000_000,
-            leave_time: None,
-            mute: Some(Restriction {
-                until: Some(5),
-                reason: "loud".to_owned(),
-                actor: UserId::parse("ada").expect("a user"),
-                time: 4,
-            }),
-            ban: None,
-            applied_seq: 12,
-        };
-        let entry = Entry {
-            last_effect: 9,
-            active: true,
-            join_seq: 9,
-            leave_seq: 0,
-            read_seq: 11,
-            settings: Settings::default(),
-        };
-        let conversation = Some(ConversationId::from_bytes([7; 16]));
-        let body = InboxBody::Joined { seq: 9, role: Role::Member };
-        let event = InboxEvent { inbox_seq: 3, conversation, time: 8, body };
-        fixture("01878202808282010481091b00060a24181e4000f68405646c6f75646361646104f60c", &row);
-        fixture("018509f509000b", &entry);
-        fixture(
-            "018403782030373037303730373037303730373037303730373037303730373037303730370882008209820180",
-            &event,
-        );
-    }
-
-    #[test]
-    fn what_is_not_ours_is_corrupt() {
-        for bytes in [&[][..], &[2, 0], &[VERSION], &[VERSION, 0xFF]] {
-            let decoded = decode::<Entry>(bytes);
-            assert!(matches!(decoded, Err(StoreError::Corrupt { .. })), "{bytes:?}");
-        }
-    }
 }

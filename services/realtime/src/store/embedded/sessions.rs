@@ -1,16 +1,16 @@
 //! Sessions: one row per session. Key: tenant, user, session id.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::ops::Bound;
 
 use bytes::Bytes;
-use confab_log::{ConversationId, Micros, TenantId, UserId};
+use confab_log::{Micros, TenantId, UserId};
 use confab_store::embedded::{Direction, Engine, Keyspace, Transaction};
 use futures_util::{FutureExt as _, future::BoxFuture};
-use minicbor::{Decode, Encode};
 
-use super::{decode, encode, key, names, next_rows};
+use super::{key, names, next_rows};
 use crate::store::{
     Acknowledged, Saved, SessionId, SessionKey, SessionRecord, SessionStore, StoreError, expired,
+    value::{session as record, session_bytes as stored},
 };
 
 /// The keyspace, for ever.
@@ -21,34 +21,6 @@ pub const KEYSPACE: &str = "realtime_sessions";
 pub struct EmbeddedSessions {
     engine: Engine,
     rows: Keyspace,
-}
-
-#[derive(Encode, Decode)]
-struct StoredSession {
-    #[n(0)]
-    device_id: String,
-    #[n(1)]
-    watch: Vec<StoredCursor>,
-    #[n(2)]
-    inbox_seq: u64,
-    #[n(3)]
-    epoch: u64,
-    #[n(4)]
-    last_seen: Micros,
-    /// Absent in what the first version wrote.
-    #[n(5)]
-    login: Option<String>,
-    /// Absent in what the first version wrote.
-    #[n(6)]
-    created: Option<Micros>,
-}
-
-#[derive(Encode, Decode)]
-struct StoredCursor {
-    #[n(0)]
-    conversation: ConversationId,
-    #[n(1)]
-    seq: u64,
 }
 
 impl EmbeddedSessions {
@@ -281,65 +253,4 @@ fn load(
     key: &[u8],
 ) -> Result<Option<SessionRecord>, StoreError> {
     writes.get(rows, key)?.map(|value| record(&value)).transpose()
-}
-
-fn stored(record: &SessionRecord) -> Bytes {
-    let cursor =
-        |(id, seq): (&ConversationId, &u64)| StoredCursor { conversation: id.clone(), seq: *seq };
-    encode(&StoredSession {
-        device_id: record.device_id.clone(),
-        watch: record.watch.iter().map(cursor).collect(),
-        inbox_seq: record.inbox_seq,
-        epoch: record.epoch,
-        last_seen: record.last_seen,
-        login: Some(record.login.clone()),
-        created: Some(record.created),
-    })
-}
-
-fn record(value: &[u8]) -> Result<SessionRecord, StoreError> {
-    let stored: StoredSession = decode(value)?;
-    let watch: BTreeMap<_, _> =
-        stored.watch.into_iter().map(|cursor| (cursor.conversation, cursor.seq)).collect();
-    Ok(SessionRecord {
-        device_id: stored.device_id,
-        login: stored.login.unwrap_or_default(),
-        created: stored.created.unwrap_or(stored.last_seen),
-        watch,
-        inbox_seq: stored.inbox_seq,
-        epoch: stored.epoch,
-        last_seen: stored.last_seen,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bytes(hex: &str) -> Vec<u8> {
-        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal");
-        (0..hex.len()).step_by(2).map(byte).collect()
-    }
-
-    /// What any version has written must be read for ever.
-    #[test]
-    fn sessions_that_were_written_before_are_read() {
-        let without_login = "01856570686f6e658182782030313031303130313031303130313031303130313031303130313031303130310704021b00060a24181e4000";
-        let with_login = "01876570686f6e658182782030313031303130313031303130313031303130313031303130313031303130310704021b00060a24181e4000656c6f67696e1b0005af3107a40000";
-        let watch = BTreeMap::from([(ConversationId::from_bytes([1; 16]), 7)]);
-        let due = SessionRecord {
-            device_id: "phone".to_owned(),
-            login: "login".to_owned(),
-            created: 1_600_000_000_000_000,
-            watch,
-            inbox_seq: 4,
-            epoch: 2,
-            last_seen: 1_700_000_000_000_000,
-        };
-        assert_eq!(record(&bytes(with_login)).expect("read"), due);
-        assert_eq!(stored(&due).as_ref(), bytes(with_login), "and is written so now");
-        let due = SessionRecord { login: String::new(), created: due.last_seen, ..due };
-        assert_eq!(record(&bytes(without_login)).expect("read"), due);
-        assert!(record(&[2]).is_err() && record(&[]).is_err(), "of an unknown format");
-    }
 }
