@@ -12,7 +12,9 @@ use confab_kit::role::Role;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use super::{Checked, Node, NodeOptions, Proxy, Tokens, Violation, eventually, node::Place, ops};
+use super::{
+    Checked, Node, NodeOptions, Proxy, Tokens, Violation, backends, eventually, node::Place, ops,
+};
 
 /// How long the processes of a mesh may take to find each other.
 const MEETING: Duration = Duration::from_secs(30);
@@ -24,13 +26,27 @@ pub enum Shape {
     Single,
     /// One for each role, each on a data folder of its own.
     Mesh,
+    /// On one keyspace of the run's CQL server: one for each role, and a second one
+    /// for those that a team runs many of. Whoever asks for it looks first whether
+    /// there is a server.
+    Cluster,
 }
+
+const CLUSTER: [Role; 6] = [
+    Role::Messages,
+    Role::Messages,
+    Role::Conversations,
+    Role::Participants,
+    Role::Realtime,
+    Role::Realtime,
+];
 
 /// A deployment that runs. Clients go to its processes by turns: each is an entry to
 /// all of it.
 pub struct Deployment {
     nodes: Vec<(Role, Node)>,
-    links: BTreeMap<(Role, Role), Proxy>,
+    /// By the places of both in `nodes`.
+    links: BTreeMap<(usize, usize), Proxy>,
     /// In front of the nodes' public ports: addresses that outlive restarts.
     doors: Vec<Proxy>,
     /// Keeps the keys' folder.
@@ -46,7 +62,8 @@ impl Deployment {
     pub async fn start(shape: Shape, options: NodeOptions) -> Checked<Self> {
         match shape {
             Shape::Single => Self::single(options).await,
-            Shape::Mesh => Self::mesh(options).await,
+            Shape::Mesh => Self::mesh(options, &Role::ALL).await,
+            Shape::Cluster => Self::mesh(on_cql(options).await?, &CLUSTER).await,
         }
     }
 
@@ -58,7 +75,7 @@ impl Deployment {
 
     async fn of_nodes(
         nodes: Vec<(Role, Node)>,
-        links: BTreeMap<(Role, Role), Proxy>,
+        links: BTreeMap<(usize, usize), Proxy>,
         keys: TempDir,
     ) -> Checked<Self> {
         let mut doors = Vec::new();
@@ -68,31 +85,35 @@ impl Deployment {
         Ok(Self { nodes, links, doors, _keys: keys, turn: AtomicUsize::new(0) })
     }
 
-    async fn mesh(options: NodeOptions) -> Checked<Self> {
+    async fn mesh(options: NodeOptions, roles: &[Role]) -> Checked<Self> {
         let keys = tempfile::tempdir().map_err(Violation::unable)?;
-        let places = Role::ALL.map(|role| (role, Place::default()));
+        let places: Vec<Place> = roles.iter().map(|_| Place::default()).collect();
         let mut links = BTreeMap::new();
-        let mut starting: JoinSet<Checked<(Role, Node)>> = JoinSet::new();
-        for (role, place) in &places {
+        let mut starting: JoinSet<Checked<(usize, Node)>> = JoinSet::new();
+        for (own, role) in roles.iter().enumerate() {
             // Of processes that start together, some miss the others for a moment.
             let mut options = options.clone().keys_dir(keys.path()).allow("dependency is lost");
             options = options.env("CONFAB_ROLES", &format!("[{role}]"));
-            for (other, other_place) in places.iter().filter(|(other, _)| other != role) {
-                let link = Proxy::start(other_place.clone()).await?;
-                let name = format!("CONFAB_MESH__PEERS__{}", other.name().to_uppercase());
-                options = options.env(&name, &format!("[\"{}\"]", link.uri()));
-                links.insert((*role, *other), link);
+            for asked in Role::ALL {
+                let mut uris = Vec::new();
+                for other in peers(roles, own, asked) {
+                    let link = Proxy::start(places[other].clone()).await?;
+                    uris.push(format!("\"{}\"", link.uri()));
+                    links.insert((own, other), link);
+                }
+                let name = format!("CONFAB_MESH__PEERS__{}", asked.name().to_uppercase());
+                options = options.env(&name, &format!("[{}]", uris.join(",")));
             }
-            let (role, place) = (*role, place.clone());
+            let place = places[own].clone();
             starting.spawn(async move {
-                Ok((role, Node::start_at(options, place, async |_| Ok(())).await?))
+                Ok((own, Node::start_at(options, place, async |_| Ok(())).await?))
             });
         }
-        let mut nodes = Vec::new();
+        let mut nodes = BTreeMap::new();
         while let Some(started) = starting.join_next().await {
-            nodes.push(started.map_err(Violation::unable)??);
+            nodes.extend([started.map_err(Violation::unable)??]);
         }
-        nodes.sort_by_key(|(role, _)| *role);
+        let nodes = nodes.into_iter().map(|(own, node)| (roles[own], node)).collect();
         let mesh = Self::of_nodes(nodes, links, keys).await?;
         mesh.meet().await?;
         Ok(mesh)
@@ -145,12 +166,16 @@ impl Deployment {
 
     /// The proxy between two processes, on the way from the first to the second.
     pub fn link(&self, from: Role, to: Role) -> Option<&Proxy> {
-        self.links.get(&(from, to))
+        let mut links = self.links.iter();
+        let roles = |(a, b): &(usize, usize)| (self.nodes[*a].0, self.nodes[*b].0);
+        links.find(|(places, _)| roles(places) == (from, to)).map(|(_, link)| link)
     }
 
-    /// Any two processes, from the one that asks to the one that answers.
-    pub fn pairs(&self) -> impl Iterator<Item = (Role, Role)> {
-        self.links.keys().copied()
+    /// The proxies on the ways to the processes of a role; to all, without one.
+    pub fn links(&self, to: Option<Role>) -> impl Iterator<Item = &Proxy> {
+        let role = |place: &(usize, usize)| self.nodes[place.1].0;
+        let links = self.links.iter();
+        links.filter(move |(place, _)| to.is_none_or(|to| role(place) == to)).map(|(_, link)| link)
     }
 
     /// Kills a process and starts it again; which, is up to the number.
@@ -221,4 +246,26 @@ impl Deployment {
         }
         nodes.into_iter().try_for_each(|(_, node)| node.finish())
     }
+}
+
+/// The processes of a role that one at this place is told of: all, itself among them
+/// where there are several, for all of them to agree on whose a conversation is.
+fn peers(roles: &[Role], own: usize, asked: Role) -> impl Iterator<Item = usize> {
+    let several = roles.iter().filter(|role| **role == asked).count() > 1;
+    let serve = roles.iter().enumerate().filter(move |(_, role)| **role == asked);
+    serve.map(|(place, _)| place).filter(move |place| several || *place != own)
+}
+
+/// The same, with a keyspace of its own as the store.
+async fn on_cql(options: NodeOptions) -> Checked<NodeOptions> {
+    let server = backends::cql().await.map_err(Violation::unable)?;
+    let keyspace = format!("confab_cluster_{:016x}", rand::random::<u64>());
+    Ok(options
+        .env("CONFAB_STORE__KIND", "cql")
+        .env("CONFAB_STORE__CQL__CONTACT_POINTS", &format!("[{}]", server.0.join(",")))
+        .env("CONFAB_STORE__CQL__KEYSPACE", &keyspace)
+        // The whole suite runs beside it.
+        .env("CONFAB_STORE__CQL__REQUEST_TIMEOUT_MS", "20000")
+        // Small, for many of them to fill up.
+        .env("CONFAB_STORE__CQL__PARTITION_ROWS", "32"))
 }

@@ -144,32 +144,24 @@ fn bad_network(mut random: StdRng) -> impl FnMut(u64) -> Fault + Send {
 }
 
 /// Every connection between any two processes breaks, again and again.
-async fn break_up(mutant: Option<&str>) -> Checked {
-    let confab = Deployment::start(Shape::Mesh, among_kills(mutant)).await?;
+async fn break_up(shape: Shape, mutant: Option<&str>) -> Checked {
+    let confab = Deployment::start(shape, among_kills(mutant)).await?;
     let seed = Seed::of("mesh");
     let mut crowd = Crowd::gather(&confab, seed).await?;
     crowd.answered(20).await?;
-    let mut number = 100;
-    for (from, to) in confab.pairs() {
-        let Some(link) = confab.link(from, to) else { continue };
+    for (number, link) in (100..).zip(confab.links(None)) {
         link.plan(bad_network(seed.part(number)));
         link.cut_all();
-        number += 1;
     }
-    let faults = || -> u64 {
-        let links = confab.pairs().filter_map(|(from, to)| confab.link(from, to));
-        links.map(Proxy::faults).sum()
-    };
+    let faults = || -> u64 { confab.links(None).map(Proxy::faults).sum() };
     let mut last = 0_u64;
     while last < 40 {
         crowd.answered(5).await?;
         last = faults();
     }
-    for (from, to) in confab.pairs() {
-        if let Some(link) = confab.link(from, to) {
-            link.heal();
-            link.cut_all();
-        }
+    for link in confab.links(None) {
+        link.heal();
+        link.cut_all();
     }
     confab.meet().await?;
     crowd.answered(20).await?;
@@ -196,8 +188,7 @@ async fn lost_answers(mutant: Option<&str>) -> Checked {
     let owner = confab.lasting_client("dev", "owner").await?;
     let id = owner.create_group("lost", &[]).await?.conversation_id;
     // Whatever comes down from the log is lost for a while, whatever goes up arrives.
-    for (from, to) in confab.pairs().filter(|(_, to)| *to == Role::Messages) {
-        let Some(link) = confab.link(from, to) else { continue };
+    for link in confab.links(Some(Role::Messages)) {
         // A connection is made, and greets; what comes then is cut off.
         link.plan(|number| Fault { down: (number < 12).then_some(400), ..Fault::default() });
         link.cut_all();
@@ -218,7 +209,7 @@ async fn a_frozen_process_costs_deadlines_and_nothing_else() -> Checked {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_connections_between_processes_lose_nothing() -> Checked {
-    within(WHOLE, "broken connections", Box::pin(break_up(None))).await?
+    within(WHOLE, "broken connections", Box::pin(break_up(Shape::Mesh, None))).await?
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,7 +227,7 @@ async fn forgetting_request_ids_is_caught_by_lost_answers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn forgetting_request_ids_is_caught_by_broken_connections() {
     let mutant = "no-id-lookup";
-    let run = within(WHOLE, mutant, Box::pin(break_up(Some(mutant)))).await;
+    let run = within(WHOLE, mutant, Box::pin(break_up(Shape::Mesh, Some(mutant)))).await;
     must_be_caught(mutant, run.and_then(|run| run));
 }
 

@@ -22,7 +22,7 @@ mod raw_stream;
 mod smoke;
 mod support;
 
-use confab_tests::harness::NodeOptions;
+use confab_tests::harness::{NodeOptions, backends};
 
 pub(crate) use support::{WHOLE, all_ended, all_events, fill, once};
 
@@ -41,4 +41,12 @@ pub(crate) fn among_kills(mutant: Option<&str>) -> NodeOptions {
         "messages were not all expired",
     ];
     complaints.into_iter().fold(program(mutant), NodeOptions::allow)
+}
+
+/// Whether there is a server for [`Shape::Cluster`]; without one the test is told as
+/// skipped.
+///
+/// [`Shape::Cluster`]: confab_tests::harness::Shape::Cluster
+pub(crate) async fn can_be_clustered(test: &str) -> bool {
+    backends::cql_or_skip(test).await.is_some()
 }

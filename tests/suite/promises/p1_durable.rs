@@ -13,7 +13,7 @@ use rand::Rng as _;
 use tokio::task::JoinSet;
 
 use super::{
-    among_kills,
+    among_kills, can_be_clustered,
     history::{Answer, Deed, History},
     load::{Load, Worker},
     support::{WHOLE, all_ended, all_events, all_messages, all_receipts, text_of},
@@ -180,6 +180,19 @@ async fn sigkill_of_any_process_loses_nothing_acknowledged() {
     let seed = Seed::of("p1");
     let scenario = Scenario { shape: Shape::Mesh, kills: 8 * effort(), ask_again: true, seed };
     run(&scenario, None).await.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigkill_of_any_process_of_a_cluster_loses_nothing_acknowledged() {
+    if can_be_clustered(
+        "promises::p1_durable::sigkill_of_any_process_of_a_cluster_loses_nothing_acknowledged",
+    )
+    .await
+    {
+        let (shape, seed) = (Shape::Cluster, Seed::of("p1"));
+        let scenario = Scenario { shape, kills: 8 * effort(), ask_again: true, seed };
+        run(&scenario, None).await.unwrap_or_else(|violation| panic!("{violation}"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

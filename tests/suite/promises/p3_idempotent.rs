@@ -16,7 +16,7 @@ use tokio::{sync::Barrier, task::JoinSet};
 use tonic::Code;
 
 use super::{
-    among_kills, program,
+    among_kills, can_be_clustered, program,
     support::{WHOLE, all_events, once},
 };
 
@@ -294,6 +294,24 @@ async fn racers_through_every_process_get_one_event() {
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_across_kills_of_any_process_get_the_same_answer() {
     must_hold(kills(Shape::Mesh, None).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn racers_through_a_cluster_get_one_event() {
+    if can_be_clustered("promises::p3_idempotent::racers_through_a_cluster_get_one_event").await {
+        must_hold(racers(Shape::Cluster, None).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_across_kills_in_a_cluster_get_the_same_answer() {
+    if can_be_clustered(
+        "promises::p3_idempotent::retries_across_kills_in_a_cluster_get_the_same_answer",
+    )
+    .await
+    {
+        must_hold(kills(Shape::Cluster, None).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tonic::Code;
 
 use super::{
-    among_kills,
+    among_kills, can_be_clustered,
     order::{Ends, Finish, Mark, Seen, complete, note},
     raw_stream::{Brought, RawStream, Way, from_cursors, from_session},
     support::{WHOLE, all_ended, all_events, fill},
@@ -375,6 +375,15 @@ async fn every_event_comes_once_through_any_process() {
     // As many kills as there are processes.
     let run = run(Shape::Mesh, 110 * u64::from(effort()), 4, None).await;
     run.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_comes_once_through_a_cluster() {
+    if can_be_clustered("promises::p4_resume::every_event_comes_once_through_a_cluster").await {
+        // As many kills as there are processes.
+        let run = run(Shape::Cluster, 110 * u64::from(effort()), 6, None).await;
+        run.unwrap_or_else(|violation| panic!("{violation}"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

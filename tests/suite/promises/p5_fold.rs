@@ -17,6 +17,7 @@ use confab_tests::harness::{
 use tokio::task::JoinSet;
 
 use super::{
+    can_be_clustered,
     people::{CHURN, Person},
     program,
     raw_stream::SILENCE,
@@ -234,6 +235,14 @@ async fn folding_equals_reading_for_who_joins_late_and_what_expires() {
 async fn folding_equals_reading_in_a_mesh() {
     let run = run_on(Shape::Mesh, Group::Closed, 3, true, None).await;
     run.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folding_equals_reading_in_a_cluster() {
+    if can_be_clustered("promises::p5_fold::folding_equals_reading_in_a_cluster").await {
+        let run = run_on(Shape::Cluster, Group::Closed, 3, true, None).await;
+        run.unwrap_or_else(|violation| panic!("{violation}"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

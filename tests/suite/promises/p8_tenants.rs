@@ -34,7 +34,7 @@ use confab_proto::{
 use confab_tests::harness::{Checked, Deployment, Shape, Violation, must_be_caught, within};
 
 use super::{
-    program,
+    can_be_clustered, program,
     raw_stream::{Brought, RawStream, Way},
     support::{WHOLE, once},
 };
@@ -308,6 +308,13 @@ async fn tenants_never_meet() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_never_meet_in_a_mesh() {
     checked(Shape::Mesh, None).await.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_never_meet_in_a_cluster() {
+    if can_be_clustered("promises::p8_tenants::tenants_never_meet_in_a_cluster").await {
+        checked(Shape::Cluster, None).await.unwrap_or_else(|violation| panic!("{violation}"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
