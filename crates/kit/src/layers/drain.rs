@@ -4,9 +4,9 @@
 //! service itself would say.
 
 use std::{
-    future::Future,
+    future::{Future, ready},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, ready as when_ready},
     time::Duration,
 };
 
@@ -16,10 +16,7 @@ use confab_proto::realtime::v1::{ConnectResponse, Goodbye, connect_response};
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use prost::Message as _;
-use tokio::{
-    sync::oneshot,
-    time::{Sleep, sleep},
-};
+use tokio::{sync::oneshot, time::sleep};
 use tonic::{Status, body::Body};
 
 use super::limits::FrameCheck;
@@ -36,10 +33,12 @@ const RETRY: Duration = Duration::from_secs(3);
 /// itself when its own process drains.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
+type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 enum Stage {
-    Passing(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Passing(Waiting),
     /// The client's half has ended: the answers up to the service's own end.
-    Ending(Pin<Box<Sleep>>),
+    Ending(Waiting),
     /// The goodbye is said; its status is left to be sent.
     Said(Error),
     Over,
@@ -120,8 +119,10 @@ impl http_body::Body for DrainedBody {
         {
             let half = this.half.take();
             let answers = half.is_some() && *this.opened && !mutant::is("drain-drops-calls");
-            let patience = if answers { LAST_ANSWERS } else { Duration::ZERO };
-            *this.stage = Stage::Ending(Box::pin(sleep(patience)));
+            // Asked for nothing it has nothing to wait for.
+            let late: Waiting =
+                if answers { Box::pin(sleep(LAST_ANSWERS)) } else { Box::pin(ready(())) };
+            *this.stage = Stage::Ending(late);
         }
         // A frame that has begun is passed on to its end.
         if let Stage::Ending(late) = this.stage
@@ -142,7 +143,7 @@ impl http_body::Body for DrainedBody {
         let polled = this.inner.as_mut().poll_frame(cx);
         *this.opened |= polled.is_ready();
         follow(this.frames, &polled);
-        let passed = ready!(polled);
+        let passed = when_ready!(polled);
         let ending = matches!(this.stage, Stage::Ending(_)) && this.frames.is_between();
         if ending && has_served(passed.as_ref()) {
             return Poll::Ready(Some(Ok(say_goodbye(this.stage))));
