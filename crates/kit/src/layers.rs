@@ -135,7 +135,13 @@ impl Layered {
         request: Request<Body>,
     ) -> Result<Response<Body>, Error> {
         let Self { options, .. } = self;
-        let request = limits::bounded(rpc, &options.limits, request);
+        // A stream's frames are bounded where it is served: only there can it be ended
+        // with a reason, and nothing of it is held here.
+        let request = if rpc.is_streaming() {
+            request
+        } else {
+            limits::bounded(rpc, &options.limits, request)
+        };
         let deadline = deadline::of(rpc, &options.limits, request.headers());
         let passed = forward::pass_on(rpc, &options, channel, request);
         deadline::bounded(rpc, deadline, &options.lifecycle, async { Ok(passed.await) }).await

@@ -8,7 +8,11 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use tonic::{Status, body::Body};
 use tower::ServiceExt as _;
 
-use super::{LayerOptions, auth, drain::DrainedBody, policy::Rpc};
+use super::{
+    LayerOptions, auth,
+    drain::{DrainedBody, HalfBody},
+    policy::Rpc,
+};
 use crate::{channel::Channel, channel::MESH_HEADER, role::Role};
 
 /// Says, beside the mesh credential, that a call is a client's, which another
@@ -57,10 +61,19 @@ pub(super) async fn pass_on(
         headers.remove("grpc-timeout");
     }
     request.extensions_mut().clear();
+    let mut half = None;
+    if rpc.goes_both_ways() {
+        request = request.map(|body| {
+            let (body, ending) = HalfBody::new(body);
+            half = Some(ending);
+            Body::new(body)
+        });
+    }
     let answer = channel.oneshot(request).await;
     let answer = answer.unwrap_or_else(|error| Status::from_error(error).into_http());
     if rpc.is_streaming() {
-        return answer.map(|body| Body::new(DrainedBody::new(body, options.lifecycle.clone())));
+        let lifecycle = options.lifecycle.clone();
+        return answer.map(|body| Body::new(DrainedBody::new(body, half, lifecycle)));
     }
     answer
 }

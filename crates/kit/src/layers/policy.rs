@@ -41,6 +41,11 @@ impl Rpc {
             Self::Standard(method) => method.streaming,
         }
     }
+
+    /// Whether its client may go on asking while it is answered.
+    pub(super) fn goes_both_ways(self) -> bool {
+        matches!(self, Self::Contract(method) if method.client_streaming && method.server_streaming)
+    }
 }
 
 /// Finds an RPC; on the public port the mesh's do not exist.

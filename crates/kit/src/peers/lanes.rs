@@ -14,7 +14,12 @@ const STREAMS: usize = 100;
 
 /// The lanes of one peer.
 #[derive(Default)]
-pub(super) struct Lanes(Mutex<Vec<Lane>>);
+pub(super) struct Lanes {
+    open: Mutex<Vec<Lane>>,
+    /// One is opened at a time: a thousand streams that come at once need ten
+    /// connections and not a thousand.
+    opening: tokio::sync::Mutex<()>,
+}
 
 #[derive(Clone)]
 struct Lane {
@@ -31,17 +36,19 @@ impl Lanes {
         if let Some(taken) = self.free() {
             return Ok(taken);
         }
-        // Many who come at once may open one each; those that are not needed end
-        // with their streams.
+        let _turn = self.opening.lock().await;
+        if let Some(taken) = self.free() {
+            return Ok(taken);
+        }
         let (connection, _ended) = Connection::open(target).await?;
         let lane = Lane { connection, open: Arc::default() };
         let taken = lane.enter();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
         Ok(taken)
     }
 
     fn free(&self) -> Option<(Connection, Place)> {
-        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         // The last ones are emptied and closed when there is room in earlier ones.
         let mut room = false;
         lanes.retain(|lane| {

@@ -15,12 +15,18 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Before a name that could not be looked up at the start is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Looks up, to the end.
+/// Looks up, to the end; then the endpoints are let go of, which know the peers and
+/// are known by them.
 pub(super) async fn keep_resolved(
     shared: Arc<Shared>,
     authorities: Vec<Authority>,
     stopped: CancellationToken,
 ) {
+    resolve(&shared, authorities, stopped).await;
+    shared.set(Arc::from([]));
+}
+
+async fn resolve(shared: &Arc<Shared>, authorities: Vec<Authority>, stopped: CancellationToken) {
     let mut known: HashMap<Authority, Vec<SocketAddr>> = HashMap::new();
     let mut kept: HashMap<SocketAddr, (Arc<Endpoint>, CancellationToken)> = HashMap::new();
     loop {
@@ -50,7 +56,7 @@ pub(super) async fn keep_resolved(
             keep
         });
         for (address, authority) in wanted {
-            kept.entry(address).or_insert_with(|| begin(&shared, address, authority, &stopped));
+            kept.entry(address).or_insert_with(|| begin(shared, address, authority, &stopped));
         }
         shared.set(kept.values().map(|(endpoint, _)| Arc::clone(endpoint)).collect());
         let complete = known.len() == authorities.len();

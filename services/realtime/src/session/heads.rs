@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use confab_log::ConversationId;
+use confab_kit::random;
+use confab_log::{ConversationId, mutant};
 use confab_proto::{messages::v1::LogHead, realtime::v1::connect_response::Frame};
 use tokio::time::Instant;
 
@@ -16,6 +17,9 @@ use crate::{convert, error::Error, frame::frame};
 
 /// Heads that are read in one call.
 const BATCH: usize = 100;
+/// When all heads are read after some may have been lost, on average: all streams of
+/// the process have lost them at once.
+const DOUBT: Duration = Duration::from_secs(3);
 
 /// See the module.
 #[derive(Debug)]
@@ -31,7 +35,8 @@ pub(super) struct HeadSlots {
 struct Slot {
     /// The head that the client has.
     shown: u64,
-    next: Instant,
+    /// Not before.
+    next: Option<Instant>,
     due: Option<Instant>,
 }
 
@@ -40,17 +45,18 @@ impl HeadSlots {
         Self { interval, slots: HashMap::new(), due: BTreeSet::new(), reading: false }
     }
 
-    fn mark(&mut self, conversation: &ConversationId, now: Instant) {
-        let slot = self.slots.entry(conversation.clone()).or_insert(Slot {
-            shown: 0,
-            next: now,
-            due: None,
-        });
-        if slot.due.is_none() {
-            let at = slot.next.max(now);
-            slot.due = Some(at);
-            self.due.insert((at, conversation.clone()));
+    /// To be shown at that time, or earlier where it is due already.
+    fn mark(&mut self, conversation: &ConversationId, from: Instant) {
+        let new = Slot { shown: 0, next: None, due: None };
+        let slot = self.slots.entry(conversation.clone()).or_insert(new);
+        let at = slot.next.map_or(from, |next| next.max(from));
+        if slot.due.is_some_and(|due| due <= at) {
+            return;
         }
+        if let Some(later) = slot.due.replace(at) {
+            self.due.remove(&(later, conversation.clone()));
+        }
+        self.due.insert((at, conversation.clone()));
     }
 
     /// Its head is of no interest any more.
@@ -74,7 +80,7 @@ impl HeadSlots {
             };
             if let Some(slot) = self.slots.get_mut(&conversation) {
                 slot.due = None;
-                slot.next = now + self.interval;
+                slot.next = Some(now + self.interval);
                 taken.push((conversation, slot.shown));
             }
         }
@@ -87,6 +93,19 @@ impl Stream {
     pub(super) fn mark_head(&mut self, conversation: &ConversationId, now: Instant) {
         if self.memberships.contains(conversation) && !self.watches.contains_key(conversation) {
             self.heads.mark(conversation, now);
+        }
+    }
+
+    /// Any conversation may have moved unheard: of those that are not watched nothing
+    /// that follows would tell. What the client has is not shown again.
+    pub(super) fn doubt_heads(&mut self) {
+        if mutant::is("heads-not-doubted") {
+            return;
+        }
+        let at = Instant::now() + random::jitter(DOUBT);
+        let memberships: Vec<_> = self.memberships.iter().cloned().collect();
+        for conversation in &memberships {
+            self.mark_head(conversation, at);
         }
     }
 

@@ -184,6 +184,7 @@ impl Stream {
     pub(super) fn on_letters(&mut self, letters: Letters) -> Result<(), Error> {
         if letters.missed {
             self.timers.heal_soon();
+            self.doubt_heads();
         }
         if letters.revoked {
             self.shared.revocations.check(&self.caller)?;

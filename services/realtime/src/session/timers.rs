@@ -11,9 +11,9 @@ use crate::Limits;
 
 /// A token that lives longer than this needs no timer.
 const FOR_EVER: i64 = 10 * 365 * 86_400;
-/// The first delay before a read is tried again; it doubles each time.
 /// When the log is asked after something may have been lost.
 const HEAL_SOON: Duration = Duration::from_secs(1);
+/// The first delay before a read is tried again; it doubles each time.
 const RETRY: Duration = Duration::from_millis(50);
 const MAX_RETRY: Duration = Duration::from_secs(5);
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use confab_kit::error::Reason;
+use confab_kit::{bus::Signal, error::Reason};
+use confab_log::mutant;
 use confab_proto::{
     messages::v1::Receipt,
     realtime::v1::{Watch, connect_request, connect_response::Frame},
@@ -214,6 +215,40 @@ async fn heads_come_at_once_and_then_once_a_second() {
         assert!(matches!(client.next().await, Frame::Head(head) if head.seq == 52));
         assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
         assert!(client.is_silent_for(Duration::from_secs(100)).await);
+    }
+}
+
+/// Whether the head of a conversation that is not watched is found after its event
+/// was lost on the bus, and shown once.
+async fn a_lost_head_comes(way: Way) -> bool {
+    let world = world();
+    world.join(2, "alice");
+    let (_node, mut client) = live(&world, way).await;
+    world.write(2, "lost");
+    world.bus.deliver(&Signal::Missed);
+    match tokio::time::timeout(Duration::from_secs(10), client.next()).await {
+        Ok(Frame::Head(head)) => assert!(head.conversation_id == id(2) && head.seq == 2),
+        Ok(other) => panic!("{other:?}"),
+        Err(_) => return false,
+    }
+    // What is said meanwhile does not wait for the look.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.bus.deliver(&Signal::Missed);
+    let start = tokio::time::Instant::now();
+    world.say(2, "heard");
+    assert!(matches!(client.next().await, Frame::Head(head) if head.seq == 3));
+    assert!(start.elapsed() < Duration::from_millis(10), "{:?}", start.elapsed());
+    client.is_silent_for(Duration::from_secs(100)).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn heads_that_the_bus_has_lost_are_read() {
+    for way in Way::BOTH {
+        assert!(a_lost_head_comes(way).await);
+        mutant::set(Some("heads-not-doubted"));
+        let found = a_lost_head_comes(way).await;
+        mutant::set(None);
+        assert!(!found, "the mutant was not caught");
     }
 }
 
