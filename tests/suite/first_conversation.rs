@@ -3,7 +3,7 @@
 
 use std::{process::Stdio, time::Duration};
 
-use confab_tests::harness::{Checked, Node, Violation, skipped, within};
+use confab_tests::harness::{Checked, Node, Violation, is_installed, skipped, within};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use super::promises::program;
@@ -19,11 +19,6 @@ fn commands() -> Checked<&'static str> {
     let block = below.and_then(|below| below.split_once("```sh\n")).map(|(_, block)| block);
     let block = block.and_then(|block| block.split_once("\n```")).map(|(block, _)| block);
     block.ok_or_else(|| Violation::broken(format!("README.md has no block below {MARK}")))
-}
-
-async fn has_buf() -> bool {
-    let version = Command::new("buf").arg("--version").stdout(Stdio::null()).status().await;
-    version.is_ok_and(|status| status.success())
 }
 
 async fn run() -> Checked {
@@ -100,7 +95,7 @@ async fn run_typed() -> Checked {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_can_be_typed_and_its_errors_can_be_read() {
-    if !has_buf().await {
+    if !is_installed("buf") {
         return skipped(TYPED, "buf is not installed (npm package @bufbuild/buf)");
     }
     run_typed().await.unwrap_or_else(|violation| panic!("{violation}"));
@@ -108,7 +103,7 @@ async fn a_stream_can_be_typed_and_its_errors_can_be_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_conversation_of_the_readme_works() {
-    if !has_buf().await {
+    if !is_installed("buf") {
         return skipped(TEST, "buf is not installed (npm package @bufbuild/buf)");
     }
     run().await.unwrap_or_else(|violation| panic!("{violation}"));

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
-use confab_tests::harness::{Checked, Violation, skipped};
+use confab_tests::harness::{Checked, Violation, files_below, is_installed, skipped};
 use tempfile::TempDir;
 
 const CONFAB: &str = env!("CARGO_BIN_EXE_confab-under-test");
@@ -38,11 +38,10 @@ impl Repository {
     fn begin(changelog: &str) -> Checked<Self> {
         let folder = tempfile::tempdir().map_err(Violation::unable)?;
         let repository = Self { folder };
-        copy(Path::new(ROOT), repository.folder.path(), Path::new("proto"))?;
-        for file in ["buf.yaml", ".ci/contract"] {
-            let to = repository.path(file);
-            fs::create_dir_all(to.parent().unwrap_or(&to)).map_err(Violation::unable)?;
-            fs::copy(Path::new(ROOT).join(file), to).map_err(Violation::unable)?;
+        let contract = files_below(&Path::new(ROOT).join("proto"))?;
+        let contract = contract.iter().map(|file| Path::new("proto").join(file));
+        for file in contract.chain(["buf.yaml", ".ci/contract"].map(PathBuf::from)) {
+            copy(&file, repository.folder.path())?;
         }
         fs::write(repository.path(CHANGELOG), changelog).map_err(Violation::unable)?;
         repository.git(&["init", "--quiet"])?;
@@ -123,26 +122,16 @@ fn told(output: &Output) -> String {
     both.map(|text| String::from_utf8_lossy(text).into_owned()).concat()
 }
 
-fn copy(from: &Path, to: &Path, folder: &Path) -> Checked {
-    fs::create_dir_all(to.join(folder)).map_err(Violation::unable)?;
-    for entry in fs::read_dir(from.join(folder)).map_err(Violation::unable)? {
-        let entry = entry.map_err(Violation::unable)?;
-        let path = folder.join(entry.file_name());
-        if entry.file_type().map_err(Violation::unable)?.is_dir() {
-            copy(from, to, &path)?;
-        } else {
-            fs::copy(entry.path(), to.join(&path)).map_err(Violation::unable)?;
-        }
-    }
-    Ok(())
+/// Copies a file of this repository, with the folders that it is in.
+fn copy(file: &Path, to: &Path) -> Checked {
+    let copy = to.join(file);
+    fs::create_dir_all(copy.parent().unwrap_or(to)).map_err(Violation::unable)?;
+    fs::copy(Path::new(ROOT).join(file), copy).map_err(Violation::unable).map(drop)
 }
 
 /// Whether these programs are here; says so if not.
 fn have(programs: &[&str], test: &str) -> bool {
-    let missing = programs.iter().find(|program| {
-        let version = Command::new(program).arg("--version").output();
-        !version.is_ok_and(|output| output.status.success())
-    });
+    let missing = programs.iter().find(|program| !is_installed(program));
     if let Some(program) = missing {
         skipped(&format!("p12_contract::{test}"), &format!("{program} is not installed"));
     }

@@ -97,7 +97,7 @@ impl<S: LogStore> Domain<S> {
     }
 
     async fn decide(&self, key: &LogKey, request: Request) -> Result<Committed, Error> {
-        let _append = Stage::begin("append");
+        let _append = Stage::begin(&self.logs.stages().append);
         let committed = self.logs.append(key, request).await?;
         if committed.event.is_none() {
             metrics::counter!("confab_duplicate_requests_total").increment(1);
@@ -146,7 +146,7 @@ impl<S: LogStore + RuleStore> Domain<S> {
         if !matches!(command, Command::Send { .. } | Command::Edit { .. }) {
             return Ok((command, None));
         }
-        let _transform = Stage::begin("transform");
+        let _transform = Stage::begin(&self.logs.stages().transform);
         let rules = self.rules.get(self.logs.store(), tenant);
         let rules = tokio::time::timeout(stage::PATIENCE, rules).await;
         let rules = rules.map_err(|_| Error::Unavailable)??;

@@ -41,10 +41,11 @@ impl<S: LogStore + RuleStore> MessagesHandler<S> {
         request: Request<T>,
         convert: impl FnOnce(T) -> Result<Send, KitError>,
     ) -> Result<Admitted<Send>, Status> {
-        let admit = Stage::begin("admit");
+        let stages = self.domain.logs.stages();
+        let admit = Stage::begin(&stages.admit);
         let admitted = self.admission.admit(request).await?;
         drop(admit);
-        let _validate = Stage::begin("validate");
+        let _validate = Stage::begin(&stages.validate);
         Ok(admitted.try_map(convert)?)
     }
 

@@ -3,6 +3,7 @@
 //! Here is the registry of drivers, and what the rest of the service sees of them.
 
 mod driver;
+mod io_times;
 mod rows;
 mod sweeper;
 
@@ -21,9 +22,11 @@ pub use rows::Projections;
 
 use crate::{
     error::Error,
+    stage::Stages,
     store::{LogKey, LogStore},
 };
 use driver::{Driver, Job, Work};
+use io_times::IoTimes;
 
 /// Commands and reads of one conversation that may wait for its driver.
 const QUEUE: usize = 4096;
@@ -47,6 +50,8 @@ struct Inner<S> {
     drivers: Mutex<HashMap<LogKey, mpsc::Sender<Job>>>,
     /// Of all drivers: they share what they work with.
     trouble: Trouble,
+    stages: Stages,
+    io_times: IoTimes,
 }
 
 /// A command's event stands in the log.
@@ -85,8 +90,22 @@ impl<S: LogStore> Logs<S> {
         bus: Bus,
         options: appender::Options,
     ) -> Self {
-        let (drivers, trouble) = (Mutex::default(), Trouble::default());
-        Self { inner: Arc::new(Inner { store, projections, bus, options, drivers, trouble }) }
+        let inner = Inner {
+            store,
+            projections,
+            bus,
+            options,
+            drivers: Mutex::default(),
+            trouble: Trouble::default(),
+            stages: Stages::default(),
+            io_times: IoTimes::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Where the stages of commands are measured.
+    pub(crate) fn stages(&self) -> &Stages {
+        &self.inner.stages
     }
 
     /// The store below.

@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use confab_tests::harness::{Checked, Violation};
+use confab_tests::harness::{Checked, Violation, files_below};
 
 const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 const PROTO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto");
@@ -96,7 +96,7 @@ impl Packages {
     /// The scenario, ready to be given its arguments. `place` is an empty folder.
     pub(super) fn scenario(&self, contract: Contract, place: &Path) -> Checked<Command> {
         let proto = place.join("proto");
-        let files = copy_contract(contract, &proto).map_err(Violation::unable)?;
+        let files = copy_contract(contract, &proto)?;
         let source = Path::new(CLIENTS).join(self.language.name());
         match self.language {
             Language::Python => {
@@ -138,27 +138,23 @@ impl Language {
 }
 
 /// Copies the contract's files and names the copies.
-fn copy_contract(contract: Contract, to: &Path) -> io::Result<Vec<PathBuf>> {
+fn copy_contract(contract: Contract, to: &Path) -> Checked<Vec<PathBuf>> {
     let mut copies = Vec::new();
     let mut left_out = 0;
-    let mut folders = vec![PathBuf::from("confab")];
-    while let Some(folder) = folders.pop() {
-        fs::create_dir_all(to.join(&folder))?;
-        for entry in fs::read_dir(Path::new(PROTO).join(&folder))? {
-            let entry = entry?;
-            let path = folder.join(entry.file_name());
-            if entry.file_type()?.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "proto") {
-                let mut text = fs::read_to_string(entry.path())?;
-                if matches!(contract, Contract::Older) {
-                    left_out += NEWER.iter().map(|line| text.matches(line).count()).sum::<usize>();
-                    text = NEWER.iter().fold(text, |text, line| text.replace(line, ""));
-                }
-                fs::write(to.join(&path), text)?;
-                copies.push(to.join(&path));
-            }
+    for path in files_below(Path::new(PROTO))? {
+        if path.extension().is_none_or(|ending| ending != "proto") {
+            continue;
         }
+        let mut text =
+            fs::read_to_string(Path::new(PROTO).join(&path)).map_err(Violation::unable)?;
+        if matches!(contract, Contract::Older) {
+            left_out += NEWER.iter().map(|line| text.matches(line).count()).sum::<usize>();
+            text = NEWER.iter().fold(text, |text, line| text.replace(line, ""));
+        }
+        let copy = to.join(path);
+        fs::create_dir_all(copy.parent().unwrap_or(to)).map_err(Violation::unable)?;
+        fs::write(&copy, text).map_err(Violation::unable)?;
+        copies.push(copy);
     }
     // The frame stands in `ConnectResponse` and in `SubscribeResponse`.
     let expected = if matches!(contract, Contract::Older) { NEWER.len() + 1 } else { 0 };

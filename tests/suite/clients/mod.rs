@@ -16,14 +16,11 @@ use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
     process::{Child, Command},
-    task::JoinSet,
 };
 
 use self::install::{Contract, Language, Packages};
-use super::promises::{WHOLE, all_events, program};
+use super::promises::{WHOLE, all_events, fill, program};
 
-/// More events than a stream replays.
-const LONG: u64 = 1100;
 /// SIGTERM may take as long.
 const DRAIN: Duration = Duration::from_secs(20);
 const USERS: [&str; 5] =
@@ -57,7 +54,7 @@ async fn run(packages: &Packages, contract: Contract, mutant: Option<Mutant>) ->
     };
     let mut node = Node::start(program(first).listen(lasting_port()?)).await?;
     // What a gap is paged from; a broken server is caught without it.
-    let long = if mutant.is_none() { Some(fill(&node).await?) } else { None };
+    let long = if mutant.is_none() { Some(long_conversation(&node).await?) } else { None };
     let mut script = start(&node, packages, contract, long)?;
     let stdout = script.stdout.take().ok_or_else(|| Violation::unable("no output"))?;
     let mut lines = BufReader::new(stdout).lines();
@@ -84,22 +81,10 @@ async fn run(packages: &Packages, contract: Contract, mutant: Option<Mutant>) ->
 }
 
 /// A conversation that is longer than what a stream replays.
-async fn fill(node: &Node) -> Checked<String> {
+async fn long_conversation(node: &Node) -> Checked<String> {
     let owner = node.client("dev", "owner").await?;
     let id = owner.create_group("long", &["late"]).await?.conversation_id;
-    let mut hands = JoinSet::new();
-    for _ in 0..32 {
-        let (owner, id) = (owner.clone(), id.clone());
-        hands.spawn(async move {
-            for number in 0..LONG.div_ceil(32) {
-                owner.send(&id, number.to_string()).await?;
-            }
-            Ok::<(), confab_client::Error>(())
-        });
-    }
-    while let Some(filled) = within(WHOLE, "a long conversation", hands.join_next()).await? {
-        filled.map_err(Violation::unable)??;
-    }
+    fill(&owner, &id).await?;
     Ok(id)
 }
 

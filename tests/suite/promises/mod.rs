@@ -24,7 +24,7 @@ mod support;
 
 use confab_tests::harness::NodeOptions;
 
-pub(crate) use support::{WHOLE, all_events, once};
+pub(crate) use support::{WHOLE, all_events, fill, once};
 
 /// The program under test, perhaps with a promise broken on purpose.
 pub(crate) fn program(mutant: Option<&str>) -> NodeOptions {

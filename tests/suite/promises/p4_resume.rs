@@ -25,13 +25,11 @@ use super::{
     order::{Ends, Finish, Mark, Seen, complete, note},
     program,
     raw_stream::{Brought, RawStream, Way, from_cursors, from_session},
-    support::{WHOLE, all_ended, all_events},
+    support::{WHOLE, all_ended, all_events, fill},
 };
 
 /// A stream says something at least this often.
 const HEARTBEAT: Duration = Duration::from_millis(300);
-/// More events than a stream replays.
-const LONG: u64 = 1100;
 /// Without a word for so long, everything hangs.
 const PROGRESS: Duration = Duration::from_secs(30);
 
@@ -68,19 +66,7 @@ impl World {
         for title in ["long", "one", "two"] {
             ids.push(owner.create_group(title, &["reader"]).await?.conversation_id);
         }
-        let mut fillers = JoinSet::new();
-        for hand in 0..32 {
-            let (owner, id) = (owner.clone(), ids[0].clone());
-            fillers.spawn(async move {
-                for number in 0..LONG.div_ceil(32) {
-                    owner.send(&id, format!("filler {hand} {number}")).await?;
-                }
-                Ok::<(), confab_client::Error>(())
-            });
-        }
-        while let Some(filled) = within(WHOLE, "the fillers", fillers.join_next()).await? {
-            filled.map_err(Violation::unable)??;
-        }
+        fill(&owner, &ids[0]).await?;
         node.mutate(mutant);
         node.restart().await?;
         Ok(Self { node, ids, seed: Seed::of("p4"), gaps: Arc::default() })

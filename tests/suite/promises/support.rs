@@ -18,6 +18,24 @@ pub(crate) const TRY: Duration = Duration::from_secs(10);
 /// A whole scenario hangs when it takes longer than this.
 pub(crate) const WHOLE: Duration = Duration::from_mins(3);
 
+const LONG: u64 = 1100;
+const HANDS: u64 = 32;
+
+/// Sends more messages to a conversation than a stream replays of it.
+pub(crate) async fn fill(owner: &Client, id: &str) -> Checked {
+    let mut fillers = JoinSet::new();
+    for hand in 0..HANDS {
+        let (owner, id) = (owner.clone(), id.to_owned());
+        fillers.spawn(async move {
+            for number in 0..LONG.div_ceil(HANDS) {
+                owner.send(&id, format!("filler {hand} {number}")).await?;
+            }
+            Ok(())
+        });
+    }
+    all_ended(fillers, WHOLE, "the fillers").await.map(drop)
+}
+
 /// One try of a unary call, without the client's retries.
 pub(crate) async fn once<R: Rpc>(client: &Client, request: R) -> Result<R::Response, Error> {
     let mut grpc = Grpc::new(client.transport()).max_decoding_message_size(64 << 20);

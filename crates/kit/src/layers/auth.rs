@@ -5,14 +5,17 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use confab_log::{ids::TenantId, mutant};
 use http::{HeaderMap, Request, header::AUTHORIZATION};
-use tokio::time::Instant;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tonic::{Code, body::Body};
 
 use super::LayerOptions;
@@ -23,18 +26,25 @@ use crate::{
 };
 
 /// Streams of health and reflection that one connection may have open.
-const STREAMS_OF_ANYONE: u32 = 16;
+const STREAMS_OF_ANYONE: usize = 16;
 
 /// Whether any call on a connection has proven who makes it. The server puts
 /// it into each request, and closes connections that never prove anything.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionProof(Arc<Proven>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Proven {
     is_proven: AtomicBool,
-    /// Streams that need no proof.
-    open_to_anyone: AtomicU32,
+    /// Places for streams that need no proof.
+    open_to_anyone: Arc<Semaphore>,
+}
+
+impl Default for Proven {
+    fn default() -> Self {
+        let open_to_anyone = Arc::new(Semaphore::new(STREAMS_OF_ANYONE));
+        Self { is_proven: AtomicBool::new(false), open_to_anyone }
+    }
 }
 
 impl ConnectionProof {
@@ -44,25 +54,13 @@ impl ConnectionProof {
 
     /// A place for a stream that anyone may open: each holds memory, and its
     /// client need not read.
-    pub(super) fn open_to_anyone(&self) -> Result<AnyonesSlot, Error> {
-        let slot = AnyonesSlot(self.clone());
-        if self.0.open_to_anyone.fetch_add(1, Ordering::Relaxed) < STREAMS_OF_ANYONE {
-            return Ok(slot);
-        }
-        let message = "too many streams of health and reflection on this connection";
-        Err(Error::new(Reason::TooManyStreams, message)
-            .with("limit", STREAMS_OF_ANYONE)
-            .retry_after(Duration::from_secs(1)))
-    }
-}
-
-/// A place among a connection's streams of that kind; given back when dropped.
-#[derive(Debug)]
-pub(super) struct AnyonesSlot(ConnectionProof);
-
-impl Drop for AnyonesSlot {
-    fn drop(&mut self) {
-        self.0.0.open_to_anyone.fetch_sub(1, Ordering::Relaxed);
+    pub(super) fn open_to_anyone(&self) -> Result<OwnedSemaphorePermit, Error> {
+        Arc::clone(&self.0.open_to_anyone).try_acquire_owned().map_err(|_| {
+            let message = "too many streams of health and reflection on this connection";
+            Error::new(Reason::TooManyStreams, message)
+                .with("limit", STREAMS_OF_ANYONE)
+                .retry_after(Duration::from_secs(1))
+        })
     }
 }
 

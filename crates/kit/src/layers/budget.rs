@@ -10,11 +10,12 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Status, body::Body};
 
 use super::{
     LayerOptions, Port,
-    auth::{self, AnyonesSlot, ConnectionProof},
+    auth::{self, ConnectionProof},
     policy::Rpc,
 };
 use crate::{error::Error, identity::Caller, rates::StreamSlot};
@@ -27,7 +28,7 @@ pub(super) enum Slot {
     /// Among those of a user.
     User { _held: StreamSlot },
     /// Among those of a connection that need no proof.
-    Anyone { _held: AnyonesSlot },
+    Anyone { _held: OwnedSemaphorePermit },
 }
 
 /// Charges the call; the slot is that of a stream. What other processes do on

@@ -138,10 +138,8 @@ impl Acceptor {
             End::Now => return,
             End::Stalled => return self.registry.closed("takes nothing"),
             End::NothingProven => self.registry.closed("nothing proven"),
+            End::Draining if mutant::is("drain-drops-calls") => return,
             End::Draining => {}
-        }
-        if end == End::Draining && mutant::is("drain-drops-calls") {
-            return;
         }
         connection.as_mut().graceful_shutdown();
         let may_finish = end == End::Draining && entry.proof.is_proven();

@@ -9,13 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::BackupError;
+use super::{BackupError, is_backup};
 use crate::{
     OpenError,
-    embedded::{
-        folder::io_error,
-        ownership::{BACKUP_FILE, FORMAT_FILE},
-    },
+    embedded::{folder::io_error, ownership::FORMAT_FILE},
 };
 
 /// Read at a time.
@@ -151,8 +148,7 @@ pub(super) fn demand_outside(path: &Path) -> Result<(), BackupError> {
     // What does not exist yet has no links in it.
     let above = above.canonicalize().or_else(|_| std::path::absolute(above));
     let above = above.map_err(io_error("find", path))?;
-    let is_ours =
-        |folder: &&Path| [FORMAT_FILE, BACKUP_FILE].iter().any(|name| folder.join(name).exists());
+    let is_ours = |folder: &&Path| is_backup(folder) || folder.join(FORMAT_FILE).exists();
     match above.ancestors().find(is_ours) {
         Some(folder) => {
             Err(BackupError::Inside { path: path.to_owned(), folder: folder.to_owned() })

@@ -129,7 +129,7 @@ impl<S: LogStore> Driver<S> {
         if mutant::is("publish-drops") && event.seq.is_multiple_of(10) {
             return;
         }
-        let _publish = Stage::begin("publish");
+        let _publish = Stage::begin(&self.logs.stages().publish);
         self.logs.inner.bus.publish(Signal::Event {
             tenant: self.key.tenant.clone(),
             conversation: self.key.conversation.clone(),
@@ -141,11 +141,12 @@ impl<S: LogStore> Driver<S> {
     /// An I/O that takes too long has failed; whether it took effect is unclear,
     /// as it is with any failure.
     async fn bounded(&self, io: Io) -> Done {
-        let (io_name, begun) = (name_of(&io), Instant::now());
+        let (name, seconds) = self.logs.inner.io_times.of(&io);
+        let begun = Instant::now();
         let done = tokio::time::timeout(stage::PATIENCE, self.perform(io)).await;
-        metrics::histogram!("confab_log_io_seconds", "io" => io_name).record(begun.elapsed());
+        seconds.record(begun.elapsed());
         let done = done.unwrap_or_else(|_| {
-            metrics::counter!("confab_log_io_timeouts_total", "io" => io_name).increment(1);
+            metrics::counter!("confab_log_io_timeouts_total", "io" => name).increment(1);
             self.failed("in time", &"no answer")
         });
         if done != Done::Failed && self.logs.inner.trouble.ends() {
@@ -287,17 +288,6 @@ impl<S: LogStore> Driver<S> {
         }
         drivers.remove(&self.key);
         true
-    }
-}
-
-fn name_of(io: &Io) -> &'static str {
-    match io {
-        Io::Look => "look",
-        Io::Read { .. } => "read",
-        Io::Load(_) => "load",
-        Io::Append(_) => "append",
-        Io::Apply(..) => "apply",
-        Io::Raise(_) => "raise",
     }
 }
 

@@ -24,8 +24,7 @@ impl Hosts {
             // Others may take more of the text for the address than we do.
             let word = text[range.start..].find(char::is_whitespace);
             let word = range.start..word.map_or(text.len(), |length| range.start + length);
-            let found = [range, word].into_iter();
-            found.into_iter().find(|range| self.has(&text[range.clone()]))
+            [range, word].into_iter().find(|range| self.has(&text[range.clone()]))
         })
     }
 
