@@ -61,17 +61,25 @@ pub(super) fn of_read(error: &ExecutionError) -> StoreError {
     StoreError::unavailable(error.to_string())
 }
 
-/// A write has none only where it was not sent, or the coordinator refused it
-/// before it told any replica.
+/// A plain write has none only where the statement itself was refused. The last
+/// answer says nothing about the tries before it, which the driver made by itself.
 pub(super) fn of_write(error: &ExecutionError) -> StoreError {
-    let without_effect = match error {
-        ExecutionError::BadQuery(_)
-        | ExecutionError::EmptyPlan
-        | ExecutionError::PrepareError(_)
-        | ExecutionError::ConnectionPoolError(_) => true,
-        ExecutionError::LastAttemptError(attempt) => attempt_without_effect(attempt),
-        _ => false,
-    };
+    judged(error, is_refused(error))
+}
+
+/// A conditional write was sent once, so it has none either where it was not sent.
+/// "Unavailable" is no such answer: both servers also say so when they lose replicas
+/// after the write was accepted and before it was learned.
+pub(super) fn of_conditional(error: &ExecutionError) -> StoreError {
+    let not_sent = matches!(
+        error,
+        ExecutionError::ConnectionPoolError(_)
+            | ExecutionError::LastAttemptError(RequestAttemptError::UnableToAllocStreamId)
+    );
+    judged(error, not_sent || is_refused(error))
+}
+
+fn judged(error: &ExecutionError, without_effect: bool) -> StoreError {
     if without_effect {
         StoreError::unavailable(error.to_string())
     } else {
@@ -79,22 +87,23 @@ pub(super) fn of_write(error: &ExecutionError) -> StoreError {
     }
 }
 
-fn attempt_without_effect(attempt: &RequestAttemptError) -> bool {
-    match attempt {
-        RequestAttemptError::SerializationError(_)
-        | RequestAttemptError::CqlRequestSerialization(_)
-        | RequestAttemptError::UnableToAllocStreamId => true,
-        // `Unavailable` says so of the only try there was: a conditional write is
-        // never retried, and a plain one is the same when done twice.
-        RequestAttemptError::DbError(error, _) => matches!(
+/// No server would take the statement, or nobody could be asked.
+fn is_refused(error: &ExecutionError) -> bool {
+    match error {
+        ExecutionError::BadQuery(_)
+        | ExecutionError::EmptyPlan
+        | ExecutionError::PrepareError(_)
+        | ExecutionError::LastAttemptError(
+            RequestAttemptError::SerializationError(_)
+            | RequestAttemptError::CqlRequestSerialization(_),
+        ) => true,
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(error, _)) => matches!(
             error,
             DbError::SyntaxError
                 | DbError::Invalid
                 | DbError::AuthenticationError
                 | DbError::Unauthorized
                 | DbError::ConfigError
-                | DbError::IsBootstrapping
-                | DbError::Unavailable { .. }
         ),
         _ => false,
     }
@@ -116,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_no_replica_was_told_is_determinate() {
+    fn only_what_was_refused_or_not_sent_is_determinate() {
         let consistency = Consistency::Quorum;
         let timeout = |write_type| DbError::WriteTimeout {
             consistency,
@@ -130,16 +139,21 @@ mod tests {
             answered(DbError::ServerError),
             answered(DbError::Overloaded),
             answered(DbError::Other(0x1700)), // CAS_WRITE_UNKNOWN of Cassandra
+            answered(DbError::Unavailable { consistency, required: 2, alive: 1 }),
             ExecutionError::RequestTimeout(std::time::Duration::from_secs(1)),
         ];
         for error in unknown {
             assert!(!of_write(&error).is_determinate(), "{error}");
+            assert!(!of_conditional(&error).is_determinate(), "{error}");
             assert!(of_read(&error).is_determinate(), "a read changes nothing");
         }
-        let unavailable = DbError::Unavailable { consistency, required: 2, alive: 1 };
-        for error in [answered(unavailable), answered(DbError::Invalid), ExecutionError::EmptyPlan]
-        {
+        for error in [answered(DbError::Invalid), ExecutionError::EmptyPlan] {
             assert!(of_write(&error).is_determinate(), "{error}");
+            assert!(of_conditional(&error).is_determinate(), "{error}");
         }
+        let not_sent = RequestAttemptError::UnableToAllocStreamId;
+        let not_sent = ExecutionError::LastAttemptError(not_sent);
+        assert!(of_conditional(&not_sent).is_determinate(), "it was the only try");
+        assert!(!of_write(&not_sent).is_determinate(), "a try before may have been sent");
     }
 }

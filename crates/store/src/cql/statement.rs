@@ -248,7 +248,7 @@ where
 /// between servers: Cassandra answers with the rows in the way, on failure only,
 /// ScyllaDB with the old rows in any case.
 pub(super) fn applied(answer: Result<QueryResult, ExecutionError>) -> Result<bool, StoreError> {
-    let rows = answer.map_err(|error| error::of_write(&error))?.into_rows_result();
+    let rows = answer.map_err(|error| error::of_conditional(&error))?.into_rows_result();
     // Sent and answered, but not to be understood: it may have been applied.
     let unclear = |error: &dyn std::fmt::Display| StoreError::outcome_unknown(error.to_string());
     let rows = rows.map_err(|error| unclear(&error))?;
