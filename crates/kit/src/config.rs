@@ -29,7 +29,7 @@ pub use rates::{Rate, Rates};
 pub use secret::Secret;
 pub use secrets::{Identity, fingerprint};
 pub use sections::{Auth, AuthKey, Limits, Log};
-pub use store::{CqlStore, Serial, Store, StoreKind};
+pub use store::{CqlStore, Preset, Serial, Store, StoreKind};
 
 /// Environment variables `CONFAB_*` that are not configuration: the tests'
 /// switch, and what the command line's clients read.

@@ -39,6 +39,7 @@ use scylla::{
         load_balancing::{DefaultPolicy, LoadBalancingPolicy},
         retry::{DefaultRetryPolicy, FallthroughRetryPolicy},
     },
+    statement::Consistency,
 };
 
 use crate::{StoreError, fault::Faults};
@@ -58,6 +59,8 @@ pub struct Cql {
     session: Arc<Session>,
     profiles: Arc<Profiles>,
     options: Arc<Options>,
+    /// Of reads, and of writes without a condition.
+    consistency: Consistency,
     faults: Option<Faults>,
 }
 
@@ -87,8 +90,9 @@ impl Cql {
             builder = builder.user(user, password);
         }
         let session = builder.build().await.map_err(OpenError::connect)?;
+        let consistency = options.consistency();
         let (session, profiles, options) = (session.into(), profiles.into(), options.into());
-        let cql = Self { session, profiles, options, faults: None };
+        let cql = Self { session, profiles, options, consistency, faults: None };
         if cql.options.create_keyspace {
             cql.create_keyspace().await?;
         }
@@ -104,6 +108,14 @@ impl Cql {
     /// `keyspace` stands for whatever the keyspace is called.
     fn text(&self, statement: &str) -> String {
         statement.replace("keyspace.", &format!("{}.", self.options.keyspace))
+    }
+
+    /// The same, for statements that are prepared from now on, and batches, of what
+    /// may be lost or be seen late: so many replicas answer as [`Options::preset`]
+    /// says. For rows that nothing else is decided by.
+    #[must_use]
+    pub fn relaxed(&self) -> Self {
+        Self { consistency: self.options.relaxed_consistency(), ..self.clone() }
     }
 
     /// The same, with faults in all statements that are prepared from now on. For

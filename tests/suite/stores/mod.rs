@@ -3,6 +3,7 @@
 
 mod messages;
 mod migrations;
+mod presets;
 mod rivals;
 mod services;
 mod settled;

@@ -39,6 +39,20 @@ pub enum Serial {
     Local,
 }
 
+/// How many replicas answer for receipts, and for when users were last here. All
+/// else is always `Safe`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// One.
+    Fast,
+    /// A quorum of the nearest data centre's.
+    Balanced,
+    /// A quorum, as for everything else.
+    #[default]
+    Safe,
+}
+
 /// ScyllaDB or Apache Cassandra.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -52,6 +66,8 @@ pub struct CqlStore {
     pub data_centre: Option<String>,
     /// Where conditional writes find their quorum.
     pub serial: Serial,
+    /// How many replicas answer for receipts, and for when users were last here.
+    pub preset: Preset,
     /// Who Confab is to the server, where that asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -85,6 +101,7 @@ impl Default for CqlStore {
             keyspace: "confab".to_owned(),
             data_centre: None,
             serial: Serial::default(),
+            preset: Preset::default(),
             user: None,
             password: None,
             password_file: None,

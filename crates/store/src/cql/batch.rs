@@ -63,6 +63,7 @@ impl Cql {
             return Ok(());
         }
         batch.set_is_idempotent(true);
+        batch.set_consistency(self.consistency);
         let session = self.session.clone();
         let done = perhaps(self.faults.as_ref(), || async move {
             let done = session.batch(&batch, values).await;

@@ -18,6 +18,21 @@ pub enum Serial {
     Local,
 }
 
+/// How many replicas answer for what may be lost or be seen late: see
+/// [`Cql::relaxed`](super::Cql::relaxed). Everything else is always `Safe`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preset {
+    /// One (`LOCAL_ONE`): lost when it dies before it has told the others, and not
+    /// always read back at once.
+    Fast,
+    /// A quorum of the nearest data centre's (`LOCAL_QUORUM`): not always read back
+    /// at once from another data centre.
+    Balanced,
+    /// As for everything else.
+    #[default]
+    Safe,
+}
+
 /// How to connect.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Options {
@@ -33,6 +48,8 @@ pub struct Options {
     pub data_centre: Option<String>,
     /// Where conditional writes find their quorum.
     pub serial: Serial,
+    /// How many replicas answer for what may be lost or be seen late.
+    pub preset: Preset,
     /// User and password, where the server wants them.
     pub credentials: Option<(String, String)>,
     /// How long to wait for a connection.
@@ -52,6 +69,7 @@ impl Options {
             replication: "{'class': 'SimpleStrategy', 'replication_factor': 1}".to_owned(),
             data_centre: None,
             serial: Serial::default(),
+            preset: Preset::default(),
             credentials: None,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(4),
@@ -82,6 +100,14 @@ impl Options {
         }
     }
 
+    pub(super) fn relaxed_consistency(&self) -> Consistency {
+        match self.preset {
+            Preset::Fast => Consistency::LocalOne,
+            Preset::Balanced => Consistency::LocalQuorum,
+            Preset::Safe => self.consistency(),
+        }
+    }
+
     pub(super) fn serial_consistency(&self) -> SerialConsistency {
         match self.serial {
             Serial::Everywhere => SerialConsistency::Serial,
@@ -105,6 +131,7 @@ impl std::fmt::Debug for Options {
             .field("keyspace", &self.keyspace)
             .field("data_centre", &self.data_centre)
             .field("serial", &self.serial)
+            .field("preset", &self.preset)
             .field("credentials", &self.credentials.as_ref().map(|(user, _)| user))
             .finish_non_exhaustive()
     }

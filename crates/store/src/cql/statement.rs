@@ -61,6 +61,7 @@ impl Cql {
     pub async fn read(&self, text: &str) -> Result<Read, StoreError> {
         let mut statement = self.prepare(text).await?;
         statement.set_is_idempotent(true);
+        statement.set_consistency(self.consistency);
         let mut settling = statement.clone();
         settling.set_consistency(self.options.settling_consistency());
         let (session, faults) = (self.session.clone(), self.faults.clone());
@@ -74,6 +75,7 @@ impl Cql {
     pub async fn write(&self, text: &str) -> Result<Write, StoreError> {
         let mut statement = self.prepare(text).await?;
         statement.set_is_idempotent(true);
+        statement.set_consistency(self.consistency);
         Ok(Write { session: self.session.clone(), statement, faults: self.faults.clone() })
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use confab_conversations::store::cql as conversations;
 use confab_kit::{
-    config::{Config, Serial},
+    config::{Config, Preset, Serial},
     random,
     role::Role,
 };
@@ -13,7 +13,10 @@ use confab_participants::store::cql as participants;
 use confab_realtime::store::cql as realtime;
 use confab_store::{
     StoreError,
-    cql::{Conditional, Cql as Connection, Migration, Options, Read, Serial as StoreSerial},
+    cql::{
+        Conditional, Cql as Connection, Migration, Options, Preset as StorePreset, Read,
+        Serial as StoreSerial,
+    },
     embedded::Engine,
 };
 
@@ -71,6 +74,11 @@ async fn connect(config: &Config) -> Result<Connection, StoreOpenError> {
         serial: match cql.serial {
             Serial::Everywhere => StoreSerial::Everywhere,
             Serial::Local => StoreSerial::Local,
+        },
+        preset: match cql.preset {
+            Preset::Fast => StorePreset::Fast,
+            Preset::Balanced => StorePreset::Balanced,
+            Preset::Safe => StorePreset::Safe,
         },
         credentials: config.cql_credentials()?,
         connect_timeout: Duration::from_millis(cql.connect_timeout_ms),

@@ -179,7 +179,7 @@ impl LogStore for CqlLogStore {
         let before = self.user_cursors(key, user).await?;
         let after = before.raised_by(to);
         if after != before {
-            self.write_cursors(key, user, after).await?;
+            self.write_cursors(&self.cql.relaxed(), key, user, after).await?;
         }
         Ok((before, after))
     }

@@ -54,7 +54,7 @@ impl CqlLogStore {
         let start =
             Cursors { read_seq: event.seq, read_ordinal: event.ordinal, delivered_seq: event.seq };
         let joiners = effects.inbox.iter().filter(|e| matches!(e.change, Change::Joined(_)));
-        let joiners = joiners.map(|effect| self.write_cursors(key, &effect.user, start));
+        let joiners = joiners.map(|effect| self.write_cursors(&self.cql, key, &effect.user, start));
         let index = effects.index.iter().map(|entry| self.add_index(key, entry));
         tokio::try_join!(
             self.change_rows(key, event, effects),

@@ -1,7 +1,7 @@
 //! Cursors and reactions, by user.
 
 use confab_log::{Seq, UserId, row::ReactionsRow};
-use confab_store::cql::{Batch, limit as rows_at_most, number, unsigned};
+use confab_store::cql::{Batch, Cql, limit as rows_at_most, number, unsigned};
 
 use super::{CqlLogStore, Cursors, LogKey, StoreResult, names, user, value};
 
@@ -20,6 +20,7 @@ impl CqlLogStore {
     /// Raises them: the greater seq of two writes is the later timestamp.
     pub(super) async fn write_cursors(
         &self,
+        on: &Cql,
         key: &LogKey,
         user: &UserId,
         to: Cursors,
@@ -38,7 +39,7 @@ impl CqlLogStore {
             let values = (delivered, delivered, tenant, conversation, user);
             batch.write(&self.statements.raise_delivered, values);
         }
-        self.cql.write_together(batch).await
+        on.write_together(batch).await
     }
 
     pub(super) async fn cursors_after(

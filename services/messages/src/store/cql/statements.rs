@@ -55,6 +55,8 @@ const MARKS: &str =
 impl Statements {
     #[expect(clippy::too_many_lines, reason = "a list: one statement after the other")]
     pub(super) async fn prepare(cql: &Cql) -> StoreResult<Self> {
+        // Nothing but receipts.
+        let relaxed = cql.relaxed();
         Ok(Self {
             head: cql
                 .read(&format!("SELECT newest_bucket, applied_through FROM keyspace.messages_heads {HEAD}"))
@@ -116,25 +118,25 @@ impl Statements {
                      VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?",
                 )
                 .await?,
-            cursors: cql
+            cursors: relaxed
                 .read(&format!(
                     "SELECT read_seq, read_ordinal, delivered_seq FROM keyspace.messages_cursors \
                      {HEAD} AND user = ?"
                 ))
                 .await?,
-            cursors_after: cql
+            cursors_after: relaxed
                 .read(&format!(
                     "SELECT user, read_seq, read_ordinal, delivered_seq FROM keyspace.messages_cursors \
                      {HEAD} AND user > ? LIMIT ?"
                 ))
                 .await?,
-            raise_read: cql
+            raise_read: relaxed
                 .write(&format!(
                     "UPDATE keyspace.messages_cursors USING TIMESTAMP ? SET read_seq = ?, read_ordinal = ? \
                      {HEAD} AND user = ?"
                 ))
                 .await?,
-            raise_delivered: cql
+            raise_delivered: relaxed
                 .write(&format!(
                     "UPDATE keyspace.messages_cursors USING TIMESTAMP ? SET delivered_seq = ? \
                      {HEAD} AND user = ?"

@@ -28,6 +28,7 @@ impl CqlPresence {
     /// When the keyspace cannot be used as it is.
     pub async fn open(cql: &Cql) -> Result<Self, OpenError> {
         cql.check_migrated(SERVICE, MIGRATIONS).await?;
+        let cql = cql.relaxed();
         Ok(Self {
             read: cql
                 .read("SELECT time FROM keyspace.realtime_last_seen WHERE tenant = ? AND user = ?")
