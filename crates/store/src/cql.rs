@@ -49,7 +49,7 @@ pub use self::{
     convert::{limit, number, unsigned},
     error::OpenError,
     migrate::Migration,
-    options::{Options, Serial},
+    options::{Options, Preset, Serial},
     statement::{Conditional, Page, Place, Read, Write},
 };
 
