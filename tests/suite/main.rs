@@ -6,6 +6,7 @@ mod backends;
 mod bad_input;
 mod bench;
 mod clients;
+mod compose;
 mod disk;
 mod docs;
 mod features;
