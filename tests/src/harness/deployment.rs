@@ -13,7 +13,11 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::{
-    Checked, Node, NodeOptions, Proxy, Tokens, Violation, backends, eventually, node::Place, ops,
+    Checked, Fault, Node, NodeOptions, Proxy, Tokens, Violation,
+    backends::{self, CqlAddresses},
+    eventually,
+    node::Place,
+    ops,
 };
 
 /// How long the processes of a mesh may take to find each other.
@@ -63,8 +67,21 @@ impl Deployment {
         match shape {
             Shape::Single => Self::single(options).await,
             Shape::Mesh => Self::mesh(options, &Role::ALL).await,
-            Shape::Cluster => Self::mesh(on_cql(options).await?, &CLUSTER).await,
+            Shape::Cluster => {
+                let server = backends::cql().await.map_err(Violation::unable)?;
+                // The whole suite runs beside it.
+                let options = options.env("CONFAB_STORE__CQL__REQUEST_TIMEOUT_MS", "20000");
+                Self::cluster_on(&server, options).await
+            }
         }
+    }
+
+    /// A [`Shape::Cluster`] on a CQL server of the test's own, to do to it as it likes.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it does not start.
+    pub async fn cluster_on(server: &CqlAddresses, options: NodeOptions) -> Checked<Self> {
+        Self::mesh(on_cql(server, options), &CLUSTER).await
     }
 
     async fn single(options: NodeOptions) -> Checked<Self> {
@@ -154,6 +171,21 @@ impl Deployment {
         &mut self.nodes.get_mut(place).expect("a deployment has a process").1
     }
 
+    /// All processes of a role.
+    pub fn all_of(&self, role: Role) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |(served, _)| *served == role).map(|(_, node)| node)
+    }
+
+    /// As [`Deployment::all_of`].
+    pub fn all_of_mut(&mut self, role: Role) -> impl Iterator<Item = &mut Node> {
+        self.nodes.iter_mut().filter(move |(served, _)| *served == role).map(|(_, node)| node)
+    }
+
+    /// All processes.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().map(|(_, node)| node)
+    }
+
     /// All processes.
     pub fn nodes_mut(&mut self) -> impl Iterator<Item = &mut Node> {
         self.nodes.iter_mut().map(|(_, node)| node)
@@ -176,6 +208,27 @@ impl Deployment {
         let role = |place: &(usize, usize)| self.nodes[place.1].0;
         let links = self.links.iter();
         links.filter(move |(place, _)| to.is_none_or(|to| role(place) == to)).map(|(_, link)| link)
+    }
+
+    /// Cuts the ways between a cluster's two processes of realtime and those of
+    /// messages crosswise: what comes in at one is decided by another process than what
+    /// comes in at the other, so they meet nowhere but in the log. Returns both entries.
+    pub fn part(&self) -> Vec<&Node> {
+        let places = |role: Role| {
+            let nodes = self.nodes.iter().enumerate();
+            nodes.filter(move |(_, (served, _))| *served == role).map(|(place, _)| place)
+        };
+        let mut entries = Vec::new();
+        for (entry, own) in places(Role::Realtime).zip(places(Role::Messages)) {
+            for other in places(Role::Messages).filter(|other| *other != own) {
+                if let Some(link) = self.links.get(&(entry, other)) {
+                    link.plan(|_| Fault { up: Some(0), down: Some(0), stall: false });
+                    link.cut_all();
+                }
+            }
+            entries.push(&self.nodes[entry].1);
+        }
+        entries
     }
 
     /// Kills a process and starts it again; which, is up to the number.
@@ -257,15 +310,14 @@ fn peers(roles: &[Role], own: usize, asked: Role) -> impl Iterator<Item = usize>
 }
 
 /// The same, with a keyspace of its own as the store.
-async fn on_cql(options: NodeOptions) -> Checked<NodeOptions> {
-    let server = backends::cql().await.map_err(Violation::unable)?;
+fn on_cql(server: &CqlAddresses, options: NodeOptions) -> NodeOptions {
     let keyspace = format!("confab_cluster_{:016x}", rand::random::<u64>());
-    Ok(options
+    options
+        // The driver, where others make tables while it asks for them.
+        .allow("Initial metadata read failed")
         .env("CONFAB_STORE__KIND", "cql")
         .env("CONFAB_STORE__CQL__CONTACT_POINTS", &format!("[{}]", server.0.join(",")))
         .env("CONFAB_STORE__CQL__KEYSPACE", &keyspace)
-        // The whole suite runs beside it.
-        .env("CONFAB_STORE__CQL__REQUEST_TIMEOUT_MS", "20000")
         // Small, for many of them to fill up.
-        .env("CONFAB_STORE__CQL__PARTITION_ROWS", "32"))
+        .env("CONFAB_STORE__CQL__PARTITION_ROWS", "32")
 }

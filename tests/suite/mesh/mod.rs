@@ -2,6 +2,10 @@
 //! serve, and get along without each other for a while.
 
 mod away;
+mod cql_away;
+mod crowd;
 mod faults;
+mod parted;
+mod removal;
 mod revocation;
 mod smoke;
