@@ -34,6 +34,10 @@ pub enum Shape {
     /// for those that a team runs many of. Whoever asks for it looks first whether
     /// there is a server.
     Cluster,
+    /// As [`Shape::Cluster`], with a second process of participants too, and parted:
+    /// what comes in at one of [`Deployment::entries`] is decided by another process
+    /// than what comes in at the other, and they meet nowhere but in the store.
+    Halves,
 }
 
 const CLUSTER: [Role; 6] = [
@@ -43,6 +47,22 @@ const CLUSTER: [Role; 6] = [
     Role::Participants,
     Role::Realtime,
     Role::Realtime,
+];
+
+const HALVES: [Role; 7] = [
+    Role::Messages,
+    Role::Messages,
+    Role::Conversations,
+    Role::Participants,
+    Role::Participants,
+    Role::Realtime,
+    Role::Realtime,
+];
+/// On the way in, each of which has two processes.
+const ON_THE_WAY: [(Role, Role); 3] = [
+    (Role::Realtime, Role::Participants),
+    (Role::Realtime, Role::Messages),
+    (Role::Participants, Role::Messages),
 ];
 
 /// A deployment that runs. Clients go to its processes by turns: each is an entry to
@@ -67,11 +87,11 @@ impl Deployment {
         match shape {
             Shape::Single => Self::single(options).await,
             Shape::Mesh => Self::mesh(options, &Role::ALL).await,
-            Shape::Cluster => {
-                let server = backends::cql().await.map_err(Violation::unable)?;
-                // The whole suite runs beside it.
-                let options = options.env("CONFAB_STORE__CQL__REQUEST_TIMEOUT_MS", "20000");
-                Self::cluster_on(&server, options).await
+            Shape::Cluster => Self::mesh(on_the_runs_server(options).await?, &CLUSTER).await,
+            Shape::Halves => {
+                let halves = Self::mesh(on_the_runs_server(options).await?, &HALVES).await?;
+                halves.part();
+                Ok(halves)
             }
         }
     }
@@ -210,25 +230,28 @@ impl Deployment {
         links.filter(move |(place, _)| to.is_none_or(|to| role(place) == to)).map(|(_, link)| link)
     }
 
-    /// Cuts the ways between a cluster's two processes of realtime and those of
-    /// messages crosswise: what comes in at one is decided by another process than what
-    /// comes in at the other, so they meet nowhere but in the log. Returns both entries.
-    pub fn part(&self) -> Vec<&Node> {
-        let places = |role: Role| {
-            let nodes = self.nodes.iter().enumerate();
-            nodes.filter(move |(_, (served, _))| *served == role).map(|(place, _)| place)
-        };
-        let mut entries = Vec::new();
-        for (entry, own) in places(Role::Realtime).zip(places(Role::Messages)) {
-            for other in places(Role::Messages).filter(|other| *other != own) {
-                if let Some(link) = self.links.get(&(entry, other)) {
-                    link.plan(|_| Fault { up: Some(0), down: Some(0), stall: false });
-                    link.cut_all();
+    /// Cuts the ways from each half to the other one.
+    fn part(&self) {
+        for (from, to) in ON_THE_WAY {
+            for (number, own) in self.places(from).enumerate() {
+                for (_, other) in self.places(to).enumerate().filter(|(half, _)| *half != number) {
+                    if let Some(link) = self.links.get(&(own, other)) {
+                        link.plan(|_| Fault { up: Some(0), down: Some(0), stall: false });
+                        link.cut_all();
+                    }
                 }
             }
-            entries.push(&self.nodes[entry].1);
         }
-        entries
+    }
+
+    fn places(&self, role: Role) -> impl Iterator<Item = usize> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.filter(move |(_, (served, _))| *served == role).map(|(place, _)| place)
+    }
+
+    /// The processes of realtime: the ways into both [`Shape::Halves`].
+    pub fn entries(&self) -> Vec<&Node> {
+        self.all_of(Role::Realtime).collect()
     }
 
     /// Kills a process and starts it again; which, is up to the number.
@@ -307,6 +330,12 @@ fn peers(roles: &[Role], own: usize, asked: Role) -> impl Iterator<Item = usize>
     let several = roles.iter().filter(|role| **role == asked).count() > 1;
     let serve = roles.iter().enumerate().filter(move |(_, role)| **role == asked);
     serve.map(|(place, _)| place).filter(move |place| several || *place != own)
+}
+
+async fn on_the_runs_server(options: NodeOptions) -> Checked<NodeOptions> {
+    let server = backends::cql().await.map_err(Violation::unable)?;
+    // The whole suite runs beside it.
+    Ok(on_cql(&server, options).env("CONFAB_STORE__CQL__REQUEST_TIMEOUT_MS", "20000"))
 }
 
 /// The same, with a keyspace of its own as the store.

@@ -28,8 +28,7 @@ async fn both_fought(confab: &Deployment) -> Checked {
 }
 
 async fn fight(mutant: Option<&str>) -> Checked {
-    let confab = Deployment::start(Shape::Cluster, among_kills(mutant)).await?;
-    confab.part();
+    let confab = Deployment::start(Shape::Halves, among_kills(mutant)).await?;
     let mut crowd = Crowd::gather(&confab, Seed::of("parted")).await?;
     crowd.answered(50).await?;
     let fighters: Vec<&Node> = confab.all_of(Role::Messages).collect();

@@ -24,12 +24,12 @@ const REMOVALS: u64 = 16;
 const HANDS: u64 = 4;
 const SENDS: u64 = 40;
 
-/// A user at both entries of a parted cluster.
+/// A user at both entries of a cluster in halves.
 pub(super) type Both = Vec<Client>;
 
 pub(super) async fn both(confab: &Deployment, user: &str) -> Checked<Both> {
     let mut clients = Vec::new();
-    for entry in confab.part() {
+    for entry in confab.entries() {
         clients.push(entry.client("dev", user).await?);
     }
     Ok(clients)
@@ -113,7 +113,7 @@ fn walk(log: &[Event]) -> Checked {
 }
 
 async fn removals(mutant: Option<&str>) -> Checked {
-    let confab = Deployment::start(Shape::Cluster, among_kills(mutant)).await?;
+    let confab = Deployment::start(Shape::Halves, among_kills(mutant)).await?;
     let (owner, victim) = (both(&confab, "owner").await?, both(&confab, "victim").await?);
     let id = owner[0].create_group("storm", &["victim"]).await?.conversation_id;
     let mut random = Seed::of("removal").part(0);
