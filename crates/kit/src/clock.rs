@@ -12,8 +12,14 @@ const VALID_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_3
 /// Microseconds since 1970-01-01T00:00:00Z.
 pub fn now_micros() -> i64 {
     // Breaks no promise: order does not depend on it.
-    let wrong_by = if mutant::is("clock-a-day-ahead") { 86_400 * MICROS_PER_SECOND } else { 0 };
-    since_epoch() + wrong_by
+    let wrong_by = if mutant::is("clock-a-day-ahead") {
+        86_400
+    } else if mutant::is("clock-90-seconds-ahead") {
+        90
+    } else {
+        0
+    };
+    since_epoch() + wrong_by * MICROS_PER_SECOND
 }
 
 /// Seconds since 1970-01-01T00:00:00Z, as tokens count them.

@@ -96,12 +96,24 @@ impl Cql {
         if cql.options.create_keyspace {
             cql.create_keyspace().await?;
         }
-        let known = cql.session.get_cluster_state();
-        if known.get_keyspace(&cql.options.keyspace).is_none() {
+        // The driver's first look may have failed, where others make tables meanwhile.
+        if !cql.knows_keyspace() {
+            cql.refresh().await?;
+        }
+        if !cql.knows_keyspace() {
             let keyspace = cql.options.keyspace.clone();
             return Err(OpenError::NoKeyspace { keyspace });
         }
         Ok(cql)
+    }
+
+    fn knows_keyspace(&self) -> bool {
+        self.session.get_cluster_state().get_keyspace(&self.options.keyspace).is_some()
+    }
+
+    async fn refresh(&self) -> Result<(), OpenError> {
+        let refreshed = self.session.refresh_metadata().await;
+        refreshed.map_err(|error| OpenError::schema(error.into()))
     }
 
     /// A statement's text for the server. Tables are written `keyspace.table`, where
@@ -146,8 +158,7 @@ impl Cql {
         let text =
             format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}");
         self.session.query_unpaged(text, ()).await.map_err(OpenError::schema)?;
-        let refreshed = self.session.refresh_metadata().await;
-        refreshed.map_err(|error| OpenError::schema(error.into()))
+        self.refresh().await
     }
 }
 

@@ -13,7 +13,11 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::{
-    Checked, Node, NodeOptions, Proxy, Tokens, Violation, backends, eventually, node::Place, ops,
+    Checked, Fault, Node, NodeOptions, Proxy, Tokens, Violation,
+    backends::{self, CqlAddresses},
+    eventually,
+    node::Place,
+    ops,
 };
 
 /// How long the processes of a mesh may take to find each other.
@@ -30,6 +34,10 @@ pub enum Shape {
     /// for those that a team runs many of. Whoever asks for it looks first whether
     /// there is a server.
     Cluster,
+    /// As [`Shape::Cluster`], with a second process of participants too, and parted:
+    /// what comes in at one of [`Deployment::entries`] is decided by another process
+    /// than what comes in at the other, and they meet nowhere but in the store.
+    Halves,
 }
 
 const CLUSTER: [Role; 6] = [
@@ -39,6 +47,22 @@ const CLUSTER: [Role; 6] = [
     Role::Participants,
     Role::Realtime,
     Role::Realtime,
+];
+
+const HALVES: [Role; 7] = [
+    Role::Messages,
+    Role::Messages,
+    Role::Conversations,
+    Role::Participants,
+    Role::Participants,
+    Role::Realtime,
+    Role::Realtime,
+];
+/// On the way in, each of which has two processes.
+const ON_THE_WAY: [(Role, Role); 3] = [
+    (Role::Realtime, Role::Participants),
+    (Role::Realtime, Role::Messages),
+    (Role::Participants, Role::Messages),
 ];
 
 /// A deployment that runs. Clients go to its processes by turns: each is an entry to
@@ -63,8 +87,21 @@ impl Deployment {
         match shape {
             Shape::Single => Self::single(options).await,
             Shape::Mesh => Self::mesh(options, &Role::ALL).await,
-            Shape::Cluster => Self::mesh(on_cql(options).await?, &CLUSTER).await,
+            Shape::Cluster => Self::mesh(on_the_runs_server(options).await?, &CLUSTER).await,
+            Shape::Halves => {
+                let halves = Self::mesh(on_the_runs_server(options).await?, &HALVES).await?;
+                halves.part();
+                Ok(halves)
+            }
         }
+    }
+
+    /// A [`Shape::Cluster`] on a CQL server of the test's own, to do to it as it likes.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when it does not start.
+    pub async fn cluster_on(server: &CqlAddresses, options: NodeOptions) -> Checked<Self> {
+        Self::mesh(on_cql(server, options), &CLUSTER).await
     }
 
     async fn single(options: NodeOptions) -> Checked<Self> {
@@ -154,6 +191,21 @@ impl Deployment {
         &mut self.nodes.get_mut(place).expect("a deployment has a process").1
     }
 
+    /// All processes of a role.
+    pub fn all_of(&self, role: Role) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |(served, _)| *served == role).map(|(_, node)| node)
+    }
+
+    /// As [`Deployment::all_of`].
+    pub fn all_of_mut(&mut self, role: Role) -> impl Iterator<Item = &mut Node> {
+        self.nodes.iter_mut().filter(move |(served, _)| *served == role).map(|(_, node)| node)
+    }
+
+    /// All processes.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().map(|(_, node)| node)
+    }
+
     /// All processes.
     pub fn nodes_mut(&mut self) -> impl Iterator<Item = &mut Node> {
         self.nodes.iter_mut().map(|(_, node)| node)
@@ -176,6 +228,30 @@ impl Deployment {
         let role = |place: &(usize, usize)| self.nodes[place.1].0;
         let links = self.links.iter();
         links.filter(move |(place, _)| to.is_none_or(|to| role(place) == to)).map(|(_, link)| link)
+    }
+
+    /// Cuts the ways from each half to the other one.
+    fn part(&self) {
+        for (from, to) in ON_THE_WAY {
+            for (number, own) in self.places(from).enumerate() {
+                for (_, other) in self.places(to).enumerate().filter(|(half, _)| *half != number) {
+                    if let Some(link) = self.links.get(&(own, other)) {
+                        link.plan(|_| Fault { up: Some(0), down: Some(0), stall: false });
+                        link.cut_all();
+                    }
+                }
+            }
+        }
+    }
+
+    fn places(&self, role: Role) -> impl Iterator<Item = usize> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.filter(move |(_, (served, _))| *served == role).map(|(place, _)| place)
+    }
+
+    /// The processes of realtime: the ways into both [`Shape::Halves`].
+    pub fn entries(&self) -> Vec<&Node> {
+        self.all_of(Role::Realtime).collect()
     }
 
     /// Kills a process and starts it again; which, is up to the number.
@@ -256,16 +332,21 @@ fn peers(roles: &[Role], own: usize, asked: Role) -> impl Iterator<Item = usize>
     serve.map(|(place, _)| place).filter(move |place| several || *place != own)
 }
 
-/// The same, with a keyspace of its own as the store.
-async fn on_cql(options: NodeOptions) -> Checked<NodeOptions> {
+async fn on_the_runs_server(options: NodeOptions) -> Checked<NodeOptions> {
     let server = backends::cql().await.map_err(Violation::unable)?;
+    // The whole suite runs beside it.
+    Ok(on_cql(&server, options).env("CONFAB_STORE__CQL__REQUEST_TIMEOUT_MS", "20000"))
+}
+
+/// The same, with a keyspace of its own as the store.
+fn on_cql(server: &CqlAddresses, options: NodeOptions) -> NodeOptions {
     let keyspace = format!("confab_cluster_{:016x}", rand::random::<u64>());
-    Ok(options
+    options
+        // The driver, where others make tables while it asks for them.
+        .allow("Initial metadata read failed")
         .env("CONFAB_STORE__KIND", "cql")
         .env("CONFAB_STORE__CQL__CONTACT_POINTS", &format!("[{}]", server.0.join(",")))
         .env("CONFAB_STORE__CQL__KEYSPACE", &keyspace)
-        // The whole suite runs beside it.
-        .env("CONFAB_STORE__CQL__REQUEST_TIMEOUT_MS", "20000")
         // Small, for many of them to fill up.
-        .env("CONFAB_STORE__CQL__PARTITION_ROWS", "32"))
+        .env("CONFAB_STORE__CQL__PARTITION_ROWS", "32")
 }

@@ -2,7 +2,7 @@
 //! their deadlines, nothing acknowledged is lost, nothing happens twice, and all of it
 //! heals by itself.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use confab_client::{Client, Error};
 use confab_kit::role::Role;
@@ -14,73 +14,10 @@ use confab_tests::harness::{
     Checked, Deployment, Fault, Proxy, Seed, Shape, Violation, eventually, must_be_caught, within,
 };
 use rand::{Rng as _, rngs::StdRng};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::time::Instant;
 
-use crate::promises::{WHOLE, all_ended, among_kills, history::History, load, p1_durable};
-
-const SENDERS: [&str; 3] = ["alice", "bob", "carol"];
-/// Requests of one sender that are open at a time.
-const HANDS: u64 = 2;
-
-/// People who write, through every process, until they are told to stop.
-struct Crowd {
-    owner: Client,
-    load: Arc<load::Load>,
-    workers: JoinSet<Checked>,
-}
-
-impl Crowd {
-    async fn gather(confab: &Deployment, seed: Seed) -> Checked<Self> {
-        let owner = confab.lasting_client("dev", "owner").await?;
-        let mut conversations = Vec::new();
-        for title in ["one", "two"] {
-            conversations.push(owner.create_group(title, &SENDERS).await?.conversation_id);
-        }
-        let mut load = load::Load::new(conversations);
-        // What is asked again is what nobody answered.
-        load.ask_again = false;
-        let load = Arc::new(load);
-        let mut workers = JoinSet::new();
-        for (number, sender) in (0..).zip(SENDERS) {
-            for hand in 0..HANDS {
-                let client = confab.lasting_client("dev", sender).await?;
-                let random = seed.part(1 + number * HANDS + hand);
-                workers.spawn(load::Worker::new(&load, client, sender, hand, random).run());
-            }
-        }
-        Ok(Self { owner, load, workers })
-    }
-
-    fn history(&self) -> &History {
-        &self.load.history
-    }
-
-    /// Waits until so many more were answered; nobody ends before, but with a violation.
-    async fn answered(&mut self, more: u64) -> Checked {
-        let target = self.history().acknowledged() + more;
-        eventually(WHOLE, "answers", || {
-            let ended = self.workers.try_join_next();
-            let reached = self.load.history.acknowledged() >= target;
-            async move {
-                match ended {
-                    Some(ended) => ended.map_err(Violation::unable)?.map(|()| None),
-                    None => Ok(reached.then_some(())),
-                }
-            }
-        })
-        .await
-    }
-
-    /// Holds the logs against all that was answered.
-    async fn check(self) -> Checked {
-        self.load.stop();
-        all_ended(self.workers, WHOLE, "the last answers").await?;
-        for id in &self.load.conversations {
-            p1_durable::check(&self.owner, &self.load.history, id).await?;
-        }
-        Ok(())
-    }
-}
+use super::crowd::Crowd;
+use crate::promises::{WHOLE, among_kills, can_be_clustered};
 
 /// A create, which needs the log and the conversations, with this deadline: how it
 /// ended, and after how long.
@@ -213,6 +150,14 @@ async fn broken_connections_between_processes_lose_nothing() -> Checked {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn broken_connections_in_a_cluster_lose_nothing() -> Checked {
+    if !can_be_clustered("mesh::faults::broken_connections_in_a_cluster_lose_nothing").await {
+        return Ok(());
+    }
+    within(WHOLE, "broken connections", Box::pin(break_up(Shape::Cluster, None))).await?
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_again_between_processes_happens_once() -> Checked {
     within(WHOLE, "lost answers", Box::pin(lost_answers(None))).await?
 }
@@ -229,6 +174,16 @@ async fn forgetting_request_ids_is_caught_by_broken_connections() {
     let mutant = "no-id-lookup";
     let run = within(WHOLE, mutant, Box::pin(break_up(Shape::Mesh, Some(mutant)))).await;
     must_be_caught(mutant, run.and_then(|run| run));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forgetting_request_ids_is_caught_by_broken_connections_in_a_cluster() {
+    let test = "mesh::faults::forgetting_request_ids_is_caught_by_broken_connections_in_a_cluster";
+    if can_be_clustered(test).await {
+        let mutant = "no-id-lookup";
+        let run = within(WHOLE, mutant, Box::pin(break_up(Shape::Cluster, Some(mutant)))).await;
+        must_be_caught(mutant, run.and_then(|run| run));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,12 @@
 //! serve, and get along without each other for a while.
 
 mod away;
+mod clocks;
+mod cql_away;
+mod crowd;
 mod faults;
+mod last_two;
+mod parted;
+mod removal;
 mod revocation;
 mod smoke;

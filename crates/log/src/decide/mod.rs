@@ -52,7 +52,8 @@ pub fn decide(
     found: Option<(Digest, Seq)>,
     now: Micros,
 ) -> Decision {
-    let judge = Judge { view, request, time: now.max(view.time()) };
+    let time = if mutant::is("time-of-the-clock") { now } else { now.max(view.time()) };
+    let judge = Judge { view, request, time };
     if mutant::is("refusal-before-known")
         && let Err(refusal) = judge.rule()
     {

@@ -19,12 +19,14 @@ pub struct Cassandra {
     nodes: Vec<Server>,
 }
 
-/// What the nodes of one cluster share: ports, and the address of the first.
+/// What the nodes of one cluster share: ports, the address of the first, and whether
+/// what was changed in tables' definitions is still there after a kill.
 #[derive(Clone, Copy)]
-struct Ports {
+struct Shared {
     native: u16,
     storage: u16,
     first: Ipv4Addr,
+    outlives_kills: bool,
 }
 
 impl Cassandra {
@@ -34,16 +36,29 @@ impl Cassandra {
     /// # Errors
     /// Why it cannot be had.
     pub fn start(nodes: u8) -> Result<Self, Unavailable> {
+        Self::start_with(nodes, false)
+    }
+
+    /// The same for tests that kill nodes: tables outlive it, and take longer to make.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub fn start_to_be_killed(nodes: u8) -> Result<Self, Unavailable> {
+        Self::start_with(nodes, true)
+    }
+
+    fn start_with(nodes: u8, outlives_kills: bool) -> Result<Self, Unavailable> {
         let libraries = fetch::cassandra()?;
         let java = fetch::java_17()?;
         // All of 127.0.0.0/8 is loopback: a random network of it for each cluster.
         let [a, b]: [u8; 2] = rand::random();
         let address = |node: u8| Ipv4Addr::new(127, a, b, node);
         let first = address(1);
-        let ports = Ports { native: free_port(first)?, storage: free_port(first)?, first };
+        let (native, storage) = (free_port(first)?, free_port(first)?);
+        let shared = Shared { native, storage, first, outlives_kills };
         let mut cluster = Self { nodes: Vec::new() };
         for node in 1..=nodes {
-            let mut server = prepare(&java, &libraries, address(node), ports)?;
+            let mut server = prepare(&java, &libraries, address(node), shared)?;
             server.start()?;
             cluster.nodes.push(server);
         }
@@ -66,7 +81,7 @@ fn prepare(
     java: &Path,
     libraries: &Path,
     address: Ipv4Addr,
-    ports: Ports,
+    shared: Shared,
 ) -> Result<Server, Unavailable> {
     let folder = new_folder("cassandra")?;
     let source = sources().join("cassandra");
@@ -74,9 +89,9 @@ fn prepare(
         let yaml = fs::read_to_string(source.join("cassandra.yaml"))?
             .replace("{folder}", &folder.display().to_string())
             .replace("{address}", &address.to_string())
-            .replace("{port}", &ports.native.to_string())
-            .replace("{storage_port}", &ports.storage.to_string())
-            .replace("{seed}", &ports.first.to_string());
+            .replace("{port}", &shared.native.to_string())
+            .replace("{storage_port}", &shared.storage.to_string())
+            .replace("{seed}", &shared.first.to_string());
         fs::write(folder.join("cassandra.yaml"), yaml)?;
         fs::copy(source.join("logback.xml"), folder.join("logback.xml"))
     })();
@@ -92,6 +107,8 @@ fn prepare(
     let command = vec![
         java.into(),
         argument("@", &source.join("java.options")),
+        // The later one counts.
+        format!("-Dcassandra.test.flush_local_schema_changes={}", shared.outlives_kills).into(),
         argument("-javaagent:", &libraries.join("jamm-0.4.0.jar")),
         argument("-Dcassandra.config=file://", &folder.join("cassandra.yaml")),
         argument("-Dcassandra.storagedir=", &folder),
@@ -100,5 +117,5 @@ fn prepare(
         class_path,
         "org.apache.cassandra.service.CassandraDaemon".into(),
     ];
-    Ok(Server::new(folder, command, SocketAddr::from((address, ports.native))))
+    Ok(Server::new(folder, command, SocketAddr::from((address, shared.native))))
 }

@@ -1,0 +1,86 @@
+//! A CQL server that is stopped in its tracks, and killed, under load: whoever asks
+//! meanwhile is told so, nothing acknowledged is lost, and everything goes on by itself.
+
+use std::time::Duration;
+
+use confab_client::Client;
+use confab_proto::errors::v1::Reason;
+use confab_tests::harness::{
+    Checked, Deployment, Seed, Violation, backends::Cassandra, eventually, must_be_caught, skipped,
+    within,
+};
+use tokio::task::block_in_place;
+use tonic::Code;
+
+use super::crowd::Crowd;
+use crate::promises::{WHOLE, among_kills, once, p3_idempotent::send};
+
+/// How long it may take to find out that a server is away.
+const FOUND_OUT: Duration = Duration::from_secs(20);
+
+/// What a send may be told while there is no server.
+const TOLD: [Reason; 3] =
+    [Reason::OutcomeUnknown, Reason::StoreUnavailable, Reason::PeerUnavailable];
+
+/// Every process says that it cannot serve, and sends end with a reason that says
+/// whether they may have happened.
+async fn is_told(confab: &Deployment, client: &Client, id: &str, name: &str) -> Checked {
+    for node in confab.nodes() {
+        eventually(FOUND_OUT, "not ready", || async {
+            let (status, report) = node.get("/readyz").await?;
+            Ok((status == 503 && report.contains("unhealthy")).then_some(()))
+        })
+        .await?;
+    }
+    for number in 0..3 {
+        let answer = once(client, send(id, &format!("{name}-{number}"), 0, "to nobody")).await;
+        let error = answer.as_ref().err();
+        let reason = error.and_then(|error| error.reason());
+        let told = error.and_then(|error| error.code()) == Some(Code::Unavailable)
+            && reason.is_some_and(|reason| TOLD.contains(&reason));
+        Violation::unless(told, || format!("without a server a send got {answer:?}"))?;
+    }
+    Ok(())
+}
+
+/// The server is paused, and then, where it is told so, killed.
+async fn run(server: &mut Cassandra, kill: bool, mutant: Option<&str>) -> Checked {
+    // The driver tells of each try to connect, and whoever sweeps that it could not.
+    let options = among_kills(mutant).allow("scylla::").allow("the sweep did not end");
+    let confab = Deployment::cluster_on(&server.addresses(), options).await?;
+    let mut crowd = Crowd::gather(&confab, Seed::of("cql-away")).await?;
+    let client = confab.lasting_client("dev", "late").await?;
+    let id = client.create_group("late", &[]).await?.conversation_id;
+    crowd.answered(50).await?;
+    server.node(0).pause();
+    is_told(&confab, &client, &id, "paused").await?;
+    server.node(0).resume();
+    crowd.answered(50).await?;
+    if kill {
+        server.node(0).kill9();
+        is_told(&confab, &client, &id, "killed").await?;
+        block_in_place(|| server.node(0).start()).map_err(Violation::unable)?;
+        crowd.answered(50).await?;
+    }
+    confab.meet().await?;
+    crowd.check().await?;
+    confab.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cql_server_that_is_away_costs_answers_and_nothing_else() -> Checked {
+    let test = "mesh::cql_away::a_cql_server_that_is_away_costs_answers_and_nothing_else";
+    let mut server = match block_in_place(|| Cassandra::start_to_be_killed(1)) {
+        Ok(server) => server,
+        Err(why) => {
+            skipped(test, &why);
+            return Ok(());
+        }
+    };
+    within(WHOLE, "a server that is away", Box::pin(run(&mut server, true, None))).await??;
+    // On the same server: to start one takes longer than all the rest.
+    let mutant = "no-id-lookup";
+    let caught = within(WHOLE, mutant, Box::pin(run(&mut server, false, Some(mutant)))).await;
+    must_be_caught(mutant, caught.and_then(|run| run));
+    Ok(())
+}
