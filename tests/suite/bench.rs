@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use confab_tests::harness::{Checked, Node, Violation, must_be_caught};
+use confab_tests::harness::{Checked, Node, Violation, backends, must_be_caught};
 use serde_json::Value;
 
 use crate::promises::program;
@@ -156,6 +156,25 @@ fn figures_are_held_against_their_targets() -> Checked {
     let timed = table.iter().filter(|row| row["unit"] != " µs");
     let measured = timed.into_iter().all(|row| row["median"].as_f64() > Some(0.0));
     Violation::unless(table.len() == 3 && held == 2 && measured, || format!("{table:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn confab_on_a_cql_server_is_held_against_the_driver() -> Checked {
+    let name = "bench::confab_on_a_cql_server_is_held_against_the_driver";
+    let Some(server) = backends::cql_or_skip(name).await else { return Ok(()) };
+    let folder = tempfile::tempdir().map_err(Violation::unable)?;
+    let file = folder.path().join("table.json");
+    let mut command = tokio::process::Command::new(CONFAB);
+    command.args(["bench", "cql", "--only", "stream", "--rounds", "1", "--seconds", "0.3"]);
+    command.args(["--cql", &server.0[0], "--json"]).arg(&file);
+    let output = command.output().await.map_err(Violation::unable)?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    Violation::unless(output.status.success(), || complaint.clone())?;
+    let table = std::fs::read_to_string(&file).map_err(Violation::unable)?;
+    let table: Vec<Value> = serde_json::from_str(&table).map_err(Violation::unable)?;
+    let held = table.iter().filter(|row| row["met"].is_boolean()).count();
+    let measured = table.iter().all(|row| row["median"].as_f64() > Some(0.0));
+    Violation::unless(table.len() == 4 && held == 1 && measured, || format!("{table:?}"))
 }
 
 /// What a broken server's run ends with.

@@ -7,7 +7,8 @@
 //! server, and what it used), [`stage`] (users and conversations), [`audience`]
 //! and [`listen`] (streams), [`pace`] and [`schedule`] (when what is sent),
 //! [`check`] (what must be true), [`report`]. What the numbers are compared
-//! with is in `baseline`, with the feature `bench-baselines` only.
+//! with is in `baseline`, with the feature `bench-baselines` only; with a CQL
+//! server as the store, in `cql`.
 
 pub(crate) mod arguments;
 mod audience;
@@ -15,6 +16,8 @@ mod audience;
 mod baseline;
 mod check;
 mod connect;
+#[cfg(feature = "cql")]
+mod cql;
 mod crew;
 mod fanout;
 mod idle;
@@ -32,6 +35,8 @@ mod send;
 mod server;
 mod stage;
 mod stopwatch;
+#[cfg(any(feature = "bench-baselines", feature = "cql"))]
+mod targets;
 mod wire;
 
 use arguments::{BenchArguments, Common, Scenario};
@@ -61,6 +66,8 @@ async fn play(scenario: &Scenario) -> Result<(), Failure> {
         Scenario::Connect(arguments) => &arguments.common,
         #[cfg(feature = "bench-baselines")]
         Scenario::Baseline(baseline) => return baseline::run(baseline).await,
+        #[cfg(feature = "cql")]
+        Scenario::Cql(arguments) => return cql::run(arguments).await,
     };
     let screen = Screen::new();
     let mut server = Server::open(common).await?;
@@ -87,6 +94,8 @@ async fn measure(
         Scenario::Connect(arguments) => connect::run(arguments, server, screen).await,
         #[cfg(feature = "bench-baselines")]
         Scenario::Baseline(_) => Err("a baseline has no server of Confab's".into()),
+        #[cfg(feature = "cql")]
+        Scenario::Cql(_) => Err("it starts servers of its own".into()),
     }
 }
 

@@ -30,6 +30,9 @@ pub(crate) enum Scenario {
     #[cfg(feature = "bench-baselines")]
     #[command(flatten)]
     Baseline(super::baseline::Baseline),
+    /// On a CQL server, against what its driver does by itself; prints a table.
+    #[cfg(feature = "cql")]
+    Cql(super::cql::CqlArguments),
 }
 
 /// Which server, how long, and where the report goes.

@@ -12,7 +12,6 @@ mod ratios;
 mod rows;
 mod stream_server;
 mod streams;
-mod targets;
 
 use std::path::PathBuf;
 

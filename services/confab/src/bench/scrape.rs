@@ -16,15 +16,25 @@ pub(super) struct Metrics(BTreeMap<String, f64>);
 
 /// Asks the operations port.
 pub(super) async fn scrape(ops: SocketAddr) -> Result<Metrics, Failure> {
+    Ok(Metrics::parse(&get(ops, "/metrics").await?))
+}
+
+/// Whether it says that it can serve.
+#[cfg(feature = "cql")]
+pub(super) async fn is_ready(ops: SocketAddr) -> bool {
+    get(ops, "/readyz").await.is_ok()
+}
+
+async fn get(ops: SocketAddr, path: &str) -> Result<String, Failure> {
     let mut stream = TcpStream::connect(ops).await?;
-    let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     if !answer.starts_with("HTTP/1.1 200 ") {
-        return Err(format!("{ops} gives no metrics").into());
+        return Err(format!("{ops} does not give {path}").into());
     }
-    Ok(Metrics::parse(&answer))
+    Ok(answer)
 }
 
 impl Metrics {

@@ -3,7 +3,7 @@
 
 use std::{
     env, fs,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -25,6 +25,8 @@ const START: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(5);
 /// Lines of a server's log that are told when a run fails.
 const LAST_WORDS: usize = 20;
+/// A free port.
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// A token outlives every run.
 const TOKEN_SECONDS: i64 = 86_400;
 
@@ -53,6 +55,8 @@ struct Spawned {
     what: Program,
     program: PathBuf,
     config_file: Option<PathBuf>,
+    /// Where other processes find it.
+    mesh: SocketAddr,
     // Dropped in this order: nobody writes into the folder while it is removed.
     child: Option<Child>,
     folder: Folder,
@@ -75,6 +79,15 @@ impl Server {
 
     /// Starts a child on a new folder.
     pub(super) async fn spawn(common: &Common, what: Program) -> Result<Self, Failure> {
+        Self::spawn_at(common, what, ANY).await
+    }
+
+    /// The same, with this mesh port.
+    pub(super) async fn spawn_at(
+        common: &Common,
+        what: Program,
+        mesh: SocketAddr,
+    ) -> Result<Self, Failure> {
         let folder = Folder::new(common.folder.as_deref())?;
         let config = ConfigArguments {
             config: common.config.clone(),
@@ -85,12 +98,13 @@ impl Server {
             what,
             program: env::current_exe()?,
             config_file: common.config.clone(),
+            mesh,
             child: None,
             folder,
         };
         let mut server = Self {
             authority: String::new(),
-            ops: SocketAddr::from(([127, 0, 0, 1], 0)),
+            ops: ANY,
             config: config.load()?,
             tenant: tenant(),
             spawned: Some(spawned),
@@ -157,6 +171,30 @@ impl Server {
         &self.authority
     }
 
+    /// Whose the conversations of this run are.
+    #[cfg(feature = "cql")]
+    pub(super) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// Another process of the same Confab: a token of one is good at the other.
+    #[cfg(feature = "cql")]
+    pub(super) fn beside(self, other: &Self) -> Self {
+        Self { tenant: other.tenant.clone(), ..self }
+    }
+
+    /// Waits until it can serve.
+    #[cfg(feature = "cql")]
+    pub(super) async fn ready(&self) -> Result<(), Failure> {
+        let waiting = async {
+            while !scrape::is_ready(self.ops).await {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        let waited = tokio::time::timeout(START, waiting).await;
+        waited.map_err(|_| "the server is not ready".into())
+    }
+
     /// What it has used so far. Exact for a child; a server elsewhere says it
     /// by its metrics, if it does.
     pub(super) async fn usage(&self) -> Usage {
@@ -221,8 +259,8 @@ impl Spawned {
     fn serve(&self, command: &mut Command) {
         command
             .arg("serve")
-            .args(["--listen", "127.0.0.1:0", "--mesh-listen", "127.0.0.1:0"])
-            .args(["--ops-listen", "127.0.0.1:0"])
+            .args(["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
+            .args(["--mesh-listen", &self.mesh.to_string()])
             .arg("--data-dir")
             .arg(self.folder.data());
         if let Some(config) = &self.config_file {

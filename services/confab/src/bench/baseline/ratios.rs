@@ -10,7 +10,6 @@ use super::{
     RatiosArguments, StreamsArguments,
     engine::{range_reads, rows_of, through_engine, through_fjall},
     streams,
-    targets::{Row, Target, markdown},
 };
 use crate::{
     Failure,
@@ -28,6 +27,7 @@ use crate::{
         send,
         server::{Program, Server},
         stage::Person,
+        targets::{Row, Target, markdown},
         wire::Connection,
     },
 };

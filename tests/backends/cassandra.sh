@@ -1,0 +1,24 @@
+#!/bin/sh
+# Starts one Cassandra node by hand, with the configuration of the tests, for `confab bench cql` and
+# for whoever wants to look around. It ends with Ctrl-C; its files stay in the folder.
+#
+#   sh tests/backends/cassandra.sh FOLDER [PORT]
+#
+# Needs `mvn` (once, for the artifacts) and `java` 17.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+libraries=$here/../../target/backends/cassandra-5.0.5
+mkdir -p "$1"
+folder=$(cd "$1" && pwd)
+port=${2:-9042}
+if [ ! -e "$libraries/jamm-0.4.0.jar" ]; then
+    mvn -q -B -f "$here/cassandra/pom.xml" dependency:copy-dependencies -DoutputDirectory="$libraries"
+fi
+sed -e "s|{folder}|$folder|" -e "s|{address}|127.0.0.1|" -e "s|{seed}|127.0.0.1|" \
+    -e "s|{port}|$port|" -e "s|{storage_port}|$((port + 1))|" \
+    "$here/cassandra/cassandra.yaml" > "$folder/cassandra.yaml"
+cp "$here/cassandra/logback.xml" "$folder"
+exec java "@$here/cassandra/java.options" "-javaagent:$libraries/jamm-0.4.0.jar" \
+    "-Dcassandra.config=file://$folder/cassandra.yaml" "-Dcassandra.storagedir=$folder" \
+    "-XX:ErrorFile=$folder/hs_err" -cp "$folder:$libraries/*" \
+    org.apache.cassandra.service.CassandraDaemon
