@@ -3,44 +3,48 @@
 
 use std::time::Duration;
 
-use confab_client::Client;
+use confab_client::{Client, Error};
 use confab_proto::errors::v1::Reason;
 use confab_tests::harness::{
     Checked, Deployment, Seed, Violation, backends::Cassandra, eventually, must_be_caught, skipped,
     within,
 };
+use futures_util::future::try_join_all;
 use tokio::task::block_in_place;
-use tonic::Code;
+use tonic::{Code, Request};
 
 use super::crowd::Crowd;
-use crate::promises::{WHOLE, among_kills, once, p3_idempotent::send};
+use crate::promises::{WHOLE, among_kills, p3_idempotent::send};
 
 /// How long it may take to find out that a server is away.
 const FOUND_OUT: Duration = Duration::from_secs(20);
 
-/// What a send may be told while there is no server.
+/// Asked without a deadline that could end before the server's own patience.
+const SENDS: usize = 3;
+/// What they may be told while there is no server.
 const TOLD: [Reason; 3] =
     [Reason::OutcomeUnknown, Reason::StoreUnavailable, Reason::PeerUnavailable];
 
 /// Every process says that it cannot serve, and sends end with a reason that says
 /// whether they may have happened.
 async fn is_told(confab: &Deployment, client: &Client, id: &str, name: &str) -> Checked {
-    for node in confab.nodes() {
-        eventually(FOUND_OUT, "not ready", || async {
+    let unready = confab.nodes().map(|node| {
+        eventually(FOUND_OUT, "not ready", async || {
             let (status, report) = node.get("/readyz").await?;
             Ok((status == 503 && report.contains("unhealthy")).then_some(()))
         })
-        .await?;
-    }
-    for number in 0..3 {
-        let answer = once(client, send(id, &format!("{name}-{number}"), 0, "to nobody")).await;
+    });
+    let sends = (0..SENDS).map(async |number| {
+        let mut request = Request::new(send(id, &format!("{name}-{number}"), 0, "to nobody"));
+        request.set_timeout(WHOLE);
+        let answer = client.messages().send_message(request).await.map_err(Error::from);
         let error = answer.as_ref().err();
-        let reason = error.and_then(|error| error.reason());
-        let told = error.and_then(|error| error.code()) == Some(Code::Unavailable)
+        let reason = error.and_then(Error::reason);
+        let told = error.and_then(Error::code) == Some(Code::Unavailable)
             && reason.is_some_and(|reason| TOLD.contains(&reason));
-        Violation::unless(told, || format!("without a server a send got {answer:?}"))?;
-    }
-    Ok(())
+        Violation::unless(told, || format!("without a server a send got {answer:?}"))
+    });
+    tokio::try_join!(try_join_all(unready), try_join_all(sends)).map(drop)
 }
 
 /// The server is paused, and then, where it is told so, killed.

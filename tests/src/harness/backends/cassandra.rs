@@ -27,6 +27,8 @@ struct Shared {
     storage: u16,
     first: Ipv4Addr,
     outlives_kills: bool,
+    /// How long a node waits for the others before it starts, or gives up, in ms.
+    ring_delay: u32,
 }
 
 impl Cassandra {
@@ -55,7 +57,8 @@ impl Cassandra {
         let address = |node: u8| Ipv4Addr::new(127, a, b, node);
         let first = address(1);
         let (native, storage) = (free_port(first)?, free_port(first)?);
-        let shared = Shared { native, storage, first, outlives_kills };
+        let ring_delay = if nodes == 1 { 1 } else { 20_000 };
+        let shared = Shared { native, storage, first, outlives_kills, ring_delay };
         let mut cluster = Self { nodes: Vec::new() };
         for node in 1..=nodes {
             let mut server = prepare(&java, &libraries, address(node), shared)?;
@@ -108,6 +111,7 @@ fn prepare(
         java.into(),
         argument("@", &source.join("java.options")),
         // The later one counts.
+        format!("-Dcassandra.ring_delay_ms={}", shared.ring_delay).into(),
         format!("-Dcassandra.test.flush_local_schema_changes={}", shared.outlives_kills).into(),
         argument("-javaagent:", &libraries.join("jamm-0.4.0.jar")),
         argument("-Dcassandra.config=file://", &folder.join("cassandra.yaml")),
