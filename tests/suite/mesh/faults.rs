@@ -23,14 +23,14 @@ const SENDERS: [&str; 3] = ["alice", "bob", "carol"];
 const HANDS: u64 = 2;
 
 /// People who write, through every process, until they are told to stop.
-struct Crowd {
-    owner: Client,
-    load: Arc<load::Load>,
+pub(super) struct Crowd {
+    pub(super) owner: Client,
+    pub(super) load: Arc<load::Load>,
     workers: JoinSet<Checked>,
 }
 
 impl Crowd {
-    async fn gather(confab: &Deployment, seed: Seed) -> Checked<Self> {
+    pub(super) async fn gather(confab: &Deployment, seed: Seed) -> Checked<Self> {
         let owner = confab.lasting_client("dev", "owner").await?;
         let mut conversations = Vec::new();
         for title in ["one", "two"] {
@@ -56,7 +56,7 @@ impl Crowd {
     }
 
     /// Waits until so many more were answered; nobody ends before, but with a violation.
-    async fn answered(&mut self, more: u64) -> Checked {
+    pub(super) async fn answered(&mut self, more: u64) -> Checked {
         let target = self.history().acknowledged() + more;
         eventually(WHOLE, "answers", || {
             let ended = self.workers.try_join_next();
@@ -72,7 +72,7 @@ impl Crowd {
     }
 
     /// Holds the logs against all that was answered.
-    async fn check(self) -> Checked {
+    pub(super) async fn check(self) -> Checked {
         self.load.stop();
         all_ended(self.workers, WHOLE, "the last answers").await?;
         for id in &self.load.conversations {

@@ -2,6 +2,8 @@
 //! serve, and get along without each other for a while.
 
 mod away;
+mod bus;
 mod faults;
+mod redis;
 mod revocation;
 mod smoke;
