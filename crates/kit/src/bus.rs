@@ -2,24 +2,36 @@
 //! carriers that take it to others. Lossy by contract and never waits: a listener
 //! that misses a signal finds the hole by its sequence number and reads the log.
 //!
-//! One carrier is here: other processes listen to this one over the mesh
-//! ([`BusServer`]). A broker is another: it takes what [`Bus::attach_carrier`] hands
-//! it, and brings what it hears to [`Bus::deliver`].
+//! Two carriers are here. Other processes listen to this one over the mesh
+//! ([`BusServer`]). With a [`Broker`], each process hears over it what is told of the
+//! [`Topic`]s that its streams need ([`Bus::interest`]), and over the mesh only what
+//! is revoked.
 
+mod broker;
+mod carrier;
+mod interest;
 mod service;
+mod topic;
 pub(crate) mod wire;
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
 };
 
 use confab_log::ids::{ConversationId, TenantId, UserId};
 use confab_proto::{messages, participants, realtime};
 
-use crate::identity::Revocation;
+use crate::{identity::Revocation, lifecycle::Lifecycle, task};
 
+pub use broker::{Broker, BrokerError, Heard, Line};
+pub use carrier::BrokerHealth;
+pub use interest::Interest;
 pub use service::BusServer;
+pub use topic::Topic;
+
+use carrier::Carrier;
+use interest::Interests;
 
 /// One thing that has happened.
 #[derive(Clone, Debug)]
@@ -99,6 +111,8 @@ pub type Sink = Arc<dyn Fn(&Signal) + Send + Sync>;
 pub struct Bus {
     sinks: Sinks,
     carriers: Sinks,
+    /// What this process needs of the broker, if there is one.
+    interests: Arc<OnceLock<Arc<Interests>>>,
 }
 
 type Sinks = Arc<RwLock<Vec<Sink>>>;
@@ -125,6 +139,38 @@ impl Bus {
     /// that is delivered.
     pub fn attach_carrier(&self, carrier: Sink) {
         self.carriers.write().unwrap_or_else(PoisonError::into_inner).push(carrier);
+    }
+
+    /// Carries signals over a broker until the process ends. Once, and before anybody
+    /// listens.
+    pub fn attach_broker(&self, broker: Arc<dyn Broker>, lifecycle: Lifecycle) -> BrokerHealth {
+        let interests = Arc::clone(self.interests.get_or_init(Arc::default));
+        let carrier = Carrier::new(self, interests, broker);
+        let health = carrier.health();
+        task::spawn("broker", async move {
+            tokio::select! {
+                () = carrier.run() => {}
+                () = lifecycle.stopped() => {}
+            }
+        });
+        health
+    }
+
+    /// Whoever holds this needs what other processes tell of the topic.
+    pub fn interest(&self, topic: impl FnOnce() -> Topic) -> Interest {
+        self.interests.get().map_or_else(Interest::default, |interests| interests.need(topic()))
+    }
+
+    /// Resolves when what is told from now on of all topics that are needed by now
+    /// arrives here, or, where the broker is away, at once: then [`Signal::Missed`]
+    /// comes when it is back. Whoever reads after that misses nothing.
+    pub fn settled(&self) -> impl Future<Output = ()> + Send + use<> {
+        let settled = self.interests.get().map(|interests| interests.settled());
+        async move {
+            if let Some(settled) = settled {
+                settled.await;
+            }
+        }
     }
 }
 

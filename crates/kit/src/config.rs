@@ -5,6 +5,7 @@
 mod explain;
 mod mesh;
 mod rates;
+mod redis;
 mod secret;
 mod secrets;
 mod sections;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::{address::AddressRange, role::Role};
 pub use mesh::Mesh;
 pub use rates::{Rate, Rates};
+pub use redis::Redis;
 pub use secret::Secret;
 pub use secrets::{Identity, fingerprint};
 pub use sections::{Auth, AuthKey, Limits, Log};
@@ -85,6 +87,8 @@ pub struct Config {
     pub rates: Rates,
     /// The mesh of Confab processes.
     pub mesh: Mesh,
+    /// What processes tell each other over.
+    pub redis: Redis,
     /// Where everything durable is kept.
     pub store: Store,
 }
@@ -111,6 +115,7 @@ impl Default for Config {
             limits: Limits::default(),
             rates: Rates::default(),
             mesh: Mesh::default(),
+            redis: Redis::default(),
             store: Store::default(),
         }
     }
@@ -238,6 +243,7 @@ impl Config {
         self.limits.check()?;
         self.mesh.check()?;
         self.check_roles()?;
+        self.redis.check()?;
         self.store.check()?;
         sections::exclusive(
             "page_token_key",

@@ -6,12 +6,13 @@
 //! A budget of 60 a minute is 60 calls at once after a quiet minute and one a
 //! second from then on ([`gcra`]): who talks too much is slowed down and not
 //! shut out. Each call is charged to a budget of the minute and one of the hour, to
-//! both or to none. Budgets are kept behind a port, [`BudgetStore`]; in memory
-//! they are those of one process, and a restart forgets them.
+//! both or to none. Budgets are kept behind a port, [`BudgetStore`]: in memory they are
+//! those of one process, and a restart forgets them; [`SharedBudgets`] are those of all.
 
 mod failures;
 pub mod gcra;
 mod memory;
+mod shared;
 mod streams;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -20,13 +21,15 @@ use confab_log::mutant;
 use futures_util::future::BoxFuture;
 
 pub(crate) use memory::MemoryBudgets;
+pub use shared::{Away, SharedBudgets};
 pub use streams::StreamSlot;
 
 use crate::{
     config::{Config, Rate, Rates},
     error::{Error, Reason},
     identity::{Caller, CallerKind},
-    rates::{failures::FailedProofs, gcra::Quota, streams::OpenStreams},
+    lifecycle::Lifecycle,
+    rates::{failures::FailedProofs, gcra::Quota, shared::WithFallback, streams::OpenStreams},
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -64,11 +67,20 @@ struct Shared {
 impl Budgets {
     /// As configured, kept in memory.
     pub fn new(config: &Config) -> Self {
+        Self::kept_in(config, Arc::new(MemoryBudgets::default()))
+    }
+
+    /// As configured, shared with other processes whenever that is possible.
+    pub fn shared(config: &Config, shared: Arc<dyn SharedBudgets>, lifecycle: Lifecycle) -> Self {
+        Self::kept_in(config, Arc::new(WithFallback::new(shared, lifecycle)))
+    }
+
+    fn kept_in(config: &Config, store: Arc<dyn BudgetStore>) -> Self {
         let dev_mode = config.is_dev_mode();
         let rates = config.rates.enabled.unwrap_or(!dev_mode).then(|| config.rates.clone());
         Self(Arc::new(Shared {
             rates,
-            store: Arc::new(MemoryBudgets::default()),
+            store,
             streams: OpenStreams::new(&config.limits, dev_mode),
             failures: FailedProofs::new(config),
         }))

@@ -2,7 +2,7 @@
 //!
 //! This crate owns *how* bytes become durable: the embedded engine with its one
 //! committer thread and its group fsync ([`embedded`]), the connection to ScyllaDB
-//! or Cassandra (`cql`, behind a feature), what can be said about a write that
+//! or Cassandra (`cql`, behind a feature) and the one to Redis (`redis`, likewise), what can be said about a write that
 //! went wrong ([`StoreError`]), copies of whole folders ([`backup`]), and the wrapper
 //! that makes writes go wrong on purpose in tests ([`fault`]).
 //!
@@ -26,5 +26,7 @@ pub mod cql;
 pub mod embedded;
 mod error;
 pub mod fault;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 pub use error::{OpenError, StoreError};

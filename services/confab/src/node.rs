@@ -3,6 +3,7 @@
 //! the mesh's other processes, which carry the same requests, credentials and
 //! deadlines.
 
+pub mod redis;
 mod services;
 
 use std::{future::ready, sync::Arc};
@@ -53,6 +54,9 @@ pub enum StartError {
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The Redis cannot be used.
+    #[error("configuration: redis.url: {0}")]
+    Redis(String),
     /// What was revoked cannot be read, so nobody may pass.
     #[error("revocations cannot be read: {0}")]
     Revocations(#[source] Box<confab_realtime::Error>),
@@ -129,6 +133,13 @@ impl Node {
         let second_key = config.page_token_second_key()?;
         let bus = Bus::default();
         let revocations = identity.revocations;
+        let (broker, budgets) = match redis::open(&config)? {
+            Some(redis) => (
+                Some(bus.attach_broker(redis.broker, lifecycle.clone())),
+                Budgets::shared(&config, redis.budgets, lifecycle.clone()),
+            ),
+            None => (None, Budgets::new(&config)),
+        };
         let ear = ear(&config, &bus, &revocations);
         let mesh = Mesh::new(MeshOptions {
             config: &config,
@@ -168,6 +179,9 @@ impl Node {
             watch_keys(&common.verifier, &health, &lifecycle);
         }
 
+        if let Some(broker) = broker {
+            health.add_probe("redis", Importance::Optional, move || ready(broker.check()));
+        }
         common.mesh.add_probes(&health);
         let known = common.revocations.clone();
         health.add_probe("revocations", Importance::Required, move || {
@@ -180,7 +194,7 @@ impl Node {
             revocations: common.revocations.clone(),
             credential,
             limits: common.config.limits.clone(),
-            budgets: Budgets::new(&common.config),
+            budgets,
             lifecycle: lifecycle.clone(),
             elsewhere: common.mesh.elsewhere(),
         };
@@ -215,8 +229,9 @@ impl Node {
     }
 }
 
-/// Hears what happens in other processes. Without streams here, only what is revoked
-/// there is of interest; nobody passes before that is known.
+/// Hears what happens in other processes. Without streams here, or with a broker for
+/// everything else, only what is revoked there is of interest; where no revocations are
+/// kept, nobody passes before they are known.
 fn ear(config: &Config, bus: &Bus, revocations: &Revocations) -> Ear {
     let has_streams = config.roles().contains(&Role::Realtime);
     if !has_streams {
@@ -228,7 +243,8 @@ fn ear(config: &Config, bus: &Bus, revocations: &Revocations) -> Ear {
             }
         }));
     }
-    Ear::new(bus.clone(), revocations.clone(), !has_streams)
+    let revocations_only = !has_streams || config.redis.is_configured();
+    Ear::new(bus.clone(), revocations.clone(), revocations_only)
 }
 
 /// Fetches the issuer's keys to the end: nothing can be served before they were.

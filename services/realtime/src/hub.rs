@@ -13,6 +13,7 @@ use std::{
     },
 };
 
+use confab_kit::bus::{self, Bus, Topic};
 use confab_log::{ConversationId, TenantId, UserId};
 
 use crate::{Limits, lane::Lane, mailbox::Mailbox};
@@ -27,18 +28,27 @@ pub(crate) enum Interest {
 }
 
 type StreamId = u64;
-type Devices = HashMap<StreamId, Arc<Mailbox>>;
 type Audience = HashMap<StreamId, (Interest, Arc<Mailbox>)>;
-type Registry<K, V> = RwLock<HashMap<(TenantId, K), HashMap<StreamId, V>>>;
+type Registry<K, V> = RwLock<HashMap<(TenantId, K), Entry<V>>>;
+
+/// The streams that want something, and what that is worth to the bus: what other
+/// processes tell of it.
+#[derive(Debug)]
+struct Entry<V> {
+    streams: HashMap<StreamId, V>,
+    /// Held as long as there are any.
+    _interest: bus::Interest,
+}
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    conversations: RwLock<HashMap<(TenantId, ConversationId), Audience>>,
+    conversations: Registry<ConversationId, (Interest, Arc<Mailbox>)>,
     /// Each user's streams.
-    users: RwLock<HashMap<(TenantId, UserId), Devices>>,
+    users: Registry<UserId, Arc<Mailbox>>,
     /// Who watches a user's presence.
-    watchers: RwLock<HashMap<(TenantId, UserId), Devices>>,
+    watchers: Registry<UserId, Arc<Mailbox>>,
+    bus: Bus,
     next_stream: AtomicU64,
     limits: Limits,
     /// Events put on streams as they happen.
@@ -58,11 +68,12 @@ pub(crate) struct Registration {
 }
 
 impl Hub {
-    pub(crate) fn new(limits: &Limits, deliveries: metrics::Counter) -> Self {
+    pub(crate) fn new(limits: &Limits, bus: Bus, deliveries: metrics::Counter) -> Self {
         Self {
             conversations: RwLock::default(),
             users: RwLock::default(),
             watchers: RwLock::default(),
+            bus,
             next_stream: AtomicU64::default(),
             limits: limits.clone(),
             deliveries,
@@ -73,10 +84,7 @@ impl Hub {
     pub(crate) fn register(self: &Arc<Self>, tenant: &TenantId, user: &UserId) -> Registration {
         let stream = self.next_stream.fetch_add(1, Ordering::Relaxed);
         let mailbox = Arc::new(Mailbox::default());
-        let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
-        let devices = users.entry((tenant.clone(), user.clone())).or_default();
-        devices.insert(stream, Arc::clone(&mailbox));
-        drop(users);
+        self.enter_user(&self.users, tenant, user, stream, &mailbox);
         Registration {
             hub: Arc::clone(self),
             stream,
@@ -86,6 +94,28 @@ impl Hub {
             presences: HashSet::new(),
             mailbox,
         }
+    }
+
+    /// Puts a stream among those that want something of a user.
+    fn enter_user(
+        &self,
+        registry: &Registry<UserId, Arc<Mailbox>>,
+        tenant: &TenantId,
+        user: &UserId,
+        stream: StreamId,
+        mailbox: &Arc<Mailbox>,
+    ) {
+        let mut entries = registry.write().unwrap_or_else(PoisonError::into_inner);
+        let key = (tenant.clone(), user.clone());
+        let topic = || Topic::User(tenant.clone(), user.clone());
+        let entry = entries.entry(key).or_insert_with(|| Entry::new(self.bus.interest(topic)));
+        entry.streams.insert(stream, Arc::clone(mailbox));
+    }
+}
+
+impl<V> Entry<V> {
+    fn new(interest: bus::Interest) -> Self {
+        Self { streams: HashMap::new(), _interest: interest }
     }
 }
 
@@ -105,8 +135,10 @@ impl Registration {
             self.hub.conversations.write().unwrap_or_else(PoisonError::into_inner);
         for id in ids {
             self.conversations.insert(id.clone());
-            let audience = conversations.entry((self.tenant.clone(), id.clone())).or_default();
-            audience.insert(self.stream, (interest.clone(), Arc::clone(&self.mailbox)));
+            let topic = || Topic::Conversation(self.tenant.clone(), id.clone());
+            let entry = conversations.entry((self.tenant.clone(), id.clone()));
+            let entry = entry.or_insert_with(|| Entry::new(self.hub.bus.interest(topic)));
+            entry.streams.insert(self.stream, (interest.clone(), Arc::clone(&self.mailbox)));
         }
     }
 
@@ -122,9 +154,8 @@ impl Registration {
         if !self.presences.insert(user.clone()) {
             return;
         }
-        let mut watchers = self.hub.watchers.write().unwrap_or_else(PoisonError::into_inner);
-        let devices = watchers.entry((self.tenant.clone(), user.clone())).or_default();
-        devices.insert(self.stream, Arc::clone(&self.mailbox));
+        let hub = &self.hub;
+        hub.enter_user(&hub.watchers, &self.tenant, user, self.stream, &self.mailbox);
     }
 
     /// The stream wants to hear no more of that.
@@ -143,11 +174,11 @@ impl Registration {
         let mut entries = registry.write().unwrap_or_else(PoisonError::into_inner);
         for key in keys {
             let key = (self.tenant.clone(), key.clone());
-            let Some(streams) = entries.get_mut(&key) else {
+            let Some(entry) = entries.get_mut(&key) else {
                 continue;
             };
-            streams.remove(&self.stream);
-            if streams.is_empty() {
+            entry.streams.remove(&self.stream);
+            if entry.streams.is_empty() {
                 entries.remove(&key);
             }
         }

@@ -165,7 +165,7 @@ impl Service {
             revoked: options.revoked,
             presences,
             typists: Typists::new(bus.clone(), options.limits.typing_interval),
-            hub: Arc::new(Hub::new(&options.limits, deliveries.clone())),
+            hub: Arc::new(Hub::new(&options.limits, bus.clone(), deliveries.clone())),
             claims: Arc::default(),
             bus,
             limits: options.limits,

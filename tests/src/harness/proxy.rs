@@ -66,6 +66,19 @@ impl Proxy {
         Ok(Self { address, shared, acceptor })
     }
 
+    /// In front of whatever listens at this address.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when no port is to be had.
+    pub async fn to(address: SocketAddr) -> Checked<Self> {
+        Self::start(Arc::new(Mutex::new(Some(address)))).await
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// For clients.
     pub fn uri(&self) -> String {
         format!("http://{}", self.address)

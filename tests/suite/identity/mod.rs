@@ -6,6 +6,7 @@ mod addresses;
 mod budgets;
 mod issuer;
 mod keys;
+mod shared_budgets;
 
 use std::future::Future;
 

@@ -15,8 +15,8 @@ const HANDS: u64 = 2;
 
 /// People who write, through every process, until they are told to stop.
 pub(super) struct Crowd {
-    owner: Client,
-    load: Arc<load::Load>,
+    pub(super) owner: Client,
+    pub(super) load: Arc<load::Load>,
     workers: JoinSet<Checked>,
 }
 

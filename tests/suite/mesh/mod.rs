@@ -2,12 +2,14 @@
 //! serve, and get along without each other for a while.
 
 mod away;
+mod bus;
 mod clocks;
 mod cql_away;
 mod crowd;
 mod faults;
 mod last_two;
 mod parted;
+mod redis;
 mod removal;
 mod revocation;
 mod smoke;

@@ -44,15 +44,19 @@ pub(crate) fn to_pb(signal: &Signal) -> Option<pb::Signal> {
         }
         Signal::Missed => return None,
     };
-    Some(pb::Signal { tenant_id: tenant.to_string(), what: Some(what) })
+    Some(pb::Signal { tenant_id: tenant.to_string(), what: Some(what), origin: 0 })
 }
 
 /// The signal of another process; `None` where it cannot be understood.
 pub(crate) fn from_pb(signal: pb::Signal) -> Option<Signal> {
+    if let Some(What::Lost(_)) = signal.what {
+        return Some(Signal::Missed);
+    }
     let tenant = TenantId::parse(&signal.tenant_id).ok()?;
     let conversation = |text: &str| ConversationId::parse(text).ok();
     let user = |text: &str| UserId::parse(text).ok();
     Some(match signal.what? {
+        What::Lost(_) => return None,
         What::Event(stands) => {
             let event = stands.event?;
             Signal::Event {
@@ -186,8 +190,12 @@ mod tests {
             assert!(from_pb(pb::Signal { tenant_id: String::new(), ..whole.clone() }).is_none());
             assert!(from_pb(pb::Signal { what: None, ..whole }).is_none());
         }
+        let lost =
+            pb::Signal { what: Some(What::Lost(pb::SignalsLost {})), ..pb::Signal::default() };
+        assert!(matches!(from_pb(lost), Some(Signal::Missed)), "of no tenant");
         let nobody = pb::SessionEnded { user_id: "no one".into(), session_id: "s".into() };
         let what = Some(What::SessionEnded(nobody));
-        assert!(from_pb(pb::Signal { tenant_id: "acme".into(), what }).is_none());
+        let told = pb::Signal { tenant_id: "acme".into(), what, origin: 0 };
+        assert!(from_pb(told).is_none());
     }
 }

@@ -72,6 +72,15 @@ impl Config {
         Ok(Some((user, password)))
     }
 
+    /// Where the Redis is, with the password, where one is configured.
+    pub fn redis_url(&self) -> Result<Option<String>, ConfigError> {
+        match (&self.redis.url, &self.redis.url_file) {
+            (Some(url), _) => Ok(Some(url.expose().to_owned())),
+            (None, Some(path)) => Ok(Some(read("redis.url_file", path)?.trim().to_owned())),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// What this process shows others of the mesh.
     pub fn mesh_credential(&self) -> Result<Credential, ConfigError> {
         let key = "mesh.credential";

@@ -31,6 +31,16 @@ impl Quota {
         Some(Self { interval, tolerance })
     }
 
+    /// Between two calls that come evenly.
+    pub fn interval(self) -> Duration {
+        Duration::from_nanos(self.interval)
+    }
+
+    /// How many calls may come at once, after the first.
+    pub fn burst(self) -> u64 {
+        self.tolerance / self.interval
+    }
+
     /// The state after a call at `now`; both are nanoseconds since some fixed
     /// moment. An error is how long the call is too early.
     pub fn admit(self, state: u64, now: u64) -> Result<u64, Duration> {

@@ -71,7 +71,7 @@ impl CqlArguments {
 /// See the module.
 pub(super) async fn run(arguments: &CqlArguments) -> Result<(), Failure> {
     let screen = Screen::new();
-    let rows = parts::play(arguments, &screen).await;
+    let rows = Box::pin(parts::play(arguments, &screen)).await;
     screen.clear();
     let rows = rows?;
     println!("{}\n{}", Machine::now(), markdown(&rows));

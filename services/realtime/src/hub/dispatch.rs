@@ -42,8 +42,8 @@ impl Hub {
             Signal::Presence { tenant, presence } => {
                 let Ok(user) = UserId::parse(&presence.user_id) else { return };
                 let watchers = self.watchers.read().unwrap_or_else(PoisonError::into_inner);
-                let streams = watchers.get(&(tenant.clone(), user.clone()));
-                for mailbox in streams.into_iter().flat_map(|streams| streams.values()) {
+                let entry = watchers.get(&(tenant.clone(), user.clone()));
+                for mailbox in entry.into_iter().flat_map(|entry| entry.streams.values()) {
                     mailbox.deliver(Delivery::Presence(user.clone(), Arc::clone(presence)));
                 }
             }
@@ -52,7 +52,7 @@ impl Hub {
             }
             Signal::Missed => {
                 let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
-                for mailbox in users.values().flat_map(|devices| devices.values()) {
+                for mailbox in users.values().flat_map(|entry| entry.streams.values()) {
                     mailbox.miss();
                 }
             }
@@ -68,8 +68,8 @@ impl Hub {
 
     fn each_stream_of(&self, tenant: &TenantId, user: &UserId, tell: impl Fn(&Mailbox)) {
         let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
-        let streams = users.get(&(tenant.clone(), user.clone()));
-        for mailbox in streams.into_iter().flat_map(|streams| streams.values()) {
+        let entry = users.get(&(tenant.clone(), user.clone()));
+        for mailbox in entry.into_iter().flat_map(|entry| entry.streams.values()) {
             tell(mailbox);
         }
     }
@@ -82,8 +82,8 @@ impl Hub {
         tell: impl FnOnce(&Audience),
     ) {
         let conversations = self.conversations.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(audience) = conversations.get(&(tenant.clone(), conversation.clone())) {
-            tell(audience);
+        if let Some(entry) = conversations.get(&(tenant.clone(), conversation.clone())) {
+            tell(&entry.streams);
         }
     }
 

@@ -125,7 +125,9 @@ impl Stream {
         self.heads.reading = true;
         let asked = wanted.iter().map(|(conversation, _)| conversation.clone()).collect();
         let reads = Arc::clone(&self.reads);
+        let settled = self.shared.bus.settled();
         self.work.push(Box::pin(async move {
+            settled.await;
             Done::Heads { asked, outcome: reads.heads(wanted).await }
         }));
     }

@@ -100,10 +100,13 @@ async fn prepare(shared: &Arc<Shared>, caller: &Caller, hello: &Hello) -> Result
         (None, Opening::Session(_)) => return Err(Error::SessionLost),
     };
     registration.set_all(watch.keys(), &Interest::Events(None));
+    shared.bus.settled().await;
     let answer = Arc::clone(&reads).memberships().await?;
     let memberships = active(&answer);
     let others = memberships.iter().filter(|id| !watch.contains_key(*id));
     registration.set_all(others, &Interest::Head);
+    // The client compares heads after the welcome.
+    shared.bus.settled().await;
 
     let head = answer.head_inbox_seq;
     let inbox_seq = inbox_seq.unwrap_or(head);

@@ -235,6 +235,7 @@ impl Stream {
         let tenant = self.caller.tenant.clone();
         self.work.push(Box::pin(async move {
             let found = async {
+                shared.bus.settled().await;
                 let sharing = reads.sharing(&users).await?;
                 // Of all of them: what is not to be seen must not be told by the time.
                 Ok((sharing, shared.presences.ask(&tenant, &users).await?))

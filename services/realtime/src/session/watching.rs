@@ -283,7 +283,9 @@ impl Stream {
         self.busy.insert(conversation.clone());
         let (reads, generation) = (Arc::clone(&self.reads), watching.generation);
         let conversation = conversation.clone();
+        let settled = self.shared.bus.settled();
         self.work.push(Box::pin(async move {
+            settled.await;
             let outcome = reads.events(conversation.clone(), wanted).await;
             Done::Read { conversation, generation, outcome }
         }));

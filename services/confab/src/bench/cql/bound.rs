@@ -92,7 +92,7 @@ impl Bound {
         let pace = Pace::new(&run);
         let mut crew = Crew::new("bench driver");
         for conversation in 0..load.conversations {
-            let place: [u8; 16] = random::bytes();
+            let partition: [u8; 16] = random::bytes();
             let next = Arc::new(AtomicU64::new(1));
             for writer in 0..load.writers {
                 let (bound, next, event) = (Arc::clone(self), Arc::clone(&next), event.clone());
@@ -101,7 +101,7 @@ impl Bound {
                     while pace.goes_on() {
                         let due = Instant::now();
                         let seq = next.fetch_add(load.rows, Ordering::Relaxed);
-                        bound.append_once(&place, seq, load.rows, &event).await?;
+                        bound.append_once(&partition, seq, load.rows, &event).await?;
                         pace.note(due);
                     }
                     Ok(())

@@ -42,14 +42,14 @@ pub(super) async fn play(arguments: &CqlArguments, screen: &Screen) -> Result<Ve
         let bound = Arc::new(Bound::connect(&arguments.cql, &cluster).await?);
         let parts = Parts { arguments, screen, cluster, bound };
         let played = parts.on_one_process(&mut rows).await;
-        parts.close(played).await?;
+        Box::pin(parts.close(played)).await?;
     }
     if arguments.wants("stream") {
         let cluster = Cluster::two(arguments).await?;
         let bound = Arc::new(Bound::connect(&arguments.cql, &cluster).await?);
         let parts = Parts { arguments, screen, cluster, bound };
         let played = parts.stream(&mut rows).await;
-        parts.close(played).await?;
+        Box::pin(parts.close(played)).await?;
     }
     Ok(rows)
 }

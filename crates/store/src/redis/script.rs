@@ -1,0 +1,63 @@
+//! A script that runs in Redis, on one connection at a time: as a whole or not at all,
+//! and nobody else's command in between.
+
+use std::{
+    fmt,
+    sync::{PoisonError, RwLock},
+    time::Duration,
+};
+
+use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
+
+use super::{Error, Redis};
+
+/// How long an answer may take at most; whoever has less patience drops the call.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// See the module. Not connected at first.
+pub struct Script {
+    redis: Redis,
+    lua: redis::Script,
+    connection: RwLock<Option<MultiplexedConnection>>,
+}
+
+impl Redis {
+    /// A script in Lua. All keys that it touches must be among those it is called with.
+    pub fn script(&self, lua: &str) -> Script {
+        let lua = redis::Script::new(lua);
+        Script { redis: self.clone(), lua, connection: RwLock::default() }
+    }
+}
+
+impl Script {
+    /// Connects anew, and puts the script into Redis.
+    ///
+    /// # Errors
+    /// When nobody answers, or not as Redis does.
+    pub async fn connect(&self) -> Result<(), Error> {
+        let mut connection = self.redis.connect(AsyncConnectionConfig::new(), PATIENCE).await?;
+        let loaded = self.lua.load_async(&mut connection).await;
+        loaded.map_err(|error| Error::of(&error))?;
+        *self.connection.write().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        Ok(())
+    }
+
+    /// Runs it with one key; its answer.
+    ///
+    /// # Errors
+    /// When it is not connected, or the answer fails or takes too long. It may have run
+    /// then.
+    pub async fn run(&self, key: &str, arguments: &[u64]) -> Result<u64, Error> {
+        let connection = self.connection.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut connection = connection.ok_or_else(|| Error("not connected".to_owned()))?;
+        let mut call = self.lua.key(self.redis.name(key));
+        call.arg(arguments);
+        call.invoke_async(&mut connection).await.map_err(|error| Error::of(&error))
+    }
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script").field("redis", &self.redis).finish_non_exhaustive()
+    }
+}

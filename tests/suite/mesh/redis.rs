@@ -1,0 +1,180 @@
+//! A mesh with a Redis that is flushed, killed and stopped under load: calls go on,
+//! nothing is lost on the way to a stream, and all of it heals by itself.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use confab_client::{Client, StreamOptions, Update};
+use confab_kit::role::Role;
+use confab_tests::harness::{
+    Checked, Deployment, NodeOptions, Seed, Shape, Violation, backends::Redis, eventually,
+    must_be_caught, ops, skipped, within,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::watch,
+    task::JoinSet,
+};
+
+use super::crowd::Crowd;
+use crate::promises::{WHOLE, all_ended, among_kills};
+
+/// A stream looks at the log by itself 15 s after its beginning, not before.
+const BEFORE_ANY_LOOK: Duration = Duration::from_secs(12);
+
+fn options(redis: &Redis, mutant: Option<&str>) -> NodeOptions {
+    let url = format!("redis://{}", redis.address());
+    let options = among_kills(mutant).env("CONFAB_REDIS__URL", &url);
+    let complaints = ["redis is lost", "dependency is lost", "budgets are not shared"];
+    complaints.into_iter().fold(options, NodeOptions::allow)
+}
+
+async fn own_redis(test: &str) -> Option<Redis> {
+    let started = tokio::task::spawn_blocking(Redis::start).await.expect("no panic");
+    started.inspect_err(|why| skipped(test, why)).ok()
+}
+
+async fn flush(redis: &Redis) -> Checked {
+    let mut stream = TcpStream::connect(redis.address()).await.map_err(Violation::unable)?;
+    stream.write_all(b"FLUSHALL\r\n").await.map_err(Violation::unable)?;
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).await.map_err(Violation::unable)?;
+    Violation::unless(&answer == b"+OK\r\n", || format!("{answer:?} to FLUSHALL"))
+}
+
+/// What a process says of itself, and of its Redis.
+async fn status(confab: &Deployment, role: Role, status: &str) -> Checked {
+    let (what, ops) = (format!("{role} is {status}"), confab.of(role).ops());
+    let sought = format!("\"status\":\"{status}\",\"checks\"");
+    eventually(WHOLE, &what, || async {
+        let report = ops::get(ops, "/readyz").await?;
+        let ready = report.starts_with("HTTP/1.1 200");
+        Violation::unless(ready, || format!("{role} is not ready: {report}"))?;
+        Ok(report.contains(&sought).then_some(()))
+    })
+    .await
+}
+
+/// Follows conversations until all events up to the heads have come, each in its turn.
+async fn follow(
+    client: Client,
+    ids: Vec<String>,
+    mut heads: watch::Receiver<Option<BTreeMap<String, u64>>>,
+) -> Checked {
+    let mut options = StreamOptions::default();
+    for id in &ids {
+        options = options.watching(id, 0);
+    }
+    let mut stream = client.stream(options);
+    let mut seen: BTreeMap<String, u64> = BTreeMap::new();
+    let all = |seen: &BTreeMap<String, u64>, heads: &Option<BTreeMap<String, u64>>| {
+        let reached = |(id, head): (&String, &u64)| seen.get(id) >= Some(head);
+        heads.as_ref().is_some_and(|heads| heads.iter().all(reached))
+    };
+    while !all(&seen, &heads.borrow()) {
+        let update = tokio::select! {
+            update = stream.next() => update,
+            _ = heads.changed() => continue,
+        };
+        let Some(update) = update else {
+            return Err(Violation::broken("the stream has ended"));
+        };
+        let Update::Event(event) = update? else { continue };
+        let cursor = seen.entry(event.conversation_id.clone()).or_default();
+        Violation::unless(event.seq == *cursor + 1, || {
+            format!("event {} comes after {cursor}", event.seq)
+        })?;
+        *cursor = event.seq;
+    }
+    Ok(())
+}
+
+async fn storm(redis: &mut Redis) -> Checked {
+    let confab = Deployment::start(Shape::Mesh, options(redis, None)).await?;
+    let mut crowd = Crowd::gather(&confab, Seed::of("redis")).await?;
+    let ids = crowd.load.conversations.clone();
+    let (tell, heads) = watch::channel(None);
+    let mut readers = JoinSet::new();
+    for name in ["alice", "bob"] {
+        let client = confab.of(Role::Realtime).client("dev", name).await?;
+        readers.spawn(follow(client, ids.clone(), heads.clone()));
+    }
+    crowd.answered(50).await?;
+    flush(redis).await?;
+    crowd.answered(50).await?;
+    redis.server().kill9();
+    for role in Role::ALL {
+        status(&confab, role, "degraded").await?;
+    }
+    crowd.answered(50).await?;
+    redis.server().start().map_err(Violation::unable)?;
+    confab.meet().await?;
+    crowd.answered(50).await?;
+    redis.server().pause();
+    status(&confab, Role::Realtime, "degraded").await?;
+    crowd.answered(50).await?;
+    redis.server().resume();
+    confab.meet().await?;
+    crowd.answered(50).await?;
+    let owner = crowd.owner.clone();
+    crowd.check().await?;
+    let mut last = BTreeMap::new();
+    for id in ids {
+        let (_, head) = owner.events_after(&id, 0, 1).await?;
+        last.insert(id, head);
+    }
+    tell.send_replace(Some(last));
+    all_ended(readers, WHOLE, "streams that have everything").await?;
+    let heard = confab.of(Role::Realtime).scrape().await?.count("confab_bus_received_total");
+    Violation::unless(heard > 0, || "nothing came over Redis")?;
+    confab.finish()
+}
+
+/// The last message before a silence, sent while Redis is away: nothing follows it that
+/// would show the hole.
+async fn silence(redis: &mut Redis, mutant: Option<&str>) -> Checked {
+    let confab = Deployment::start(Shape::Mesh, options(redis, mutant)).await?;
+    let owner = confab.of(Role::Messages).client("dev", "owner").await?;
+    let id = owner.create_group("silence", &["alice"]).await?.conversation_id;
+    let (tell, heads) = watch::channel(None);
+    let reader = confab.of(Role::Realtime).client("dev", "alice").await?;
+    let reading = tokio::spawn(follow(reader, vec![id.clone()], heads));
+    let (role, opened) = (Role::Realtime, "confab_streams_active");
+    eventually(WHOLE, "a stream", || async {
+        let streams = confab.of(role).scrape().await?.value(opened);
+        Ok((streams > 0.0).then_some(()))
+    })
+    .await?;
+    redis.server().kill9();
+    status(&confab, Role::Realtime, "degraded").await?;
+    status(&confab, Role::Messages, "degraded").await?;
+    let sent = owner.send(&id, "is anybody there?").await?;
+    redis.server().start().map_err(Violation::unable)?;
+    tell.send_replace(Some(BTreeMap::from([(id, sent.seq)])));
+    let read = within(BEFORE_ANY_LOOK, "the last message before a silence", reading).await?;
+    read.map_err(Violation::unable)??;
+    confab.finish()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_flushed_killed_and_stopped_costs_nothing() -> Checked {
+    let test = "redis::a_redis_that_is_flushed_killed_and_stopped_costs_nothing";
+    let Some(mut redis) = own_redis(test).await else { return Ok(()) };
+    within(WHOLE, test, Box::pin(storm(&mut redis))).await?
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_message_before_a_silence_arrives() -> Checked {
+    let test = "redis::the_last_message_before_a_silence_arrives";
+    let Some(mut redis) = own_redis(test).await else { return Ok(()) };
+    within(WHOLE, test, Box::pin(silence(&mut redis, None))).await?
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn losing_signals_in_silence_is_caught() {
+    let test = "redis::losing_signals_in_silence_is_caught";
+    let Some(mut redis) = own_redis(test).await else { return };
+    let mutant = "bus-reconnects-silently,bus-hides-losses";
+    let run = within(WHOLE, mutant, Box::pin(silence(&mut redis, Some(mutant)))).await;
+    must_be_caught(mutant, run.and_then(|run| run));
+}
