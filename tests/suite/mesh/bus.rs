@@ -47,7 +47,7 @@ impl Process {
     fn new(redis: &str, prefix: &str) -> Checked<Self> {
         let mut config = Config::default();
         config.redis.url = Some(Secret::new(format!("redis://{redis}")));
-        config.redis.prefix = prefix.to_owned();
+        prefix.clone_into(&mut config.redis.prefix);
         let parts = redis::open(&config).map_err(Violation::unable)?;
         let parts = parts.ok_or_else(|| Violation::unable("no redis configured"))?;
         let (bus, lifecycle) = (Bus::default(), Lifecycle::new(Duration::ZERO));
@@ -178,10 +178,10 @@ async fn traffic(redis: &str, prefix: &str, size: usize) -> Checked<(u64, u64)> 
     for (place, process) in processes.iter().enumerate() {
         // What is published here is heard here, too, without Redis.
         let published = (1000 - place).div_ceil(size) as u64 + 1;
-        let least = published + words + expected[place];
-        process.heard_so_many(least).await?;
-        Violation::unless(process.heard() == least, || {
-            format!("process {place} heard {} signals, and needs {least}", process.heard())
+        let due = published + words + expected[place];
+        process.heard_so_many(due).await?;
+        Violation::unless(process.heard() == due, || {
+            format!("process {place} heard {} signals, and needs {due}", process.heard())
         })?;
         heard += process.heard() - published - words;
         own += expected[place];

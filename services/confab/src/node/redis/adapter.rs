@@ -38,7 +38,8 @@ struct RedisBudgets(Script);
 impl Broker for RedisBroker {
     fn connect(&self, heard: Heard) -> BoxFuture<'_, Result<Box<dyn Line>, BrokerError>> {
         async move {
-            let line = self.0.line(move |bytes| heard(bytes)).await.map_err(broken)?;
+            let line =
+                self.0.line(move |bytes| heard(bytes)).await.map_err(|error| broken(&error))?;
             Ok(Box::new(RedisLine(line)) as Box<dyn Line>)
         }
         .boxed()
@@ -47,19 +48,19 @@ impl Broker for RedisBroker {
 
 impl Line for RedisLine {
     fn subscribe(&self, topics: Vec<String>) -> BoxFuture<'_, Result<(), BrokerError>> {
-        async move { self.0.subscribe(&topics).await.map_err(broken) }.boxed()
+        async move { self.0.subscribe(&topics).await.map_err(|error| broken(&error)) }.boxed()
     }
 
     fn unsubscribe(&self, topics: Vec<String>) -> BoxFuture<'_, Result<(), BrokerError>> {
-        async move { self.0.unsubscribe(&topics).await.map_err(broken) }.boxed()
+        async move { self.0.unsubscribe(&topics).await.map_err(|error| broken(&error)) }.boxed()
     }
 
     fn publish(&self, signals: Vec<(String, Bytes)>) -> BoxFuture<'_, Result<(), BrokerError>> {
-        async move { self.0.publish(&signals).await.map_err(broken) }.boxed()
+        async move { self.0.publish(&signals).await.map_err(|error| broken(&error)) }.boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
-        async move { self.0.ping().await.map_err(broken) }.boxed()
+        async move { self.0.ping().await.map_err(|error| broken(&error)) }.boxed()
     }
 
     fn lost(&self) -> BoxFuture<'_, ()> {
@@ -69,7 +70,7 @@ impl Line for RedisLine {
 
 impl SharedBudgets for RedisBudgets {
     fn connect(&self) -> BoxFuture<'_, Result<(), Away>> {
-        async move { self.0.connect().await.map_err(away) }.boxed()
+        async move { self.0.connect().await.map_err(|error| away(&error)) }.boxed()
     }
 
     fn take(
@@ -82,7 +83,7 @@ impl SharedBudgets for RedisBudgets {
             // tenant and the user are in its hash.
             let key = format!("budget/{}", hex::encode(key.0));
             let numbers = quotas.map(numbers).concat();
-            match self.0.run(&key, &numbers).await.map_err(away)? {
+            match self.0.run(&key, &numbers).await.map_err(|error| away(&error))? {
                 0 => Ok(Ok(())),
                 early => Ok(Err(Duration::from_micros(early))),
             }
@@ -100,10 +101,10 @@ fn numbers(quota: Option<Quota>) -> [u64; 2] {
     [interval, interval.saturating_mul(quota.burst()).min(MAX_MICROS)]
 }
 
-fn broken(error: store::Error) -> BrokerError {
+fn broken(error: &store::Error) -> BrokerError {
     BrokerError(error.to_string())
 }
 
-fn away(error: store::Error) -> Away {
+fn away(error: &store::Error) -> Away {
     Away(error.to_string())
 }
