@@ -42,9 +42,9 @@ impl Ear {
     /// `None` when the process is heard already.
     pub(super) fn claim(&self, process_id: &Arc<str>) -> Option<Claim> {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not made where there is one: its end would give up the other's.
         let new = heard.insert(Arc::clone(process_id));
-        let (heard, process_id) = (Arc::clone(&self.heard), Arc::clone(process_id));
-        new.then_some(Claim { heard, process_id })
+        new.then(|| Claim { heard: Arc::clone(&self.heard), process_id: Arc::clone(process_id) })
     }
 
     /// Hears a process until it stops talking; it may be one that keeps what is revoked.
@@ -98,5 +98,22 @@ impl fmt::Debug for Ear {
         f.debug_struct("Ear")
             .field("revocations_only", &self.revocations_only)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_of_several_roles_is_heard_once_at_a_time() {
+        let ear = Ear::new(Bus::default(), Revocations::new(60, 60), false);
+        let process: Arc<str> = "one".into();
+        let first = ear.claim(&process).expect("nobody hears it yet");
+        assert!(ear.claim(&process).is_none());
+        assert!(ear.claim(&process).is_none(), "who came second has given up nothing");
+        assert!(ear.claim(&"another".into()).is_some());
+        drop(first);
+        assert!(ear.claim(&process).is_some());
     }
 }
