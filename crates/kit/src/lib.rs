@@ -8,6 +8,7 @@
 
 mod address;
 pub mod admission;
+pub mod backoff;
 pub mod bus;
 pub mod channel;
 pub mod clock;

@@ -28,7 +28,7 @@ use super::{
     interest::Interests,
     wire,
 };
-use crate::{random, trouble::Trouble};
+use crate::{backoff::doubled, random, trouble::Trouble};
 
 /// Signals that wait to be published, and their bytes.
 const QUEUE: usize = 4096;
@@ -128,7 +128,7 @@ impl Carrier {
                 Err(error) => error,
             };
             self.lose(&error);
-            let delay = BACKOFF.saturating_mul(1 << failures.min(10)).min(MAX_BACKOFF);
+            let delay = doubled(BACKOFF, failures, MAX_BACKOFF);
             failures += 1;
             sleep(random::jitter(delay)).await;
             if healed.elapsed() >= AWAY {

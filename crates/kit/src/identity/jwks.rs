@@ -15,7 +15,7 @@ use super::{
     jwk_set::{self, KeySet, SetError},
     key_ring::KeyRing,
 };
-use crate::{clock, random};
+use crate::{backoff::doubled, clock, random};
 
 /// How much longer than one fetch can take anybody waits for one.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -134,7 +134,7 @@ impl Jwks {
     async fn pause(&self, begun: Instant, failures: u32) {
         let delay = match failures {
             0 => random::jitter(self.0.options.refresh),
-            _ => random::jitter(backoff(failures).min(self.0.options.refresh)),
+            _ => random::jitter(doubled(FIRST_RETRY, failures - 1, self.0.options.refresh)),
         };
         let floor = if self.is_ready() { self.0.options.min_interval } else { Duration::ZERO };
         let wanted = async {
@@ -155,10 +155,6 @@ impl Jwks {
     fn is_due(&self, flights: &Flights) -> bool {
         flights.began.is_none_or(|began| began.elapsed() >= self.0.options.min_interval)
     }
-}
-
-fn backoff(failures: u32) -> Duration {
-    FIRST_RETRY.saturating_mul(1 << (failures - 1).min(16))
 }
 
 impl Failure {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use confab_log::mutant;
 
+use crate::backoff::doubled;
+
 /// How long a peer that has failed so often is left alone at first.
 const FIRST_REST: Duration = Duration::from_secs(1);
 /// Before a peer that has just failed is tried again.
@@ -53,13 +55,12 @@ impl Breaker {
 
     /// How long to wait before the next try: twice as long each time.
     pub(super) fn pause(&self) -> Duration {
-        let doubled = |first: Duration, times: u32| first.saturating_mul(1 << times.min(16));
         if self.is_open() {
-            return doubled(FIRST_REST, self.openings.saturating_sub(1)).min(self.longest);
+            return doubled(FIRST_REST, self.openings.saturating_sub(1), self.longest);
         }
         match self.failures {
             0 => Duration::ZERO,
-            failures => doubled(FIRST_PAUSE, failures - 1).min(FIRST_REST),
+            failures => doubled(FIRST_PAUSE, failures - 1, FIRST_REST),
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{BudgetKey, BudgetStore, MemoryBudgets, gcra::Quota};
-use crate::{lifecycle::Lifecycle, random, task, trouble::Trouble};
+use crate::{backoff::doubled, lifecycle::Lifecycle, random, task, trouble::Trouble};
 
 /// How long a call waits for the shared budgets.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -134,7 +134,7 @@ impl Link {
                 }
                 Err(away) => self.breaks(&away),
             }
-            let delay = BACKOFF.saturating_mul(1 << failures.min(10)).min(MAX_BACKOFF);
+            let delay = doubled(BACKOFF, failures, MAX_BACKOFF);
             failures += 1;
             sleep(random::jitter(delay)).await;
         }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use confab_kit::{clock, identity::Caller, random};
+use confab_kit::{backoff::doubled, clock, identity::Caller, random};
 use confab_log::ConversationId;
 use tokio::time::Instant;
 
@@ -109,7 +109,7 @@ impl Timers {
 
     /// Tries again after a while: longer each time in a row.
     pub(super) fn retry(&mut self, what: Retry, times: u32) {
-        let delay = RETRY.saturating_mul(1 << times.min(10)).min(MAX_RETRY);
+        let delay = doubled(RETRY, times, MAX_RETRY);
         self.retries.insert((Instant::now() + random::jitter(delay), what));
     }
 
