@@ -64,21 +64,15 @@ impl Config {
     pub fn cql_credentials(&self) -> Result<Option<(String, String)>, ConfigError> {
         let cql = &self.store.cql;
         let Some(user) = cql.user.clone() else { return Ok(None) };
-        let password = match (&cql.password, &cql.password_file) {
-            (Some(password), _) => password.expose().to_owned(),
-            (None, Some(path)) => read("store.cql.password_file", path)?.trim().to_owned(),
-            (None, None) => return Err(invalid("store.cql.password", "is not set")),
-        };
-        Ok(Some((user, password)))
+        let file = cql.password_file.as_ref();
+        let password = named("store.cql.password_file", cql.password.as_ref(), file)?;
+        let unset = || invalid("store.cql.password", "is not set");
+        Ok(Some((user, password.ok_or_else(unset)?)))
     }
 
     /// Where the Redis is, with the password, where one is configured.
     pub fn redis_url(&self) -> Result<Option<String>, ConfigError> {
-        match (&self.redis.url, &self.redis.url_file) {
-            (Some(url), _) => Ok(Some(url.expose().to_owned())),
-            (None, Some(path)) => Ok(Some(read("redis.url_file", path)?.trim().to_owned())),
-            (None, None) => Ok(None),
-        }
+        named("redis.url_file", self.redis.url.as_ref(), self.redis.url_file.as_ref())
     }
 
     /// What this process shows others of the mesh.
@@ -174,16 +168,26 @@ fn secret(
     file: Option<&PathBuf>,
     own_file: PathBuf,
 ) -> Result<String, ConfigError> {
-    if let Some(secret) = given {
-        return Ok(secret.expose().to_owned());
-    }
-    if let Some(path) = file {
-        return Ok(read(key, path)?.trim().to_owned());
+    if let Some(secret) = named(key, given, file)? {
+        return Ok(secret);
     }
     let make = || hex::encode(random::bytes::<32>());
     let text = secret_file::load_or_create(&own_file, make)
         .map_err(|source| ConfigError::File { key, path: own_file, source })?;
     Ok(text.trim().to_owned())
+}
+
+/// What the configuration says, or the file that it names.
+fn named(
+    key: &'static str,
+    given: Option<&Secret>,
+    file: Option<&PathBuf>,
+) -> Result<Option<String>, ConfigError> {
+    match (given, file) {
+        (Some(secret), _) => Ok(Some(secret.expose().to_owned())),
+        (None, Some(path)) => Ok(Some(read(key, path)?.trim().to_owned())),
+        (None, None) => Ok(None),
+    }
 }
 
 /// Tells one key from another and tells nothing else about it, so that it may be
