@@ -50,7 +50,7 @@ pub use self::{
     error::OpenError,
     migrate::Migration,
     options::{Options, Preset, Serial},
-    statement::{Conditional, Page, Place, Read, Write},
+    statement::{Conditional, Read, Write},
 };
 
 /// A connection to a keyspace. Clones share it.

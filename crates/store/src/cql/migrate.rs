@@ -53,9 +53,8 @@ impl Migration {
     }
 }
 
-/// The statements on the table of migrations.
+/// The writes to the table of migrations.
 struct Notes {
-    made: Read,
     note: Conditional,
     lock: Conditional,
     renew: Conditional,
@@ -73,12 +72,18 @@ impl Cql {
         service: &str,
         migrations: &[Migration],
     ) -> Result<usize, OpenError> {
+        match self.check_migrated(service, migrations).await {
+            Err(OpenError::Unmigrated { .. }) => {}
+            // Nothing is to be made: then the schema is left alone, which others may be
+            // reading at this moment.
+            checked => return checked.map(|()| 0),
+        }
         self.alter(TABLE).await?;
-        let notes = self.notes().await?;
+        let (made, notes) = (self.made().await?, self.notes().await?);
         let holder = self.session.session_id().to_string();
         let begun = tokio::time::Instant::now();
         loop {
-            if notes.missing(service, migrations).await?.is_empty() {
+            if missing(&made, service, migrations).await?.is_empty() {
                 return Ok(0);
             }
             if notes.lock.run((service, LOCK, &holder, LOCK_SECONDS)).await? {
@@ -89,10 +94,14 @@ impl Cql {
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        let made = self.make(&notes, service, migrations, &holder).await;
+        // Again, under the lock: who held it before may have made them.
+        let outcome = match missing(&made, service, migrations).await {
+            Ok(missing) => self.make(&notes, service, &missing, &holder).await,
+            Err(error) => Err(error),
+        };
         // If it fails, the lock runs out by itself.
         let _runs_out = notes.unlock.run((service, LOCK, &holder)).await;
-        made
+        outcome
     }
 
     /// That all migrations of a service were made.
@@ -106,11 +115,11 @@ impl Cql {
     ) -> Result<(), OpenError> {
         let name = |migration: &Migration| format!("{service}/{}", migration.number);
         // Without the table none was made.
-        let Ok(notes) = self.notes().await else {
+        let Ok(made) = self.made().await else {
             self.ping().await?;
             return Err(OpenError::Unmigrated { missing: migrations.iter().map(name).collect() });
         };
-        let missing = notes.missing(service, migrations).await?;
+        let missing = missing(&made, service, migrations).await?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -121,12 +130,10 @@ impl Cql {
         &self,
         notes: &Notes,
         service: &str,
-        migrations: &[Migration],
+        missing: &[&Migration],
         holder: &str,
     ) -> Result<usize, OpenError> {
-        // Again, under the lock: who held it before may have made them.
-        let missing = notes.missing(service, migrations).await?;
-        for migration in &missing {
+        for migration in missing {
             for statement in migration.statements() {
                 self.alter(&statement).await?;
                 if !notes.renew.run((LOCK_SECONDS, holder, service, LOCK, holder)).await? {
@@ -152,9 +159,13 @@ impl Cql {
         }
     }
 
+    /// Which migrations of a service were made.
+    async fn made(&self) -> Result<Read, crate::StoreError> {
+        self.read("SELECT number, digest FROM keyspace.migrations WHERE service = ?").await
+    }
+
     async fn notes(&self) -> Result<Notes, crate::StoreError> {
         Ok(Notes {
-            made: self.read("SELECT number, digest FROM keyspace.migrations WHERE service = ?").await?,
             note: self
                 .conditional(
                     "INSERT INTO keyspace.migrations (service, number, digest) VALUES (?, ?, ?) \
@@ -182,26 +193,24 @@ impl Cql {
     }
 }
 
-impl Notes {
-    async fn missing<'a>(
-        &self,
-        service: &str,
-        migrations: &'a [Migration],
-    ) -> Result<Vec<&'a Migration>, OpenError> {
-        let made: Vec<(i32, Option<String>)> = self.made.rows((service,)).await?;
-        let mut missing = Vec::new();
-        for migration in migrations {
-            match made.iter().find(|(number, _)| *number == migration.number) {
-                None => missing.push(migration),
-                Some((_, Some(digest))) if *digest == migration.digest() => {}
-                Some(_) => {
-                    let migration = format!("{service}/{}", migration.number);
-                    return Err(OpenError::OtherMigration { migration });
-                }
+async fn missing<'a>(
+    made: &Read,
+    service: &str,
+    migrations: &'a [Migration],
+) -> Result<Vec<&'a Migration>, OpenError> {
+    let made: Vec<(i32, Option<String>)> = made.rows((service,)).await?;
+    let mut missing = Vec::new();
+    for migration in migrations {
+        match made.iter().find(|(number, _)| *number == migration.number) {
+            None => missing.push(migration),
+            Some((_, Some(digest))) if *digest == migration.digest() => {}
+            Some(_) => {
+                let migration = format!("{service}/{}", migration.number);
+                return Err(OpenError::OtherMigration { migration });
             }
         }
-        Ok(missing)
     }
+    Ok(missing)
 }
 
 fn is_there_already(error: &ExecutionError) -> bool {

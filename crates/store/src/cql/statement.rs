@@ -1,13 +1,13 @@
 //! Prepared statements of the three kinds, each with the way it is run.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::sync::Arc;
 
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use scylla::{
     client::session::Session,
     deserialize::row::DeserializeRow,
     errors::ExecutionError,
-    response::{PagingState, query_result::QueryResult},
+    response::query_result::QueryResult,
     serialize::row::SerializeRow,
     statement::prepared::PreparedStatement,
     value::{CqlValue, Row},
@@ -24,17 +24,6 @@ pub struct Read {
     settling: PreparedStatement,
     faults: Option<Faults>,
 }
-
-/// A page of rows.
-pub struct Page<R> {
-    /// The rows, in the server's order.
-    pub rows: Vec<R>,
-    /// Where the next page begins; `None` after the last.
-    pub next: Option<Place>,
-}
-
-/// Where a page begins.
-pub struct Place(PagingState);
 
 /// An `INSERT`, `UPDATE` or `DELETE` without a condition, which is the same when
 /// it is done twice, or late.
@@ -145,43 +134,34 @@ impl Read {
         }
     }
 
-    /// All rows, however many: page by page.
+    /// All rows, however many: page by page. Between two pages rows come and go.
     ///
     /// # Errors
     /// As [`Read::rows`].
     pub async fn all<R>(&self, values: impl SerializeRow) -> Result<Vec<R>, StoreError>
     where
-        R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata> + 'static,
+        R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata> + Send + 'static,
     {
-        let unavailable =
-            |error: &dyn std::fmt::Display| StoreError::unavailable(error.to_string());
-        let pager = self.session.execute_iter(self.statement.clone(), values).await;
-        let pager = pager.map_err(|error| unavailable(&error))?;
-        let rows = pager.rows_stream::<R>().map_err(error::of_rows)?;
-        rows.try_collect().await.map_err(|error| unavailable(&error))
+        self.walk(values).await?.try_collect().await
     }
 
-    /// A page of the rows, from a place on, for whoever walks over very many; the
-    /// first for no place. Between two pages rows come and go.
+    /// The same, for whoever walks over very many.
     ///
     /// # Errors
     /// As [`Read::rows`].
-    pub async fn page<R>(
+    pub async fn walk<R>(
         &self,
         values: impl SerializeRow,
-        from: Option<Place>,
-    ) -> Result<Page<R>, StoreError>
+    ) -> Result<BoxStream<'static, Result<R, StoreError>>, StoreError>
     where
-        R: for<'r> DeserializeRow<'r, 'r>,
+        R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata> + Send + 'static,
     {
-        let state = from.map_or_else(PagingState::start, |Place(state)| state);
-        let answer = self.session.execute_single_page(&self.statement, values, state).await;
-        let (answer, next) = answer.map_err(|error| error::of_read(&error))?;
-        let next = match next.into_paging_control_flow() {
-            ControlFlow::Continue(state) => Some(Place(state)),
-            ControlFlow::Break(()) => None,
-        };
-        Ok(Page { rows: rows_of(Ok(answer))?, next })
+        fn unavailable(error: impl std::fmt::Display) -> StoreError {
+            StoreError::unavailable(error.to_string())
+        }
+        let pager = self.session.execute_iter(self.statement.clone(), values).await;
+        let rows = pager.map_err(unavailable)?.rows_stream::<R>().map_err(error::of_rows)?;
+        Ok(rows.map_err(unavailable).boxed())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use confab_kit::identity::{Revocation, RevokedTokens};
 use confab_store::cql::{Conditional, Cql, OpenError, Read};
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, TryStreamExt as _, future::BoxFuture};
 
 use super::{MIGRATIONS, SERVICE, parsed};
 use crate::store::{RevocationStore, StoreError};
@@ -101,21 +101,16 @@ impl RevocationStore for CqlRevocations {
 
     fn sweep(&self, now: i64) -> BoxFuture<'_, Result<usize, StoreError>> {
         async move {
-            let (mut removed, mut place) = (0, None);
-            loop {
-                let page = self.every.page::<Row>((), place).await?;
-                for (tenant, user, login, issued_through, until) in page.rows {
-                    // Not applied: it was prolonged meanwhile.
-                    if until <= now {
-                        let values = (tenant, user, login, issued_through, until);
-                        removed += usize::from(self.remove.run(values).await?);
-                    }
-                }
-                place = page.next;
-                if place.is_none() {
-                    return Ok(removed);
+            let mut removed = 0;
+            let mut rows = self.every.walk::<Row>(()).await?;
+            while let Some(row) = rows.try_next().await? {
+                let (.., until) = row;
+                // Not applied: it was prolonged meanwhile.
+                if until <= now {
+                    removed += usize::from(self.remove.run(row).await?);
                 }
             }
+            Ok(removed)
         }
         .boxed()
     }

@@ -2,7 +2,7 @@
 
 use confab_log::{Micros, TenantId, UserId};
 use confab_store::cql::{Conditional, Cql, OpenError, Read, limit as rows_at_most};
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, TryStreamExt as _, future::BoxFuture};
 
 use super::{MIGRATIONS, SERVICE, parsed};
 use crate::store::{
@@ -252,24 +252,18 @@ impl SessionStore for CqlSessions {
 
     fn sweep(&self, now: Micros) -> BoxFuture<'_, Result<usize, StoreError>> {
         async move {
-            let (mut removed, mut place) = (0, None);
-            loop {
-                let page = self.every.page::<(String, String, String, Vec<u8>)>((), place).await?;
-                for (tenant, user, id, record) in page.rows {
-                    // One that does not decode is left to whoever asks for it.
-                    if !session(&record).is_ok_and(|record| expired(record.last_seen, now)) {
-                        continue;
-                    }
+            let stale = move |record: &SessionRecord| expired(record.last_seen, now);
+            let mut removed = 0;
+            let mut rows = self.every.walk::<(String, String, String, Vec<u8>)>(()).await?;
+            while let Some((tenant, user, id, record)) = rows.try_next().await? {
+                // One that does not decode is left to whoever asks for it.
+                if session(&record).is_ok_and(|record| stale(&record)) {
                     let (tenant, user) = parsed(&tenant, &user)?;
                     let key = SessionKey { tenant, user, session: id_of(&id)? };
-                    let stale = move |record: &SessionRecord| expired(record.last_seen, now);
                     removed += usize::from(self.remove_where(&key, stale).await?);
                 }
-                place = page.next;
-                if place.is_none() {
-                    return Ok(removed);
-                }
             }
+            Ok(removed)
         }
         .boxed()
     }
