@@ -2,13 +2,14 @@
 //!
 //! This crate owns *how* bytes become durable: the embedded engine with its one
 //! committer thread and its group fsync ([`embedded`]), the connection to ScyllaDB
-//! or Cassandra (`cql`, behind a feature) and the one to Redis (`redis`, likewise), what can be said about a write that
-//! went wrong ([`StoreError`]), copies of whole folders ([`backup`]), and the wrapper
-//! that makes writes go wrong on purpose in tests ([`fault`]).
+//! or Cassandra (`cql`, behind a feature) and the one to Redis (`redis`, likewise), what
+//! can be said about a write that went wrong ([`StoreError`]), copies of whole folders
+//! ([`backup`]), what every stored value begins with ([`value`]), and the wrapper that
+//! makes writes go wrong on purpose in tests ([`fault`]).
 //!
-//! It never knows *what* the bytes mean. Rows, keys and their encoding belong to
-//! the service that owns the port; this crate sits below `confab-kit` and knows
-//! no transport.
+//! It never knows *what* the bytes mean. Rows, keys and the version of their encoding
+//! belong to the service that owns the port; this crate sits below `confab-kit` and
+//! knows no transport.
 //!
 //! # The invariants
 //!
@@ -28,5 +29,6 @@ mod error;
 pub mod fault;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod value;
 
 pub use error::{OpenError, StoreError};

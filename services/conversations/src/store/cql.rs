@@ -190,9 +190,9 @@ impl ConversationStore for CqlStore {
             )?;
             let (tenant, id) = (tenant.as_str(), conversation.to_bytes().to_vec());
             let written = match stored {
-                None => self.add_row.run((tenant, id, bytes.as_slice(), seq)).await?,
+                None => self.add_row.run((tenant, id, &*bytes, seq)).await?,
                 Some((_, judged)) => {
-                    self.change_row.run((bytes.as_slice(), seq, tenant, id, judged)).await?
+                    self.change_row.run((&*bytes, seq, tenant, id, judged)).await?
                 }
             };
             if written {

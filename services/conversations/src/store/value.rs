@@ -1,28 +1,18 @@
-//! Values as bytes: the version of their format, then minicbor. The same on every
-//! engine.
+//! Stored values as bytes. The same on every engine.
 
+use bytes::Bytes;
 use confab_log::row::ConversationRow;
-use confab_store::StoreError;
+use confab_store::{StoreError, value::Format};
 
-/// The format that this version writes, and the only one so far.
-const VERSION: u8 = 1;
+/// What this version writes, and the only one so far.
+const FORMAT: Format = Format(1);
 
-pub(super) fn encode(row: &ConversationRow) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
-    // Writing to a Vec cannot fail.
-    let _infallible = minicbor::encode(row, &mut bytes);
-    bytes
+pub(super) fn encode(row: &ConversationRow) -> Bytes {
+    FORMAT.encode(row)
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<ConversationRow, StoreError> {
-    match bytes.split_first() {
-        Some((&VERSION, body)) => minicbor::decode(body)
-            .map_err(|error| StoreError::corrupt(format!("a row does not decode: {error}"))),
-        Some((version, _)) => {
-            Err(StoreError::corrupt(format!("a row has the unknown format {version}")))
-        }
-        None => Err(StoreError::corrupt("a row is empty")),
-    }
+    FORMAT.decode(bytes)
 }
 
 #[cfg(test)]
@@ -61,7 +51,7 @@ mod tests {
 
     #[test]
     fn what_is_not_ours_is_corrupt() {
-        for bytes in [&[][..], &[2, 0], &[VERSION], &[VERSION, 0xFF]] {
+        for bytes in [&[][..], &[2, 0], &[1], &[1, 0xFF]] {
             assert!(matches!(decode(bytes), Err(StoreError::Corrupt { .. })), "{bytes:?}");
         }
     }

@@ -1,28 +1,18 @@
-//! Values as bytes: the version of their format, then minicbor. The same on every
-//! engine.
+//! Stored values as bytes. The same on every engine.
 
-use confab_store::StoreError;
+use bytes::Bytes;
+use confab_store::{StoreError, value::Format};
 use minicbor::{Decode, Encode};
 
-/// The format that this version writes, and the only one so far.
-const VERSION: u8 = 1;
+/// What this version writes, and the only one so far.
+const FORMAT: Format = Format(1);
 
-pub(super) fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
-    // Writing to a Vec cannot fail.
-    let _infallible = minicbor::encode(value, &mut bytes);
-    bytes
+pub(super) fn encode<T: Encode<()>>(value: &T) -> Bytes {
+    FORMAT.encode(value)
 }
 
 pub(super) fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, StoreError> {
-    match bytes.split_first() {
-        Some((&VERSION, body)) => minicbor::decode(body)
-            .map_err(|error| StoreError::corrupt(format!("a value does not decode: {error}"))),
-        Some((version, _)) => {
-            Err(StoreError::corrupt(format!("a value has the unknown format {version}")))
-        }
-        None => Err(StoreError::corrupt("a value is empty")),
-    }
+    FORMAT.decode(bytes)
 }
 
 #[cfg(test)]
@@ -89,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_is_not_ours_is_corrupt() {
-        for bytes in [&[][..], &[2, 0], &[VERSION], &[VERSION, 0xFF]] {
+        for bytes in [&[][..], &[2, 0], &[1], &[1, 0xFF]] {
             let decoded = decode::<Entry>(bytes);
             assert!(matches!(decoded, Err(StoreError::Corrupt { .. })), "{bytes:?}");
         }

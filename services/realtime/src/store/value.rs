@@ -1,31 +1,23 @@
-//! Values as bytes: a format byte, then CBOR. The same on every engine.
+//! Stored values as bytes, and sessions among them. The same on every engine.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use confab_log::{ConversationId, Micros};
+use confab_store::value::Format;
 use minicbor::{Decode, Encode};
 
 use super::{SessionRecord, StoreError};
 
-/// The only format so far.
-const FORMAT: u8 = 1;
+/// What this version writes, and the only one so far.
+const FORMAT: Format = Format(1);
 
-/// Encodes a value.
 pub(super) fn encode<T: Encode<()>>(value: &T) -> Bytes {
-    let mut bytes = vec![FORMAT];
-    // Writing to a Vec cannot fail, and the types hold nothing that CBOR lacks.
-    minicbor::encode(value, &mut bytes).expect("a stored value encodes");
-    bytes.into()
+    FORMAT.encode(value)
 }
 
-/// Decodes a value; an unknown format is corruption, not a guess.
 pub(super) fn decode<'b, T: Decode<'b, ()>>(value: &'b [u8]) -> Result<T, StoreError> {
-    let Some((&FORMAT, cbor)) = value.split_first() else {
-        return Err(StoreError::corrupt("a value of the realtime service of an unknown format"));
-    };
-    minicbor::decode(cbor)
-        .map_err(|error| StoreError::corrupt(format!("a value of the realtime service: {error}")))
+    FORMAT.decode(value)
 }
 
 #[derive(Encode, Decode)]

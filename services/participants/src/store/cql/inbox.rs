@@ -1,6 +1,7 @@
 //! One user's inbox: a partition whose rows change together, if the head is still
 //! the one that was read before everything else. Whoever loses reads again.
 
+use bytes::Bytes;
 use confab_log::{
     ConversationId, Micros, Seq, TenantId, UserId,
     inbox::{self, Entry, InboxEffect, admit},
@@ -42,7 +43,7 @@ pub(super) struct Change {
 pub(super) struct Beside {
     pub(super) kind: Kind,
     pub(super) place: Vec<u8>,
-    pub(super) value: Option<Vec<u8>>,
+    pub(super) value: Option<Bytes>,
 }
 
 impl Inbox<'_> {
