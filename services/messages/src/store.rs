@@ -6,6 +6,7 @@ pub mod conformance;
 #[cfg(feature = "cql")]
 pub mod cql;
 pub mod embedded;
+mod marked;
 mod rules;
 mod value;
 

@@ -18,7 +18,7 @@ mod rules;
 mod statements;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     num::NonZeroU64,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -29,7 +29,9 @@ use confab_store::{
     cql::{Cql, Migration, OpenError, limit as rows_at_most, number, unsigned},
 };
 
-use super::{AppendBounds, Cursors, Direction, LogEnd, LogKey, LogStore, StoreResult, value};
+use super::{
+    AppendBounds, Cursors, Direction, LogEnd, LogKey, LogStore, StoreResult, marked::Marked, value,
+};
 use statements::Statements;
 
 /// The schema of this service.
@@ -56,8 +58,7 @@ pub struct CqlLogStore {
     partition_rows: NonZeroU64,
     /// Newest partitions that the head rows were seen to name. They only grow.
     newest: Arc<Mutex<HashMap<LogKey, u64>>>,
-    /// Marks of this hour that are known to be stored.
-    marked: Arc<Mutex<(u64, HashSet<LogKey>)>>,
+    marked: Marked,
 }
 
 impl CqlLogStore {
@@ -80,7 +81,7 @@ impl CqlLogStore {
             statements: Arc::new(statements),
             partition_rows,
             newest: Arc::default(),
-            marked: Arc::default(),
+            marked: Marked::default(),
         })
     }
 

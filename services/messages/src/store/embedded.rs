@@ -5,8 +5,6 @@ mod codec;
 mod effects;
 mod rules;
 
-use std::{collections::HashSet, sync::Arc, sync::Mutex};
-
 use confab_log::{Effects, Event, EventBody, Row, RowKey, Seq, UserId, mutant, row::ReactionsRow};
 use confab_store::{
     StoreError,
@@ -14,7 +12,7 @@ use confab_store::{
 };
 use minicbor::{Decode, Encode};
 
-use super::{Cursors, Direction, LogEnd, LogKey, LogStore, StoreResult};
+use super::{Cursors, Direction, LogEnd, LogKey, LogStore, StoreResult, marked::Marked};
 
 /// The keyspaces of the messages service.
 #[derive(Clone)]
@@ -22,7 +20,7 @@ pub struct EmbeddedLogStore {
     engine: Engine,
     spaces: Spaces,
     /// Marks of this hour that are known to be on disk.
-    marked: Arc<Mutex<(u64, HashSet<LogKey>)>>,
+    marked: Marked,
 }
 
 #[derive(Clone)]
@@ -62,7 +60,7 @@ impl EmbeddedLogStore {
                 mentions: engine.keyspace("messages-mentions")?,
                 rules: engine.keyspace("messages-rules")?,
             },
-            marked: Arc::default(),
+            marked: Marked::default(),
         })
     }
 
@@ -76,19 +74,6 @@ impl EmbeddedLogStore {
         let (key, _) =
             codec::parse_log(row).ok_or_else(|| StoreError::corrupt("key: not a log's"))?;
         Ok(Some(key))
-    }
-
-    fn is_marked(&self, hour: u64, key: &LogKey) -> bool {
-        let marked = self.marked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        marked.0 == hour && marked.1.contains(key)
-    }
-
-    fn remember_mark(&self, hour: u64, key: &LogKey) {
-        let mut marked = self.marked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if marked.0 != hour {
-            *marked = (hour, HashSet::new());
-        }
-        marked.1.insert(key.clone());
     }
 
     fn load_one(&self, key: &LogKey, name: &RowKey) -> StoreResult<Option<Row>> {
@@ -153,7 +138,7 @@ impl LogStore for EmbeddedLogStore {
         let Some(first) = events.first().map(|event| event.seq) else { return Ok(true) };
         let rows: Vec<_> =
             events.iter().map(|event| (codec::row(key, event.seq), codec::encode(event))).collect();
-        let mark = (!self.is_marked(hour, key)).then(|| codec::mark(hour, key));
+        let mark = (!self.marked.has(hour, key)).then(|| codec::mark(hour, key));
         let marks = mark.is_some();
         let spaces = self.spaces.clone();
         let first = codec::row(key, first);
@@ -174,7 +159,7 @@ impl LogStore for EmbeddedLogStore {
             })
             .await??;
         if appended && marks {
-            self.remember_mark(hour, key);
+            self.marked.remember(hour, key);
         }
         Ok(appended)
     }

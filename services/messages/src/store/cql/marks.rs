@@ -1,8 +1,6 @@
 //! Marks: which logs were written to in which hour. They are in the order of
 //! hour, shard, tenant and conversation.
 
-use std::{collections::HashSet, sync::PoisonError};
-
 use confab_kit::clock;
 use confab_log::{ConversationId, TenantId};
 use confab_store::{
@@ -22,7 +20,7 @@ const MICROS_PER_HOUR: i64 = 3_600_000_000;
 impl CqlLogStore {
     /// Stores a mark before the append that it is for, once an hour.
     pub(super) async fn mark(&self, hour: u64, key: &LogKey) -> StoreResult<()> {
-        if self.is_marked(hour, key) {
+        if self.marked.has(hour, key) {
             return Ok(());
         }
         let (tenant, conversation) = names(key);
@@ -31,17 +29,8 @@ impl CqlLogStore {
         self.statements.add_hour.run((number,)).await?;
         let values = (number, i32::from(shard_of(key)), tenant, conversation);
         self.statements.add_mark.run(values).await?;
-        let mut marked = self.marked.lock().unwrap_or_else(PoisonError::into_inner);
-        if marked.0 != hour {
-            *marked = (hour, HashSet::new());
-        }
-        marked.1.insert(key.clone());
+        self.marked.remember(hour, key);
         Ok(())
-    }
-
-    fn is_marked(&self, hour: u64, key: &LogKey) -> bool {
-        let marked = self.marked.lock().unwrap_or_else(PoisonError::into_inner);
-        marked.0 == hour && marked.1.contains(key)
     }
 
     pub(super) async fn marks_after(
