@@ -56,12 +56,25 @@ pub(super) struct Bound {
 /// What is appended.
 #[derive(Clone, Copy)]
 pub(super) struct Load {
-    /// Conversations that are written to …
+    /// Conversations that are written to.
     pub(super) conversations: usize,
-    /// … by so many in each.
+    /// So many write at a time. Where they are fewer, each takes its conversations by
+    /// turns; where they are more, they share them.
     pub(super) writers: usize,
     /// Rows of one conditional batch.
     pub(super) rows: u64,
+}
+
+/// A conversation of the bound's own, and the next row in it.
+struct Place {
+    conversation: [u8; 16],
+    next: AtomicU64,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { conversation: random::bytes(), next: AtomicU64::new(1) }
+    }
 }
 
 impl Bound {
@@ -91,22 +104,22 @@ impl Bound {
         let run = Run::start();
         let pace = Pace::new(&run);
         let mut crew = Crew::new("bench driver");
-        for conversation in 0..load.conversations {
-            let partition: [u8; 16] = random::bytes();
-            let next = Arc::new(AtomicU64::new(1));
-            for writer in 0..load.writers {
-                let (bound, next, event) = (Arc::clone(self), Arc::clone(&next), event.clone());
-                let pace = pace.for_task(conversation * load.writers + writer);
-                crew.add(async move {
-                    while pace.goes_on() {
-                        let due = Instant::now();
-                        let seq = next.fetch_add(load.rows, Ordering::Relaxed);
-                        bound.append_once(&partition, seq, load.rows, &event).await?;
-                        pace.note(due);
+        let places: Arc<[Place]> = (0..load.conversations).map(|_| Place::new()).collect();
+        for writer in 0..load.writers {
+            let (bound, places, event) = (Arc::clone(self), Arc::clone(&places), event.clone());
+            let pace = pace.for_task(writer);
+            crew.add(async move {
+                for turn in 0.. {
+                    if !pace.goes_on() {
+                        break;
                     }
-                    Ok(())
-                });
-            }
+                    let mine = &places[(writer + turn * load.writers) % places.len()];
+                    let due = Instant::now();
+                    bound.append_once(mine, load.rows, &event).await?;
+                    pace.note(due);
+                }
+                Ok(())
+            });
         }
         let (_, window) = crew.beside(pace.measure(common, server, screen)).await?;
         let rows = count(window.operations * load.rows);
@@ -114,18 +127,13 @@ impl Bound {
     }
 
     /// One conditional batch, until it is known to be there.
-    async fn append_once(
-        &self,
-        conversation: &[u8],
-        seq: u64,
-        rows: u64,
-        event: &Bytes,
-    ) -> Result<(), Failure> {
+    async fn append_once(&self, place: &Place, rows: u64, event: &Bytes) -> Result<(), Failure> {
+        let seq = place.next.fetch_add(rows, Ordering::Relaxed);
         let bucket = number((seq - 1) / PARTITION_ROWS);
         loop {
             let mut batch = Batch::default();
             for row in seq..seq + rows {
-                let names = (self.tenant.clone(), conversation.to_vec(), bucket);
+                let names = (self.tenant.clone(), place.conversation.to_vec(), bucket);
                 let row_number = number(row);
                 let values = (names.0, names.1, names.2, row_number, event.clone(), row_number);
                 if row == seq {
