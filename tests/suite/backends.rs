@@ -6,7 +6,7 @@ use std::{
     net::TcpStream,
 };
 
-use confab_tests::harness::backends::{self, Redis};
+use confab_tests::harness::backends;
 
 /// One command, in Redis' own protocol, and the first line of its answer.
 fn redis(address: &str, command: &str) -> String {
@@ -33,11 +33,7 @@ async fn a_redis_answers() {
 #[tokio::test]
 async fn a_redis_of_ones_own_can_be_killed_and_comes_back_empty() {
     let test = "backends::a_redis_of_ones_own_can_be_killed_and_comes_back_empty";
-    let started = tokio::task::spawn_blocking(Redis::start).await.expect("no panic");
-    let mut own = match started {
-        Ok(own) => own,
-        Err(why) => return confab_tests::harness::skipped(test, &why),
-    };
+    let Some(mut own) = backends::own_redis_or_skip(test).await else { return };
     let address = own.address().to_string();
     assert_eq!(redis(&address, "SET name value"), "+OK");
     own.server().kill9();

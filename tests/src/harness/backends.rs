@@ -65,6 +65,11 @@ pub async fn redis_or_skip(test: &str) -> Option<String> {
     redis().await.inspect_err(|why| skipped(test, why)).ok()
 }
 
+/// A Redis to do to as the test likes; without one the test is told as skipped.
+pub async fn own_redis_or_skip(test: &str) -> Option<Redis> {
+    wait_for(Redis::start).await.inspect_err(|why| skipped(test, why)).ok()
+}
+
 /// The processes behind the shared servers, if they are ours, never end before
 /// this process does: its end closes their watchdogs' pipes.
 struct Shared<T> {

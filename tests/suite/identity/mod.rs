@@ -12,20 +12,14 @@ use std::future::Future;
 
 use confab_client::Error;
 use confab_kit::error::Reason;
-use confab_tests::harness::{Checked, Violation, must_be_caught, within};
+use confab_tests::harness::{Checked, Violation, within};
 
-use crate::promises::WHOLE;
+use crate::promises::{WHOLE, caught};
 
 /// Runs a check on the program.
 async fn passes(check: impl Future<Output = Checked>) {
     let checked = within(WHOLE, "the whole test", check).await;
     checked.and_then(|checked| checked).unwrap_or_else(|violation| panic!("{violation}"));
-}
-
-/// Runs a check on a mutant.
-async fn caught(mutant: &str, check: impl Future<Output = Checked>) {
-    let checked = within(WHOLE, "the whole test", check).await;
-    must_be_caught(mutant, checked.and_then(|checked| checked));
 }
 
 /// The answer must be a refusal for this reason.

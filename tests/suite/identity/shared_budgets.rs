@@ -7,7 +7,9 @@ use confab_client::Client;
 use confab_kit::error::Reason;
 use confab_proto::conversations::v1::ListConversationsRequest;
 use confab_tests::harness::{
-    Checked, Node, NodeOptions, Violation, backends::Redis, eventually, skipped,
+    Checked, Node, NodeOptions, Violation,
+    backends::{self, Redis},
+    eventually,
 };
 
 use super::{caught, passes, refused};
@@ -102,21 +104,16 @@ async fn check(mut redis: Redis, mutant: Option<&str>) -> Checked {
     nodes.into_iter().try_for_each(Node::finish)
 }
 
-async fn own_redis(test: &str) -> Option<Redis> {
-    let started = tokio::task::spawn_blocking(Redis::start).await.expect("no panic");
-    started.inspect_err(|why| skipped(test, why)).ok()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_have_one_budget_and_without_redis_one_each() {
-    let test = "shared_budgets::two_processes_have_one_budget_and_without_redis_one_each";
-    let Some(redis) = own_redis(test).await else { return };
+    let test = "identity::shared_budgets::two_processes_have_one_budget_and_without_redis_one_each";
+    let Some(redis) = backends::own_redis_or_skip(test).await else { return };
     passes(check(redis, None)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn budgets_of_each_process_alone_are_caught() {
-    let test = "shared_budgets::budgets_of_each_process_alone_are_caught";
-    let Some(redis) = own_redis(test).await else { return };
+    let test = "identity::shared_budgets::budgets_of_each_process_alone_are_caught";
+    let Some(redis) = backends::own_redis_or_skip(test).await else { return };
     caught("budgets-not-shared", check(redis, Some("budgets-not-shared"))).await;
 }

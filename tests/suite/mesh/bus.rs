@@ -23,12 +23,12 @@ use confab_proto::{messages::v1::Event, participants::v1::InboxEvent};
 use confab_tests::harness::{
     Checked, Fault, Proxy, Seed, Violation,
     backends::{self, Redis},
-    eventually, must_be_caught, skipped, within,
+    eventually, must_be_caught, within,
 };
 use rand::Rng as _;
 
 const WHOLE: Duration = Duration::from_mins(1);
-const TRAFFIC: &str = "bus::each_process_hears_what_it_needs_and_nothing_else";
+const TRAFFIC: &str = "mesh::bus::each_process_hears_what_it_needs_and_nothing_else";
 
 /// One process's end of the bus.
 struct Process {
@@ -132,11 +132,6 @@ fn follow(process: &Process, conversation: &ConversationId) -> Interest {
 }
 
 /// A Redis to kill, or why there is none.
-async fn own_redis(test: &str) -> Option<Redis> {
-    let started = tokio::task::spawn_blocking(Redis::start).await.expect("no panic");
-    started.inspect_err(|why| skipped(test, why)).ok()
-}
-
 /// 1,000 conversations of 10 people who are connected to any of so many processes. One
 /// event in each: how many signals all processes hear, of so many in a broadcast.
 async fn traffic(redis: &str, prefix: &str, size: usize) -> Checked<(u64, u64)> {
@@ -209,7 +204,9 @@ async fn each_process_hears_what_it_needs_and_nothing_else() -> Checked {
 
 #[tokio::test]
 async fn a_broadcast_is_caught() {
-    let Some(redis) = backends::redis_or_skip("bus::a_broadcast_is_caught").await else { return };
+    let Some(redis) = backends::redis_or_skip("mesh::bus::a_broadcast_is_caught").await else {
+        return;
+    };
     let mutant = "bus-broadcasts";
     mutant::set(Some(mutant));
     let run = within(WHOLE, mutant, traffic(&redis, mutant, 5)).await;
@@ -239,14 +236,14 @@ async fn settled(redis: &str, prefix: &str) -> Checked {
 
 #[tokio::test]
 async fn what_is_published_after_interest_is_settled_is_heard() -> Checked {
-    let test = "bus::what_is_published_after_interest_is_settled_is_heard";
+    let test = "mesh::bus::what_is_published_after_interest_is_settled_is_heard";
     let Some(redis) = backends::redis_or_skip(test).await else { return Ok(()) };
     within(WHOLE, test, settled(&redis, "settled")).await?
 }
 
 #[tokio::test]
 async fn reading_before_interest_is_settled_is_caught() {
-    let test = "bus::reading_before_interest_is_settled_is_caught";
+    let test = "mesh::bus::reading_before_interest_is_settled_is_caught";
     let Some(redis) = backends::redis_or_skip(test).await else { return };
     let mutant = "bus-does-not-settle";
     mutant::set(Some(mutant));
@@ -279,15 +276,15 @@ async fn killed(redis: &mut Redis) -> Checked {
 
 #[tokio::test]
 async fn after_a_restart_of_redis_all_is_followed_and_the_loss_is_told() -> Checked {
-    let test = "bus::after_a_restart_of_redis_all_is_followed_and_the_loss_is_told";
-    let Some(mut redis) = own_redis(test).await else { return Ok(()) };
+    let test = "mesh::bus::after_a_restart_of_redis_all_is_followed_and_the_loss_is_told";
+    let Some(mut redis) = backends::own_redis_or_skip(test).await else { return Ok(()) };
     within(WHOLE, test, killed(&mut redis)).await?
 }
 
 #[tokio::test]
 async fn coming_back_in_silence_or_deaf_is_caught() {
-    let test = "bus::coming_back_in_silence_or_deaf_is_caught";
-    let Some(mut redis) = own_redis(test).await else { return };
+    let test = "mesh::bus::coming_back_in_silence_or_deaf_is_caught";
+    let Some(mut redis) = backends::own_redis_or_skip(test).await else { return };
     for mutant in ["bus-reconnects-silently", "bus-follows-nothing"] {
         mutant::set(Some(mutant));
         let limit = Duration::from_secs(5);
@@ -321,15 +318,15 @@ async fn cut_off(redis: SocketAddr) -> Checked {
 
 #[tokio::test]
 async fn what_one_process_could_not_publish_is_told_to_the_others() -> Checked {
-    let test = "bus::what_one_process_could_not_publish_is_told_to_the_others";
-    let Some(redis) = own_redis(test).await else { return Ok(()) };
+    let test = "mesh::bus::what_one_process_could_not_publish_is_told_to_the_others";
+    let Some(redis) = backends::own_redis_or_skip(test).await else { return Ok(()) };
     within(WHOLE, test, cut_off(redis.address())).await?
 }
 
 #[tokio::test]
 async fn hiding_losses_is_caught() {
-    let test = "bus::hiding_losses_is_caught";
-    let Some(redis) = own_redis(test).await else { return };
+    let test = "mesh::bus::hiding_losses_is_caught";
+    let Some(redis) = backends::own_redis_or_skip(test).await else { return };
     let mutant = "bus-hides-losses";
     mutant::set(Some(mutant));
     let run = within(WHOLE, mutant, cut_off(redis.address())).await;

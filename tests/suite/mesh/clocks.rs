@@ -9,11 +9,11 @@ use confab_proto::{
     messages::v1::{Event, event::Kind},
     participants::v1::MuteParticipantRequest,
 };
-use confab_tests::harness::{Checked, Deployment, Shape, Violation, must_be_caught, within};
+use confab_tests::harness::{Checked, Deployment, Shape, Violation, within};
 
 use super::removal::{Both, at, both};
 use crate::promises::{
-    WHOLE, all_events, among_kills, can_be_clustered,
+    WHOLE, all_events, among_kills, can_be_clustered, caught,
     p3_idempotent::{send, settle},
 };
 
@@ -162,6 +162,5 @@ async fn going_by_the_clock_is_caught() {
         return;
     }
     let mutant = "time-of-the-clock";
-    let run = within(WHOLE, mutant, Box::pin(run(Some(mutant)))).await;
-    must_be_caught(mutant, run.and_then(|run| run));
+    caught(mutant, run(Some(mutant))).await;
 }

@@ -6,15 +6,14 @@ use std::time::Duration;
 use confab_client::{Client, Error};
 use confab_proto::errors::v1::Reason;
 use confab_tests::harness::{
-    Checked, Deployment, Seed, Violation, backends::Cassandra, eventually, must_be_caught, skipped,
-    within,
+    Checked, Deployment, Seed, Violation, backends::Cassandra, eventually, skipped, within,
 };
 use futures_util::future::try_join_all;
 use tokio::task::block_in_place;
 use tonic::{Code, Request};
 
 use super::crowd::Crowd;
-use crate::promises::{WHOLE, among_kills, p3_idempotent::send};
+use crate::promises::{WHOLE, among_kills, caught, p3_idempotent::send};
 
 /// How long it may take to find out that a server is away.
 const FOUND_OUT: Duration = Duration::from_secs(20);
@@ -84,7 +83,6 @@ async fn a_cql_server_that_is_away_costs_answers_and_nothing_else() -> Checked {
     within(WHOLE, "a server that is away", Box::pin(run(&mut server, true, None))).await??;
     // On the same server: to start one takes longer than all the rest.
     let mutant = "no-id-lookup";
-    let caught = within(WHOLE, mutant, Box::pin(run(&mut server, false, Some(mutant)))).await;
-    must_be_caught(mutant, caught.and_then(|run| run));
+    caught(mutant, run(&mut server, false, Some(mutant))).await;
     Ok(())
 }

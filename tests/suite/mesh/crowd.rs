@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use confab_client::Client;
-use confab_tests::harness::{Checked, Deployment, Seed, Violation, eventually};
+use confab_tests::harness::{Checked, Deployment, Seed};
 use tokio::task::JoinSet;
 
-use crate::promises::{WHOLE, all_ended, history::History, load, p1_durable};
+use crate::promises::{WHOLE, all_ended, answered, load, p1_durable};
 
 const SENDERS: [&str; 3] = ["alice", "bob", "carol"];
 /// Requests of one sender that are open at a time.
@@ -42,24 +42,9 @@ impl Crowd {
         Ok(Self { owner, load, workers })
     }
 
-    pub(super) fn history(&self) -> &History {
-        &self.load.history
-    }
-
     /// Waits until so many more were answered; nobody ends before, but with a violation.
     pub(super) async fn answered(&mut self, more: u64) -> Checked {
-        let target = self.history().acknowledged() + more;
-        eventually(WHOLE, "answers", || {
-            let ended = self.workers.try_join_next();
-            let reached = self.load.history.acknowledged() >= target;
-            async move {
-                match ended {
-                    Some(ended) => ended.map_err(Violation::unable)?.map(|()| None),
-                    None => Ok(reached.then_some(())),
-                }
-            }
-        })
-        .await
+        answered(&self.load.history, &mut self.workers, more, (WHOLE, "answers")).await
     }
 
     /// Holds the logs against all that was answered.

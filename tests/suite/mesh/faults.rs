@@ -17,7 +17,7 @@ use rand::{Rng as _, rngs::StdRng};
 use tokio::time::Instant;
 
 use super::crowd::Crowd;
-use crate::promises::{WHOLE, among_kills, can_be_clustered};
+use crate::promises::{WHOLE, among_kills, can_be_clustered, caught};
 
 /// A create, which needs the log and the conversations, with this deadline: how it
 /// ended, and after how long.
@@ -165,15 +165,13 @@ async fn what_is_sent_again_between_processes_happens_once() -> Checked {
 #[tokio::test(flavor = "multi_thread")]
 async fn forgetting_request_ids_is_caught_by_lost_answers() {
     let mutant = "no-id-lookup";
-    let run = within(WHOLE, mutant, Box::pin(lost_answers(Some(mutant)))).await;
-    must_be_caught(mutant, run.and_then(|run| run));
+    caught(mutant, lost_answers(Some(mutant))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forgetting_request_ids_is_caught_by_broken_connections() {
     let mutant = "no-id-lookup";
-    let run = within(WHOLE, mutant, Box::pin(break_up(Shape::Mesh, Some(mutant)))).await;
-    must_be_caught(mutant, run.and_then(|run| run));
+    caught(mutant, break_up(Shape::Mesh, Some(mutant))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,8 +179,7 @@ async fn forgetting_request_ids_is_caught_by_broken_connections_in_a_cluster() {
     let test = "mesh::faults::forgetting_request_ids_is_caught_by_broken_connections_in_a_cluster";
     if can_be_clustered(test).await {
         let mutant = "no-id-lookup";
-        let run = within(WHOLE, mutant, Box::pin(break_up(Shape::Cluster, Some(mutant)))).await;
-        must_be_caught(mutant, run.and_then(|run| run));
+        caught(mutant, break_up(Shape::Cluster, Some(mutant))).await;
     }
 }
 

@@ -7,13 +7,13 @@ use confab_proto::{
     messages::v1::{Event, event::Kind},
     participants::v1::{LeaveConversationRequest, TransferOwnershipRequest},
 };
-use confab_tests::harness::{
-    Checked, Deployment, Shape, Violation, effort, must_be_caught, within,
-};
+use confab_tests::harness::{Checked, Deployment, Shape, Violation, effort, within};
 use futures_util::future::try_join_all;
 
 use super::removal::{Both, at, both};
-use crate::promises::{WHOLE, all_events, among_kills, can_be_clustered, p3_idempotent::settle};
+use crate::promises::{
+    WHOLE, all_events, among_kills, can_be_clustered, caught, p3_idempotent::settle,
+};
 
 /// Conversations that are left at a time, and how often.
 const PAIRS: u64 = 6;
@@ -137,6 +137,5 @@ async fn deciding_once_only_is_caught_by_the_last_two() {
         return;
     }
     let mutant = "no-second-decision";
-    let run = within(WHOLE, mutant, Box::pin(partings(Some(mutant)))).await;
-    must_be_caught(mutant, run.and_then(|run| run));
+    caught(mutant, partings(Some(mutant))).await;
 }

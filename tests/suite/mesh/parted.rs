@@ -4,12 +4,10 @@
 //! with commands of before.
 
 use confab_kit::role::Role;
-use confab_tests::harness::{
-    Checked, Deployment, Node, Seed, Shape, Violation, must_be_caught, within,
-};
+use confab_tests::harness::{Checked, Deployment, Node, Seed, Shape, Violation, within};
 
 use super::crowd::Crowd;
-use crate::promises::{WHOLE, among_kills, can_be_clustered};
+use crate::promises::{WHOLE, among_kills, can_be_clustered, caught};
 
 const STOPS: usize = 4;
 
@@ -60,6 +58,5 @@ async fn a_fight_of_processes_catches_mutants() {
         return;
     }
     let mutant = "append-unconditional";
-    let run = within(WHOLE, mutant, Box::pin(fight(Some(mutant)))).await;
-    must_be_caught(mutant, run.and_then(|run| run));
+    caught(mutant, fight(Some(mutant))).await;
 }

@@ -6,8 +6,9 @@ use std::{collections::BTreeMap, time::Duration};
 use confab_client::{Client, StreamOptions, Update};
 use confab_kit::role::Role;
 use confab_tests::harness::{
-    Checked, Deployment, NodeOptions, Seed, Shape, Violation, backends::Redis, eventually,
-    must_be_caught, ops, skipped, within,
+    Checked, Deployment, NodeOptions, Seed, Shape, Violation,
+    backends::{self, Redis},
+    eventually, ops, within,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -17,7 +18,7 @@ use tokio::{
 };
 
 use super::crowd::Crowd;
-use crate::promises::{WHOLE, all_ended, among_kills};
+use crate::promises::{WHOLE, all_ended, among_kills, caught};
 
 /// A stream looks at the log by itself 15 s after its beginning, not before.
 const BEFORE_ANY_LOOK: Duration = Duration::from_secs(12);
@@ -27,11 +28,6 @@ fn options(redis: &Redis, mutant: Option<&str>) -> NodeOptions {
     let options = among_kills(mutant).env("CONFAB_REDIS__URL", &url);
     let complaints = ["redis is lost", "dependency is lost", "budgets are not shared"];
     complaints.into_iter().fold(options, NodeOptions::allow)
-}
-
-async fn own_redis(test: &str) -> Option<Redis> {
-    let started = tokio::task::spawn_blocking(Redis::start).await.expect("no panic");
-    started.inspect_err(|why| skipped(test, why)).ok()
 }
 
 async fn flush(redis: &Redis) -> Checked {
@@ -158,23 +154,22 @@ async fn silence(redis: &mut Redis, mutant: Option<&str>) -> Checked {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_is_flushed_killed_and_stopped_costs_nothing() -> Checked {
-    let test = "redis::a_redis_that_is_flushed_killed_and_stopped_costs_nothing";
-    let Some(mut redis) = own_redis(test).await else { return Ok(()) };
+    let test = "mesh::redis::a_redis_that_is_flushed_killed_and_stopped_costs_nothing";
+    let Some(mut redis) = backends::own_redis_or_skip(test).await else { return Ok(()) };
     within(WHOLE, test, Box::pin(storm(&mut redis))).await?
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_message_before_a_silence_arrives() -> Checked {
-    let test = "redis::the_last_message_before_a_silence_arrives";
-    let Some(mut redis) = own_redis(test).await else { return Ok(()) };
+    let test = "mesh::redis::the_last_message_before_a_silence_arrives";
+    let Some(mut redis) = backends::own_redis_or_skip(test).await else { return Ok(()) };
     within(WHOLE, test, Box::pin(silence(&mut redis, None))).await?
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn losing_signals_in_silence_is_caught() {
-    let test = "redis::losing_signals_in_silence_is_caught";
-    let Some(mut redis) = own_redis(test).await else { return };
+    let test = "mesh::redis::losing_signals_in_silence_is_caught";
+    let Some(mut redis) = backends::own_redis_or_skip(test).await else { return };
     let mutant = "bus-reconnects-silently,bus-hides-losses";
-    let run = within(WHOLE, mutant, Box::pin(silence(&mut redis, Some(mutant)))).await;
-    must_be_caught(mutant, run.and_then(|run| run));
+    caught(mutant, silence(&mut redis, Some(mutant))).await;
 }

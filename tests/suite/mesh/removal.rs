@@ -9,14 +9,12 @@ use confab_proto::{
     messages::v1::{Event, event::Kind},
     participants::v1::RemoveParticipantRequest,
 };
-use confab_tests::harness::{
-    Checked, Deployment, Seed, Shape, Violation, effort, must_be_caught, within,
-};
+use confab_tests::harness::{Checked, Deployment, Seed, Shape, Violation, effort, within};
 use rand::{Rng as _, rngs::StdRng};
 use tokio::task::JoinSet;
 
 use crate::promises::{
-    WHOLE, all_ended, all_events, among_kills, can_be_clustered,
+    WHOLE, all_ended, all_events, among_kills, can_be_clustered, caught,
     p3_idempotent::{send, settle},
 };
 
@@ -144,6 +142,5 @@ async fn deciding_once_only_is_caught_by_who_is_removed() {
         return;
     }
     let mutant = "no-second-decision";
-    let run = within(WHOLE, mutant, Box::pin(removals(Some(mutant)))).await;
-    must_be_caught(mutant, run.and_then(|run| run));
+    caught(mutant, removals(Some(mutant))).await;
 }

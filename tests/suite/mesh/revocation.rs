@@ -9,12 +9,10 @@ use confab_proto::{
     participants::v1::ListInboxEventsRequest, realtime::v1::EndSessionRequest,
     realtime::v1::ListSessionsRequest,
 };
-use confab_tests::harness::{
-    Checked, Deployment, Fault, Shape, Violation, eventually, must_be_caught, within,
-};
+use confab_tests::harness::{Checked, Deployment, Fault, Shape, Violation, eventually, within};
 
 use crate::{
-    promises::{WHOLE, program},
+    promises::{WHOLE, caught, program},
     raw::{Raw, Stream, hello, reason_name},
 };
 
@@ -100,7 +98,6 @@ async fn what_is_revoked_is_refused_everywhere() -> Checked {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_lets_pass_before_it_knows_is_caught() {
     for mutant in ["revocation-not-told", "revocation-not-awaited"] {
-        let run = within(WHOLE, mutant, Box::pin(run(Some(mutant)))).await;
-        must_be_caught(mutant, run.and_then(|run| run));
+        caught(mutant, run(Some(mutant))).await;
     }
 }

@@ -24,7 +24,7 @@ mod support;
 
 use confab_tests::harness::{NodeOptions, backends};
 
-pub(crate) use support::{WHOLE, all_ended, all_events, fill, once};
+pub(crate) use support::{WHOLE, all_ended, all_events, answered, caught, fill, once};
 
 /// The program under test, perhaps with a promise broken on purpose.
 pub(crate) fn program(mutant: Option<&str>) -> NodeOptions {

@@ -6,9 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use confab_client::{Client, fold::ConversationState};
 use confab_proto::messages::v1::{ListOrder, event::Kind};
-use confab_tests::harness::{
-    Checked, Deployment, Seed, Shape, Violation, effort, eventually, must_be_caught,
-};
+use confab_tests::harness::{Checked, Deployment, Seed, Shape, Violation, effort, must_be_caught};
 use rand::Rng as _;
 use tokio::task::JoinSet;
 
@@ -16,7 +14,7 @@ use super::{
     among_kills, can_be_clustered,
     history::{Answer, Deed, History},
     load::{Load, Worker},
-    support::{WHOLE, all_ended, all_events, all_messages, all_receipts, text_of},
+    support::{WHOLE, all_ended, all_events, all_messages, all_receipts, answered, text_of},
 };
 
 const CONVERSATIONS: usize = 4;
@@ -96,20 +94,9 @@ async fn kill_again_and_again(
 ) -> Checked {
     let mut random = scenario.seed.part(0);
     for kill in 0..scenario.kills {
-        let target = history.acknowledged() + random.random_range(1..150);
+        let more = random.random_range(1..150);
         let what = format!("answers before kill {kill}");
-        eventually(Duration::from_secs(30), &what, || {
-            // A worker ends early only with a violation.
-            let ended = workers.try_join_next();
-            let reached = history.acknowledged() >= target;
-            async move {
-                match ended {
-                    Some(ended) => ended.map_err(Violation::unable)?.map(|()| None),
-                    None => Ok(reached.then_some(())),
-                }
-            }
-        })
-        .await?;
+        answered(history, workers, more, (Duration::from_secs(30), &what)).await?;
         // Every second one is the process that has the log.
         let any = random.random_range(0..confab.size());
         confab.kill_one(if kill.is_multiple_of(2) { 0 } else { any }).await?;

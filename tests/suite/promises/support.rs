@@ -7,11 +7,13 @@ use confab_client::{Client, Error, Rpc};
 use confab_proto::messages::v1::{
     Event, ListMessagesRequest, ListOrder, ListReceiptsRequest, Message, Receipt,
 };
-use confab_tests::harness::{Checked, Violation, within};
+use confab_tests::harness::{Checked, Violation, eventually, must_be_caught, within};
 use http::uri::PathAndQuery;
 use tokio::task::JoinSet;
 use tonic::{Request, client::Grpc};
 use tonic_prost::ProstCodec;
+
+use super::history::History;
 
 /// Longest that one try may take.
 pub(crate) const TRY: Duration = Duration::from_secs(10);
@@ -34,6 +36,34 @@ pub(crate) async fn fill(owner: &Client, id: &str) -> Checked {
         });
     }
     all_ended(fillers, WHOLE, "the fillers").await.map(drop)
+}
+
+/// A mutant breaks the scenario.
+pub(crate) async fn caught(mutant: &str, scenario: impl Future<Output = Checked>) {
+    let run = within(WHOLE, mutant, Box::pin(scenario)).await;
+    must_be_caught(mutant, run.and_then(|run| run));
+}
+
+/// Waits until so many more were answered. Nobody who works ends before, but with a
+/// violation.
+pub(crate) async fn answered(
+    history: &History,
+    workers: &mut JoinSet<Checked>,
+    more: u64,
+    (patience, what): (Duration, &str),
+) -> Checked {
+    let target = history.acknowledged() + more;
+    eventually(patience, what, || {
+        let ended = workers.try_join_next();
+        let reached = history.acknowledged() >= target;
+        async move {
+            match ended {
+                Some(ended) => ended.map_err(Violation::unable)?.map(|()| None),
+                None => Ok(reached.then_some(())),
+            }
+        }
+    })
+    .await
 }
 
 /// One try of a unary call, without the client's retries.
