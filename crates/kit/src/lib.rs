@@ -19,6 +19,7 @@ pub mod health;
 pub mod identity;
 pub mod layers;
 pub mod lifecycle;
+pub mod link;
 pub mod mesh_tls;
 pub mod page_token;
 pub mod peers;

@@ -2,29 +2,16 @@
 //! the time in which that is away or slow. No call waits for it for longer than
 //! [`PATIENCE`], and while it is away none waits at all.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use confab_log::mutant;
 use futures_util::future::BoxFuture;
-use tokio::{
-    sync::Notify,
-    time::{sleep, timeout},
-};
 
 use super::{BudgetKey, BudgetStore, MemoryBudgets, gcra::Quota};
-use crate::{backoff::doubled, lifecycle::Lifecycle, random, task, trouble::Trouble};
+use crate::{lifecycle::Lifecycle, link::Link, task};
 
 /// How long a call waits for the shared budgets.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// Between two attempts to reach them: at first, and the longest.
-const BACKOFF: Duration = Duration::from_millis(200);
-const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// Why the shared budgets cannot be asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -53,20 +40,14 @@ pub(super) struct WithFallback {
     charged_own: metrics::Counter,
 }
 
-#[derive(Default)]
-struct Link {
-    up: AtomicBool,
-    broken: Notify,
-    trouble: Trouble,
-}
-
 impl WithFallback {
     pub(super) fn new(shared: Arc<dyn SharedBudgets>, lifecycle: Lifecycle) -> Self {
-        let link = Arc::<Link>::default();
-        let keeping = Arc::clone(&link).keep(Arc::clone(&shared));
+        let gauge = metrics::gauge!("confab_budgets_shared");
+        let link = Arc::new(Link::new("budgets", PATIENCE, gauge));
+        let (keeping, kept) = (Arc::clone(&link), Arc::clone(&shared));
         task::spawn("shared budgets", async move {
             tokio::select! {
-                () = keeping => {}
+                () = keeping.keep(|| kept.connect(), || {}) => {}
                 () = lifecycle.stopped() => {}
             }
         });
@@ -79,16 +60,10 @@ impl WithFallback {
         key: BudgetKey,
         quotas: [Option<Quota>; 2],
     ) -> Option<Result<(), Duration>> {
-        if !self.link.up.load(Ordering::Acquire) || mutant::is("budgets-not-shared") {
+        if mutant::is("budgets-not-shared") {
             return None;
         }
-        let away = match timeout(PATIENCE, self.shared.take(key, quotas)).await {
-            Ok(Ok(taken)) => return Some(taken),
-            Ok(Err(away)) => away,
-            Err(_) => Away(format!("no answer in {PATIENCE:?}")),
-        };
-        self.link.breaks(&away);
-        None
+        self.link.ask(self.shared.take(key, quotas)).await
     }
 }
 
@@ -114,39 +89,5 @@ impl BudgetStore for WithFallback {
                 None => self.own.take_now(key, quotas),
             }
         })
-    }
-}
-
-impl Link {
-    /// Connects whenever that is broken. Never ends.
-    async fn keep(self: Arc<Self>, shared: Arc<dyn SharedBudgets>) {
-        let mut failures = 0;
-        loop {
-            match shared.connect().await {
-                Ok(()) => {
-                    failures = 0;
-                    if self.trouble.ends() {
-                        tracing::info!("budgets are shared again");
-                    }
-                    self.up.store(true, Ordering::Release);
-                    metrics::gauge!("confab_budgets_shared").set(1);
-                    self.broken.notified().await;
-                }
-                Err(away) => self.breaks(&away),
-            }
-            let delay = doubled(BACKOFF, failures, MAX_BACKOFF);
-            failures += 1;
-            sleep(random::jitter(delay)).await;
-        }
-    }
-
-    fn breaks(&self, away: &Away) {
-        metrics::gauge!("confab_budgets_shared").set(0);
-        if self.up.swap(false, Ordering::AcqRel) {
-            self.broken.notify_one();
-        }
-        if self.trouble.begins() {
-            tracing::warn!(error = %away, "budgets are not shared");
-        }
     }
 }
