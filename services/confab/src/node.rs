@@ -26,6 +26,7 @@ use confab_kit::{
     task, telemetry,
 };
 use confab_proto::{messages::v1::log_service_client::LogServiceClient, method::METHODS};
+use confab_realtime::store::Rooms;
 use confab_store::StoreError;
 
 pub use crate::{folder::FolderError, keys::KeysError, store::StoreOpenError};
@@ -88,6 +89,7 @@ struct Common<B> {
     keys: Keys,
     store: B,
     bus: Bus,
+    rooms: Option<Arc<dyn Rooms>>,
     sealer: Sealer,
     admission: Admission,
     verifier: Verifier,
@@ -133,12 +135,13 @@ impl Node {
         let second_key = config.page_token_second_key()?;
         let bus = Bus::default();
         let revocations = identity.revocations;
-        let (broker, budgets) = match redis::open(&config)? {
+        let (broker, budgets, rooms) = match redis::open(&config)? {
             Some(redis) => (
                 Some(bus.attach_broker(redis.broker, lifecycle.clone())),
                 Budgets::shared(&config, redis.budgets, lifecycle.clone()),
+                Some(redis.rooms),
             ),
-            None => (None, Budgets::new(&config)),
+            None => (None, Budgets::new(&config), None),
         };
         let ear = ear(&config, &bus, &revocations);
         let mesh = Mesh::new(MeshOptions {
@@ -157,6 +160,7 @@ impl Node {
             verifier: identity.verifier,
             revocations,
             bus,
+            rooms,
             lifecycle: lifecycle.clone(),
             reads: public.with_mesh_credential(&credential),
             config,

@@ -138,7 +138,8 @@ async fn realtime<B: Backend>(common: &Common<B>) -> Result<confab_realtime::Ser
         revocations: common.revocations.clone(),
         sessions: store.sessions,
         revoked: store.revoked,
-        presence: store.presence,
+        last_seen: store.last_seen,
+        rooms: common.rooms.clone(),
         limits: confab_realtime::Limits {
             frame_bytes: limits.frame_bytes,
             stream_queue_bytes: limits.stream_queue_bytes,

@@ -152,7 +152,7 @@ impl Backend for Cql {
         Ok(Realtime {
             sessions: Arc::new(realtime::CqlSessions::open(connection).await?),
             revoked: Arc::new(realtime::CqlRevocations::open(connection).await?),
-            presence: Arc::new(realtime::CqlPresence::open(connection).await?),
+            last_seen: Arc::new(realtime::CqlLastSeen::open(connection).await?),
         })
     }
 

@@ -121,7 +121,7 @@ impl Stream {
             heads: HeadSlots::new(limits.head_interval),
             watched: Watched::default(),
             tokens: Tokens::default(),
-            present: shared.presences.arrive(&caller.tenant, &caller.user),
+            present: opened.present,
             inbox: Inbox::new(opened.inbox_seq, opened.begin.head_inbox_seq, limits.gap_events),
             reads: opened.reads,
             outbox,

@@ -8,6 +8,7 @@ use confab_kit::{
     config::Config,
     rates::{Away, BudgetKey, SharedBudgets, gcra::Quota},
 };
+use confab_realtime::store::redis::RedisRooms;
 use confab_store::redis::{self as store, Redis, Script};
 use futures_util::future::{BoxFuture, FutureExt as _};
 
@@ -26,7 +27,8 @@ pub fn open(config: &Config) -> Result<Option<Parts>, StartError> {
     let redis = Redis::new(&url, &config.redis.prefix);
     let redis = redis.map_err(|error| StartError::Redis(error.to_string()))?;
     let budgets = Arc::new(RedisBudgets(redis.script(BUDGETS)));
-    Ok(Some(Parts { broker: Arc::new(RedisBroker(redis)), budgets }))
+    let rooms = Arc::new(RedisRooms::new(&redis));
+    Ok(Some(Parts { broker: Arc::new(RedisBroker(redis)), budgets, rooms }))
 }
 
 struct RedisBroker(Redis);

@@ -1,0 +1,65 @@
+//! The other processes, as far as they can be asked: a port, and the link to it.
+
+use std::{sync::Arc, time::Duration};
+
+use confab_kit::link::Link;
+use confab_log::{TenantId, UserId};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{Rooms, Said, Word};
+
+/// How long anybody waits for an answer.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How often this process says that it lives.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(super) struct SharedRooms {
+    rooms: Arc<dyn Rooms>,
+    link: Link,
+}
+
+impl SharedRooms {
+    pub(super) fn new(rooms: Arc<dyn Rooms>) -> Self {
+        let gauge = metrics::gauge!("confab_rooms_shared");
+        Self { rooms, link: Link::new("rooms", PATIENCE, gauge) }
+    }
+
+    /// As [`Rooms::tell`]; `None` while nobody can be told.
+    pub(super) async fn tell(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        word: &Word,
+    ) -> Option<Option<Said>> {
+        self.link.ask(self.rooms.tell(tenant, user, word)).await
+    }
+
+    /// As [`Rooms::ask`]; `None` while nobody can be asked.
+    pub(super) async fn ask(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Option<Vec<Option<Said>>> {
+        self.link.ask(self.rooms.ask(tenant, users)).await
+    }
+
+    /// Lives among the others until the process drains: from then on it says so no more,
+    /// and its users have [`crate::store::LIVES`] to be somewhere else. Whenever it is
+    /// connected anew, all that it has told before is forgotten, or will be.
+    pub(super) async fn keep(&self, connected: impl Fn(), draining: &CancellationToken) {
+        let beat = async {
+            loop {
+                sleep(BEAT).await;
+                let _away = self.link.ask(self.rooms.stay()).await.is_none();
+            }
+        };
+        tokio::select! {
+            () = self.link.keep(|| self.rooms.enter(), connected) => {}
+            () = beat => {}
+            () = draining.cancelled() => {}
+        }
+        let _away = self.link.ask(self.rooms.stay()).await.is_none();
+    }
+}
