@@ -30,13 +30,14 @@ pub enum Shape {
     Single,
     /// One for each role, each on a data folder of its own.
     Mesh,
-    /// On one keyspace of the run's CQL server: one for each role, and a second one
-    /// for those that a team runs many of. Whoever asks for it looks first whether
-    /// there is a server.
+    /// On one keyspace of the run's CQL server, and telling each other over the run's
+    /// Redis: one for each role, and a second one for those that a team runs many of.
+    /// Whoever asks for it looks first whether there are servers.
     Cluster,
-    /// As [`Shape::Cluster`], with a second process of participants too, and parted:
-    /// what comes in at one of [`Deployment::entries`] is decided by another process
-    /// than what comes in at the other, and they meet nowhere but in the store.
+    /// As [`Shape::Cluster`], but without Redis, with a second process of participants
+    /// too, and parted: what comes in at one of [`Deployment::entries`] is decided by
+    /// another process than what comes in at the other, and they meet nowhere but in the
+    /// store.
     Halves,
 }
 
@@ -87,7 +88,10 @@ impl Deployment {
         match shape {
             Shape::Single => Self::single(options).await,
             Shape::Mesh => Self::mesh(options, &Role::ALL).await,
-            Shape::Cluster => Self::mesh(on_the_runs_server(options).await?, &CLUSTER).await,
+            Shape::Cluster => {
+                let options = on_the_runs_redis(on_the_runs_server(options).await?).await?;
+                Self::mesh(options, &CLUSTER).await
+            }
             Shape::Halves => {
                 let halves = Self::mesh(on_the_runs_server(options).await?, &HALVES).await?;
                 halves.part();
@@ -101,7 +105,7 @@ impl Deployment {
     /// # Errors
     /// [`Violation::Unable`] when it does not start.
     pub async fn cluster_on(server: &CqlAddresses, options: NodeOptions) -> Checked<Self> {
-        Self::mesh(on_cql(server, options), &CLUSTER).await
+        Self::mesh(on_the_runs_redis(on_cql(server, options)).await?, &CLUSTER).await
     }
 
     async fn single(options: NodeOptions) -> Checked<Self> {
@@ -336,6 +340,18 @@ async fn on_the_runs_server(options: NodeOptions) -> Checked<NodeOptions> {
     let server = backends::cql().await.map_err(Violation::unable)?;
     // The whole suite runs beside it.
     Ok(on_cql(&server, options).env("CONFAB_STORE__CQL__REQUEST_TIMEOUT_MS", "20000"))
+}
+
+/// The same, telling each other over the run's Redis, below a prefix of its own.
+async fn on_the_runs_redis(options: NodeOptions) -> Checked<NodeOptions> {
+    let address = backends::redis().await.map_err(Violation::unable)?;
+    let prefix = format!("confab_cluster_{:016x}", rand::random::<u64>());
+    // A process that gets no time for seconds loses it: the whole suite runs beside it.
+    let complaints = ["redis is lost", "budgets are not shared"];
+    let options = complaints.into_iter().fold(options, NodeOptions::allow);
+    Ok(options
+        .env("CONFAB_REDIS__URL", &format!("redis://{address}"))
+        .env("CONFAB_REDIS__PREFIX", &prefix))
 }
 
 /// The same, with a keyspace of its own as the store.

@@ -43,10 +43,17 @@ pub(crate) fn among_kills(mutant: Option<&str>) -> NodeOptions {
     complaints.into_iter().fold(program(mutant), NodeOptions::allow)
 }
 
-/// Whether there is a server for [`Shape::Cluster`]; without one the test is told as
-/// skipped.
+/// Whether there are the servers for [`Shape::Cluster`]; without them the test is told
+/// as skipped.
 ///
 /// [`Shape::Cluster`]: confab_tests::harness::Shape::Cluster
 pub(crate) async fn can_be_clustered(test: &str) -> bool {
+    backends::cql_or_skip(test).await.is_some() && backends::redis_or_skip(test).await.is_some()
+}
+
+/// The same for [`Shape::Halves`], which have no Redis.
+///
+/// [`Shape::Halves`]: confab_tests::harness::Shape::Halves
+pub(crate) async fn can_be_parted(test: &str) -> bool {
     backends::cql_or_skip(test).await.is_some()
 }
