@@ -347,7 +347,7 @@ async fn on_the_runs_redis(options: NodeOptions) -> Checked<NodeOptions> {
     let address = backends::redis().await.map_err(Violation::unable)?;
     let prefix = format!("confab_cluster_{:016x}", rand::random::<u64>());
     // A process that gets no time for seconds loses it: the whole suite runs beside it.
-    let complaints = ["redis is lost", "budgets are not shared"];
+    let complaints = ["redis is lost", "budgets are not shared", "rooms are not shared"];
     let options = complaints.into_iter().fold(options, NodeOptions::allow);
     Ok(options
         .env("CONFAB_REDIS__URL", &format!("redis://{address}"))

@@ -9,6 +9,7 @@ mod crowd;
 mod faults;
 mod last_two;
 mod parted;
+mod presence;
 mod redis;
 mod removal;
 mod revocation;

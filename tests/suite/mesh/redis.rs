@@ -26,11 +26,12 @@ const BEFORE_ANY_LOOK: Duration = Duration::from_secs(12);
 fn options(redis: &Redis, mutant: Option<&str>) -> NodeOptions {
     let url = format!("redis://{}", redis.address());
     let options = among_kills(mutant).env("CONFAB_REDIS__URL", &url);
-    let complaints = ["redis is lost", "dependency is lost", "budgets are not shared"];
+    let complaints =
+        ["redis is lost", "dependency is lost", "budgets are not shared", "rooms are not shared"];
     complaints.into_iter().fold(options, NodeOptions::allow)
 }
 
-async fn flush(redis: &Redis) -> Checked {
+pub(super) async fn flush(redis: &Redis) -> Checked {
     let mut stream = TcpStream::connect(redis.address()).await.map_err(Violation::unable)?;
     stream.write_all(b"FLUSHALL\r\n").await.map_err(Violation::unable)?;
     let mut answer = [0; 5];

@@ -81,8 +81,8 @@ async fn revocations_conform() {
 }
 
 #[tokio::test]
-async fn presence_conforms() {
-    let Some(keyspaces) = of_realtime("stores::services::presence_conforms").await else { return };
-    let open = |cql: Cql| async move { realtime_cql::CqlPresence::open(&cql).await };
-    realtime::presence(|| async { open(keyspaces.next().await).await.expect("opened") }).await;
+async fn last_seen_conforms() {
+    let Some(keyspaces) = of_realtime("stores::services::last_seen_conforms").await else { return };
+    let open = |cql: Cql| async move { realtime_cql::CqlLastSeen::open(&cql).await };
+    realtime::last_seen(|| async { open(keyspaces.next().await).await.expect("opened") }).await;
 }

@@ -26,8 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Client, MemoryLastSeen, MemoryRedis, MemoryRevocations, MemoryRooms, MemorySessions, Way,
-    World, client::unary, id,
-    router::Router, world::tenant,
+    World, client::unary, id, router::Router, world::tenant,
 };
 
 /// What a node's stores hold, for a node beside it or after it.
