@@ -10,7 +10,7 @@ mod faults;
 mod last_two;
 mod parted;
 mod presence;
-mod redis;
+pub(crate) mod redis;
 mod removal;
 mod revocation;
 mod smoke;

@@ -10,6 +10,7 @@ use confab_store::redis::Redis;
 use confab_tests::harness::{Checked, Violation, backends, eventually, must_be_caught};
 
 use super::new_name;
+use crate::mesh::redis::command;
 
 /// Two processes that share nothing with those of other tests.
 fn processes(address: &str, lives: Duration) -> [RedisRooms; 2] {
@@ -23,6 +24,40 @@ async fn rooms_conform() {
         return;
     };
     conformance::rooms(|| async { processes(&address, LIVES) }).await;
+}
+
+/// Somebody else writes what is of no use under every name.
+async fn garbage(address: &str) -> Checked {
+    let prefix = new_name();
+    let redis = Redis::new(&format!("redis://{address}"), &prefix).map_err(Violation::unable)?;
+    let rooms = RedisRooms::new(&redis);
+    let (tenant, alice) = (TenantId::parse("acme"), UserId::parse("alice"));
+    let (tenant, alice) = (tenant.map_err(Violation::unable)?, [alice.map_err(Violation::unable)?]);
+    let room = format!("{prefix}/room/acme/alice");
+    command(address, &format!("SET {prefix}/rooms x")).await?;
+    rooms.enter().await.map_err(Violation::unable)?;
+    for garbage in [
+        format!("SET {room} x"),
+        format!("HSET {room} in/nobody x status x text x at x"),
+        format!("HSET {room} status away at 1e300"),
+    ] {
+        command(address, &garbage).await?;
+        let asked = rooms.ask(&tenant, &alice).await.map_err(Violation::unable)?;
+        Violation::unless(asked == [None], || format!("{asked:?} of {garbage}"))?;
+        let told = rooms.tell(&tenant, &alice[0], &Word::Here(None)).await;
+        let told = told.map_err(Violation::unable)?.map(|said| (said.status, said.text));
+        let due = Some((Status::Online, String::new()));
+        Violation::unless(told == due, || format!("{told:?} after {garbage}"))?;
+        rooms.tell(&tenant, &alice[0], &Word::Gone).await.map_err(Violation::unable)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_others_have_written_is_dropped() -> Checked {
+    let test = "stores::rooms::what_others_have_written_is_dropped";
+    let Some(address) = backends::redis_or_skip(test).await else { return Ok(()) };
+    garbage(&address).await
 }
 
 /// One process says no more that it lives.

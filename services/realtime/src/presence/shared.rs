@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{Rooms, Said, Word};
 
-/// How long anybody waits for an answer.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long anybody waits for an answer: who opens a stream, says how present they are,
+/// or looks.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How often this process says that it lives.
 const BEAT: Duration = Duration::from_secs(5);
 

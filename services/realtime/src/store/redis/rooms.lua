@@ -24,7 +24,17 @@ local function live()
   return { 'known' }
 end
 
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', whole(now))
+-- What is of another kind was written by somebody else, and is of no use.
+local function fetch(command, key, ...)
+  local found = redis.pcall(command, key, ...)
+  if type(found) == 'table' and found.err then
+    redis.call('DEL', key)
+    return {}
+  end
+  return found
+end
+
+fetch('ZREMRANGEBYSCORE', KEYS[1], '-inf', whole(now))
 if what == 'enter' then
   return live()
 end
@@ -42,7 +52,7 @@ end
 -- What is known of a user, and whether a process that lives has them.
 local function read(key)
   local room, here = {}, false
-  local fields = redis.call('HGETALL', key)
+  local fields = fetch('HGETALL', key)
   for i = 1, #fields, 2 do
     room[fields[i]] = fields[i + 1]
     here = here or living[fields[i]] or false
