@@ -24,7 +24,7 @@ use PresenceStatus::{Away, Offline, Online};
 
 /// A process that was killed is gone after 20 s; one that was forgotten writes all
 /// again after 5 s.
-const KILLED: Duration = Duration::from_secs(60);
+const KILLED: Duration = Duration::from_mins(1);
 const FORGOTTEN: Duration = Duration::from_secs(20);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -61,20 +61,21 @@ impl Pair {
 
     /// Bob is here until this is dropped.
     async fn arrive(&self, process: usize) -> Checked<RawStream> {
-        Ok(RawStream::watch(&self.bob(process).await?, &BTreeMap::new()).await??)
+        let bob = self.bob(process).await?;
+        Ok(Box::pin(RawStream::watch(&bob, &BTreeMap::new())).await??)
     }
 
     /// A stream of alice's that watches bob, and how he looks at first.
     async fn watch(&self, process: usize) -> Checked<(RawStream, Presence)> {
         let alice = self.nodes[process].client("dev", "alice").await?;
         let hello = Hello { presence: vec!["bob".to_owned()], ..Hello::default() };
-        let mut stream = RawStream::open(&alice, Way::Connect, hello).await??;
+        let mut stream = Box::pin(RawStream::open(&alice, Way::Connect, hello)).await??;
         let seen = shown(&mut stream).await?;
         Ok((stream, seen))
     }
 
     async fn looks(&self, process: usize, status: PresenceStatus, text: &str) -> Checked {
-        let (_, seen) = self.watch(process).await?;
+        let (_, seen) = Box::pin(self.watch(process)).await?;
         is(&seen, status, text)
     }
 
@@ -87,7 +88,7 @@ impl Pair {
     ) -> Checked {
         let what = format!("bob is {status:?} at process {process}");
         eventually(limit, &what, || async {
-            let (_, seen) = self.watch(process).await?;
+            let (_, seen) = Box::pin(self.watch(process)).await?;
             let right = is(&seen, status, text).is_ok();
             if !right {
                 sleep(PAUSE).await;

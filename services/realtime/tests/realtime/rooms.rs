@@ -43,6 +43,7 @@ async fn is_caught<F: Future<Output = Result<(), String>>>(name: &'static str, c
     assert!(checked.is_err(), "{name} is not seen");
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "so it reads as assert_eq does")]
 fn equal<T: PartialEq + std::fmt::Debug>(found: T, due: T) -> Result<(), String> {
     if found == due { Ok(()) } else { Err(format!("{found:?} is not {due:?}")) }
 }

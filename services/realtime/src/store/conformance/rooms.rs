@@ -59,12 +59,12 @@ fn away(text: &str, at: i64) -> Said {
     Said { status: Status::Away, text: text.to_owned(), at }
 }
 
-fn as_away(text: &str) -> Option<(Status, String)> {
-    Some((Status::Away, text.to_owned()))
+fn as_away(text: &str) -> (Status, String) {
+    (Status::Away, text.to_owned())
 }
 
-fn online() -> Option<(Status, String)> {
-    Some((Status::Online, String::new()))
+fn online() -> (Status, String) {
+    (Status::Online, String::new())
 }
 
 async fn nobody_is_in_an_empty_room<R: Rooms>(rooms: &[R; 2]) {
@@ -78,10 +78,10 @@ async fn nobody_is_in_an_empty_room<R: Rooms>(rooms: &[R; 2]) {
 async fn who_is_at_one_is_seen_at_both<R: Rooms>(rooms: &[R; 2]) {
     let told = tell(&rooms[0], here()).await.expect("here");
     assert_eq!((told.status, told.text.as_str()), (Status::Online, ""));
-    assert_eq!(both(rooms).await, online());
+    assert_eq!(both(rooms).await, Some(online()));
     tell(&rooms[0], here()).await.expect("still here");
     assert_eq!(tell(&rooms[1], Word::Gone).await.map(|said| said.status), Some(Status::Online));
-    assert_eq!(both(rooms).await, online());
+    assert_eq!(both(rooms).await, Some(online()));
     assert_eq!(tell(&rooms[0], Word::Gone).await, None);
     assert_eq!(both(rooms).await, None);
 }
@@ -90,7 +90,7 @@ async fn who_is_at_both_leaves_with_the_last_stream<R: Rooms>(rooms: &[R; 2]) {
     tell(&rooms[0], here()).await.expect("here");
     tell(&rooms[1], here()).await.expect("here");
     tell(&rooms[0], Word::Gone).await.expect("still at the other");
-    assert_eq!(both(rooms).await, online());
+    assert_eq!(both(rooms).await, Some(online()));
     assert_eq!(tell(&rooms[1], Word::Gone).await, None);
     assert_eq!(both(rooms).await, None);
 }
@@ -99,32 +99,32 @@ async fn what_is_said_counts_everywhere_and_ends_with_the_stay<R: Rooms>(rooms: 
     tell(&rooms[0], here()).await.expect("here");
     let said = tell(&rooms[1], Word::Says(away("lunch", 0))).await.expect("here");
     assert!(said.at > 0, "its time is known: {said:?}");
-    assert_eq!(both(rooms).await, as_away("lunch"));
+    assert_eq!(both(rooms).await, Some(as_away("lunch")));
     assert_eq!(tell(&rooms[1], here()).await, Some(said), "to arrive says nothing");
     tell(&rooms[0], Word::Gone).await.expect("still at the other");
-    assert_eq!(both(rooms).await, as_away("lunch"));
+    assert_eq!(both(rooms).await, Some(as_away("lunch")));
     assert_eq!(tell(&rooms[1], Word::Gone).await, None);
     tell(&rooms[1], here()).await.expect("here");
-    assert_eq!(both(rooms).await, online());
+    assert_eq!(both(rooms).await, Some(online()));
 }
 
 async fn of_two_words_the_later_one_stays<R: Rooms>(rooms: &[R; 2]) {
     tell(&rooms[0], Word::Here(Some(away("second", 20)))).await.expect("here");
     tell(&rooms[1], Word::Here(Some(away("first", 10)))).await.expect("here");
-    assert_eq!(both(rooms).await, as_away("second"));
+    assert_eq!(both(rooms).await, Some(as_away("second")));
     tell(&rooms[1], Word::Here(Some(away("third", 30)))).await.expect("here");
-    assert_eq!(both(rooms).await, as_away("third"));
+    assert_eq!(both(rooms).await, Some(as_away("third")));
     // Whatever the clock of who said that, what is said now is later.
     let far = away("far", 1 << 52);
     tell(&rooms[1], Word::Here(Some(far))).await.expect("here");
     tell(&rooms[0], Word::Here(Some(away("now", 0)))).await.expect("here");
-    assert_eq!(both(rooms).await, as_away("now"));
+    assert_eq!(both(rooms).await, Some(as_away("now")));
 }
 
 async fn who_enters_anew_replaces_its_words<R: Rooms>(rooms: &[R; 2]) {
     tell(&rooms[0], Word::Here(Some(away("lunch", 0)))).await.expect("here");
     rooms[0].enter().await.expect("entered");
-    assert_eq!(both(rooms).await, as_away("lunch"), "what it said before still holds");
+    assert_eq!(both(rooms).await, Some(as_away("lunch")), "what it said before still holds");
     assert_eq!(tell(&rooms[0], Word::Gone).await, None);
     assert_eq!(both(rooms).await, None);
 }
