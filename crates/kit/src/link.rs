@@ -1,69 +1,94 @@
-//! The way to something that processes share and none depends on. No call waits for it
-//! for longer than a bound; once one has failed none waits at all, until it is found
-//! again in the background. It never knows what is asked.
+//! A connection to something that may be away and is never waited for: whether it is
+//! there, how long an answer may take, and a task that connects anew. Knows no protocol.
 
 use std::{
-    fmt::Display,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
 };
 
-use crate::{backoff::doubled, random, trouble::Trouble};
+use crate::{backoff::doubled, lifecycle::Lifecycle, random, task};
 
-/// Between two attempts to reach it: at first, and the longest.
+/// Between two attempts to connect: at first, and the longest.
 const BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// See the module. Down at first.
+/// What was told last.
+const NOTHING: u8 = 0;
+const UP: u8 = 1;
+const AWAY: u8 = 2;
+
+/// Why something cannot be asked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Away(pub String);
+
+/// Hears that the connection is there, or is not: once for each change.
+pub type Told = fn(Result<(), &Away>);
+
+/// See the module.
 #[derive(Debug)]
 pub struct Link {
-    /// What is shared over it, for the log: a plural.
-    what: &'static str,
-    /// How long a call waits.
-    patience: Duration,
     up: AtomicBool,
     broken: Notify,
-    trouble: Trouble,
-    /// 1 while it is up.
-    gauge: metrics::Gauge,
+    told: Told,
+    last: AtomicU8,
 }
 
 impl Link {
-    /// Over which these are shared, and whether they are shows in the gauge.
-    pub fn new(what: &'static str, patience: Duration, gauge: metrics::Gauge) -> Self {
-        gauge.set(0);
-        Self {
-            what,
-            patience,
-            up: AtomicBool::new(false),
-            broken: Notify::new(),
-            trouble: Trouble::default(),
-            gauge,
-        }
+    /// Not connected yet.
+    pub fn new(told: Told) -> Self {
+        let (up, broken) = (AtomicBool::new(false), Notify::new());
+        Self { up, broken, told, last: AtomicU8::new(NOTHING) }
     }
 
-    /// What the call answers; `None` without making it while the link is down, and when
-    /// it breaks the link: by an error, or by no answer in time. It may have taken
-    /// effect then.
-    pub async fn ask<T, E: Display>(&self, call: impl Future<Output = Result<T, E>>) -> Option<T> {
+    /// Connects whenever there is no connection, in a task of this name, until the
+    /// process ends.
+    pub fn keep(
+        self: &Arc<Self>,
+        name: &'static str,
+        lifecycle: Lifecycle,
+        connect: impl Fn() -> BoxFuture<'static, Result<(), Away>> + Send + Sync + 'static,
+    ) {
+        let link = Arc::clone(self);
+        task::spawn(name, async move {
+            tokio::select! {
+                () = link.connect_for_ever(connect, || {}) => {}
+                () = lifecycle.stopped() => {}
+            }
+        });
+    }
+
+    /// The answer, or `None`: where there is no connection at once, else when it fails
+    /// or takes longer than `patience`. Then nobody asks until there is a new connection.
+    pub async fn ask<T>(
+        &self,
+        patience: Duration,
+        call: impl Future<Output = Result<T, Away>>,
+    ) -> Option<T> {
         if !self.up.load(Ordering::Acquire) {
             return None;
         }
-        match timeout(self.patience, call).await {
+        let away = match timeout(patience, call).await {
             Ok(Ok(answer)) => return Some(answer),
-            Ok(Err(error)) => self.breaks(&error),
-            Err(_) => self.breaks(&format_args!("no answer in {:?}", self.patience)),
-        }
+            Ok(Err(away)) => away,
+            Err(_) => Away(format!("no answer in {patience:?}")),
+        };
+        self.breaks(&away);
         None
     }
 
-    /// Connects whenever the link is down, and says each time that it is up. Never ends.
-    pub async fn keep<E: Display, F: Future<Output = Result<(), E>>>(
+    /// Connects whenever there is no connection, and says so each time that there is a
+    /// new one.
+    pub async fn connect_for_ever<F: Future<Output = Result<(), Away>>>(
         &self,
         connect: impl Fn() -> F,
         connected: impl Fn(),
@@ -73,15 +98,12 @@ impl Link {
             match connect().await {
                 Ok(()) => {
                     failures = 0;
-                    if self.trouble.ends() {
-                        tracing::info!("{} are shared again", self.what);
-                    }
                     self.up.store(true, Ordering::Release);
-                    self.gauge.set(1);
+                    self.tell(UP, Ok(()));
                     connected();
                     self.broken.notified().await;
                 }
-                Err(error) => self.breaks(&error),
+                Err(away) => self.breaks(&away),
             }
             let delay = doubled(BACKOFF, failures, MAX_BACKOFF);
             failures += 1;
@@ -89,61 +111,63 @@ impl Link {
         }
     }
 
-    fn breaks(&self, error: &dyn Display) {
-        self.gauge.set(0);
+    fn breaks(&self, away: &Away) {
         if self.up.swap(false, Ordering::AcqRel) {
             self.broken.notify_one();
         }
-        if self.trouble.begins() {
-            tracing::warn!(%error, "{} are not shared", self.what);
+        self.tell(AWAY, Err(away));
+    }
+
+    fn tell(&self, news: u8, what: Result<(), &Away>) {
+        if self.last.swap(news, Ordering::Relaxed) != news {
+            (self.told)(what);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::{pending, ready},
-        sync::Arc,
-        sync::atomic::AtomicUsize,
-    };
+    use std::sync::{Mutex, PoisonError};
+
+    use futures_util::future::FutureExt as _;
 
     use super::*;
-    use crate::task;
 
-    /// A link that is kept up, and how often it was connected.
-    fn kept() -> (Arc<Link>, Arc<AtomicUsize>) {
-        let patience = Duration::from_millis(50);
-        let link = Arc::new(Link::new("things", patience, metrics::Gauge::noop()));
-        let (keeping, times) = (Arc::clone(&link), Arc::<AtomicUsize>::default());
-        let counting = Arc::clone(&times);
-        task::spawn("test", async move {
-            let connected = || _ = counting.fetch_add(1, Ordering::SeqCst);
-            keeping.keep(|| ready(Ok::<(), String>(())), connected).await;
-        });
-        (link, times)
+    /// What was told in this process: one test has it.
+    static TOLD: Mutex<Vec<bool>> = Mutex::new(Vec::new());
+
+    fn note(news: Result<(), &Away>) {
+        TOLD.lock().unwrap_or_else(PoisonError::into_inner).push(news.is_ok());
     }
 
-    async fn up(link: &Link) {
-        while link.ask(ready(Ok::<(), String>(()))).await.is_none() {
-            sleep(Duration::from_millis(10)).await;
-        }
+    fn broken() -> Result<(), Away> {
+        Err(Away("broken".to_owned()))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_error_and_a_silence_break_it_and_nobody_waits_until_it_is_back() {
-        let (link, times) = kept();
-        up(&link).await;
-        assert_eq!(link.ask(ready(Err::<(), _>("no"))).await, None);
-        let begun = tokio::time::Instant::now();
-        assert_eq!(link.ask(pending::<Result<(), String>>()).await, None);
-        assert!(begun.elapsed().is_zero(), "it is not asked");
-        up(&link).await;
-        assert_eq!(times.load(Ordering::SeqCst), 2);
-        let begun = tokio::time::Instant::now();
-        assert_eq!(link.ask(pending::<Result<(), String>>()).await, None);
-        assert_eq!(begun.elapsed().as_millis(), 50);
-        up(&link).await;
-        assert_eq!(times.load(Ordering::SeqCst), 3);
+    async fn nobody_asks_what_is_away_and_changes_are_told_once() {
+        let second = Duration::from_secs(1);
+        let link = Arc::new(Link::new(note));
+        assert!(link.ask(second, async { Ok(()) }).await.is_none(), "not connected yet");
+        let there = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&there);
+        let lifecycle = Lifecycle::new(Duration::ZERO);
+        link.keep("test", lifecycle.clone(), move || {
+            let there = seen.load(Ordering::Relaxed);
+            async move { if there { Ok(()) } else { broken() } }.boxed()
+        });
+        sleep(20 * second).await;
+        there.store(true, Ordering::Relaxed);
+        sleep(20 * second).await;
+        assert_eq!(link.ask(second, async { Ok(7) }).await, Some(7));
+        assert!(link.ask(second, sleep(2 * second).map(Ok)).await.is_none(), "too late");
+        assert!(link.ask(second, async { Ok(7) }).await.is_none(), "until it is connected anew");
+        sleep(20 * second).await;
+        assert!(link.ask(second, async { broken() }).await.is_none());
+        sleep(20 * second).await;
+        assert!(link.ask(second, async { Ok(()) }).await.is_some());
+        let told = TOLD.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        assert_eq!(told, [false, true, false, true, false, true]);
+        lifecycle.stop();
     }
 }

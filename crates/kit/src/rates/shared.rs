@@ -5,18 +5,16 @@
 use std::{sync::Arc, time::Duration};
 
 use confab_log::mutant;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt as _};
 
 use super::{BudgetKey, BudgetStore, MemoryBudgets, gcra::Quota};
-use crate::{lifecycle::Lifecycle, link::Link, task};
+use crate::{
+    lifecycle::Lifecycle,
+    link::{Away, Link},
+};
 
 /// How long a call waits for the shared budgets.
 const PATIENCE: Duration = Duration::from_millis(50);
-
-/// Why the shared budgets cannot be asked.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Away(pub String);
 
 /// Where all processes keep their users' budgets.
 pub trait SharedBudgets: Send + Sync {
@@ -42,14 +40,11 @@ pub(super) struct WithFallback {
 
 impl WithFallback {
     pub(super) fn new(shared: Arc<dyn SharedBudgets>, lifecycle: Lifecycle) -> Self {
-        let gauge = metrics::gauge!("confab_budgets_shared");
-        let link = Arc::new(Link::new("budgets", PATIENCE, gauge));
-        let (keeping, kept) = (Arc::clone(&link), Arc::clone(&shared));
-        task::spawn("shared budgets", async move {
-            tokio::select! {
-                () = keeping.keep(|| kept.connect(), || {}) => {}
-                () = lifecycle.stopped() => {}
-            }
+        let link = Arc::new(Link::new(tell));
+        let connecting = Arc::clone(&shared);
+        link.keep("shared budgets", lifecycle, move || {
+            let shared = Arc::clone(&connecting);
+            async move { shared.connect().await }.boxed()
         });
         let charged_own = metrics::counter!("confab_budgets_own_total");
         Self { shared, own: MemoryBudgets::default(), link, charged_own }
@@ -63,7 +58,7 @@ impl WithFallback {
         if mutant::is("budgets-not-shared") {
             return None;
         }
-        self.link.ask(self.shared.take(key, quotas)).await
+        self.link.ask(PATIENCE, self.shared.take(key, quotas)).await
     }
 }
 
@@ -89,5 +84,13 @@ impl BudgetStore for WithFallback {
                 None => self.own.take_now(key, quotas),
             }
         })
+    }
+}
+
+fn tell(news: Result<(), &Away>) {
+    metrics::gauge!("confab_budgets_shared").set(i32::from(news.is_ok()));
+    match news {
+        Ok(()) => tracing::info!("budgets are shared"),
+        Err(away) => tracing::warn!(error = %away, "budgets are not shared"),
     }
 }

@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use confab_kit::link::Link;
+use confab_kit::link::{Away, Link};
 use confab_log::{TenantId, UserId};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Rooms, Said, Word};
+use crate::store::{Rooms, Said, StoreError, Word};
 
 /// How long anybody waits for an answer: who opens a stream, says how present they are,
 /// or looks.
@@ -23,8 +23,8 @@ pub(super) struct SharedRooms {
 
 impl SharedRooms {
     pub(super) fn new(rooms: Arc<dyn Rooms>) -> Self {
-        let gauge = metrics::gauge!("confab_rooms_shared");
-        Self { rooms, link: Link::new("rooms", PATIENCE, gauge) }
+        metrics::gauge!("confab_rooms_shared").set(0);
+        Self { rooms, link: Link::new(told) }
     }
 
     /// As [`Rooms::tell`]; `None` while nobody can be told.
@@ -34,7 +34,7 @@ impl SharedRooms {
         user: &UserId,
         word: &Word,
     ) -> Option<Option<Said>> {
-        self.link.ask(self.rooms.tell(tenant, user, word)).await
+        self.asked(self.rooms.tell(tenant, user, word)).await
     }
 
     /// As [`Rooms::ask`]; `None` while nobody can be asked.
@@ -43,7 +43,7 @@ impl SharedRooms {
         tenant: &TenantId,
         users: &[UserId],
     ) -> Option<Vec<Option<Said>>> {
-        self.link.ask(self.rooms.ask(tenant, users)).await
+        self.asked(self.rooms.ask(tenant, users)).await
     }
 
     /// Lives among the others until the process drains: from then on it says so no more,
@@ -53,14 +53,33 @@ impl SharedRooms {
         let beat = async {
             loop {
                 sleep(BEAT).await;
-                let _away = self.link.ask(self.rooms.stay()).await.is_none();
+                let _away = self.asked(self.rooms.stay()).await.is_none();
             }
         };
+        let enter = || async { self.rooms.enter().await.map_err(away) };
         tokio::select! {
-            () = self.link.keep(|| self.rooms.enter(), connected) => {}
+            () = self.link.connect_for_ever(enter, connected) => {}
             () = beat => {}
             () = draining.cancelled() => {}
         }
-        let _away = self.link.ask(self.rooms.stay()).await.is_none();
+        let _away = self.asked(self.rooms.stay()).await.is_none();
+    }
+
+    /// The answer, if there is one in time.
+    async fn asked<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
+        self.link.ask(PATIENCE, async { call.await.map_err(away) }).await
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn away(error: StoreError) -> Away {
+    Away(error.to_string())
+}
+
+fn told(news: Result<(), &Away>) {
+    metrics::gauge!("confab_rooms_shared").set(i32::from(news.is_ok()));
+    match news {
+        Ok(()) => tracing::info!("rooms are shared"),
+        Err(away) => tracing::warn!(error = %away, "rooms are not shared"),
     }
 }

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use confab_kit::{
     bus::{Broker, BrokerError, Heard, Line},
     config::Config,
-    rates::{Away, BudgetKey, SharedBudgets, gcra::Quota},
+    link::Away,
+    rates::{BudgetKey, SharedBudgets, gcra::Quota},
 };
 use confab_realtime::store::redis::RedisRooms;
 use confab_store::redis::{self as store, Redis, Script};
