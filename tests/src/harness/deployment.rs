@@ -314,6 +314,15 @@ impl Deployment {
         Ok(Client::connect(ClientOptions::new(door.uri()).token(token)).await?)
     }
 
+    /// Finds out whether anything has logged so far what the test did not expect: before
+    /// it is mutated, for nobody looks afterwards.
+    ///
+    /// # Errors
+    /// [`Violation::Broken`] with the lines.
+    pub fn is_quiet(&self) -> Checked {
+        self.nodes().try_for_each(Node::is_quiet)
+    }
+
     /// Ends it, and finds out whether anything logged what the test did not expect.
     ///
     /// # Errors
