@@ -3,12 +3,14 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
 use confab_client::{Client, ClientOptions};
 use confab_kit::role::Role;
+use futures_util::future::try_join_all;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -74,8 +76,7 @@ pub struct Deployment {
     links: BTreeMap<(usize, usize), Proxy>,
     /// In front of the nodes' public ports: addresses that outlive restarts.
     doors: Vec<Proxy>,
-    /// Keeps the keys' folder.
-    _keys: TempDir,
+    keys: TempDir,
     turn: AtomicUsize,
 }
 
@@ -123,7 +124,7 @@ impl Deployment {
         for (_, node) in &nodes {
             doors.push(node.proxy().await?);
         }
-        Ok(Self { nodes, links, doors, _keys: keys, turn: AtomicUsize::new(0) })
+        Ok(Self { nodes, links, doors, keys, turn: AtomicUsize::new(0) })
     }
 
     async fn mesh(options: NodeOptions, roles: &[Role]) -> Checked<Self> {
@@ -215,6 +216,11 @@ impl Deployment {
         self.nodes.iter_mut().map(|(_, node)| node)
     }
 
+    /// The folder of the keys that all processes share.
+    pub fn keys(&self) -> &Path {
+        self.keys.path()
+    }
+
     /// How many processes there are.
     pub fn size(&self) -> usize {
         self.nodes.len()
@@ -269,16 +275,32 @@ impl Deployment {
         node.restart().await
     }
 
+    /// Kills every process, and then starts them all again.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when one does not start.
+    pub async fn kill_all(&mut self) -> Checked {
+        self.nodes_mut().for_each(Node::kill9);
+        try_join_all(self.nodes_mut().map(Node::restart)).await?;
+        self.meet().await
+    }
+
     /// Breaks a promise on purpose from the next start on, and starts everything again.
     ///
     /// # Errors
     /// [`Violation::Unable`] when it does not start.
     pub async fn mutate(&mut self, mutant: Option<&str>) -> Checked {
-        for node in self.nodes_mut() {
-            node.mutate(mutant);
-            node.restart().await?;
-        }
-        self.meet().await
+        self.nodes_mut().for_each(|node| node.mutate(mutant));
+        self.kill_all().await
+    }
+
+    /// An address that leads to one of [`Deployment::entries`] after the other: whoever
+    /// comes back comes to another process than the one it left.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when none is to be had.
+    pub async fn balancer(&self) -> Checked<Proxy> {
+        Proxy::balance(self.entries().into_iter().map(Node::place).collect()).await
     }
 
     /// The next entry.

@@ -277,6 +277,11 @@ impl Node {
         Proxy::start(self.place.clone()).await
     }
 
+    /// Where clients reach it now.
+    pub(super) fn place(&self) -> Place {
+        self.place.clone()
+    }
+
     /// Signs tokens that it accepts, and others.
     ///
     /// # Errors

@@ -11,5 +11,7 @@ mod last_two;
 mod parted;
 mod redis;
 mod removal;
+mod resume;
 mod revocation;
 mod smoke;
+mod untold;

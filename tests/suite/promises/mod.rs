@@ -19,7 +19,7 @@ mod p6_slow_reader;
 mod p8_tenants;
 mod p9_drain;
 mod people;
-mod raw_stream;
+pub(crate) mod raw_stream;
 mod smoke;
 mod support;
 
