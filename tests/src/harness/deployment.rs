@@ -20,6 +20,7 @@ use super::{
     eventually,
     node::Place,
     ops,
+    process::migrate,
 };
 
 /// How long the processes of a mesh may take to find each other.
@@ -101,12 +102,15 @@ impl Deployment {
         }
     }
 
-    /// A [`Shape::Cluster`] on a CQL server of the test's own, to do to it as it likes.
+    /// A [`Shape::Cluster`] on CQL servers of the test's own, to do to them as it likes:
+    /// its tables are made first, once, as operators do it.
     ///
     /// # Errors
     /// [`Violation::Unable`] when it does not start.
     pub async fn cluster_on(server: &CqlAddresses, options: NodeOptions) -> Checked<Self> {
-        Self::mesh(on_the_runs_redis(on_cql(server, options)).await?, &CLUSTER).await
+        let options = on_the_runs_redis(on_cql(server, options)).await?;
+        migrate(&options).await?;
+        Self::mesh(options.env("CONFAB_STORE__CQL__MIGRATE", "false"), &CLUSTER).await
     }
 
     async fn single(options: NodeOptions) -> Checked<Self> {
@@ -391,6 +395,8 @@ fn on_cql(server: &CqlAddresses, options: NodeOptions) -> NodeOptions {
     options
         // The driver, where others make tables while it asks for them.
         .allow("Initial metadata read failed")
+        // All of them note the same keys at once, in a server that has just made tables.
+        .allow("whether a key was noted is not known")
         .env("CONFAB_STORE__KIND", "cql")
         .env("CONFAB_STORE__CQL__CONTACT_POINTS", &format!("[{}]", server.0.join(",")))
         .env("CONFAB_STORE__CQL__KEYSPACE", &keyspace)

@@ -11,6 +11,7 @@ mod last_two;
 mod parted;
 mod redis;
 mod removal;
+mod replicas;
 mod resume;
 mod revocation;
 mod smoke;

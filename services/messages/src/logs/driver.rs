@@ -215,7 +215,7 @@ impl<S: LogStore> Driver<S> {
         }
         if mutant::is("late-publish") {
             // Breaks nothing by itself, but gives others the time to end this process.
-            tokio::time::sleep(stage::PATIENCE / 3).await;
+            tokio::time::sleep(stage::PATIENCE / 2).await;
         }
         Ok(appended)
     }
