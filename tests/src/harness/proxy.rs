@@ -128,8 +128,8 @@ impl Shared {
     fn address(&self, number: u64) -> Option<SocketAddr> {
         let count = self.places.len();
         let turn = usize::try_from(number).unwrap_or(0) % count.max(1);
-        let by_turns = self.places.iter().cycle().skip(turn).take(count);
-        by_turns.filter_map(|place| *place.lock().unwrap_or_else(PoisonError::into_inner)).next()
+        let mut by_turns = self.places.iter().cycle().skip(turn).take(count);
+        by_turns.find_map(|place| *place.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{env, process::Command};
 
-use confab_tests::harness::{Checked, Deployment, Shape, Violation, must_be_caught, within};
+use confab_tests::harness::{Checked, Deployment, Node, Shape, Violation, must_be_caught, within};
 
 use super::stage::{ENTRIES, KEYS};
 use crate::promises::{WHOLE, can_be_clustered, program};
@@ -39,7 +39,7 @@ const AT_A_TIME: &str = "4";
 
 /// Runs them on the cluster; how many there were.
 async fn play(confab: &Deployment, scenarios: &[&str]) -> Checked<usize> {
-    let entries: Vec<String> = confab.nodes().map(|node| node.uri()).collect();
+    let entries: Vec<String> = confab.nodes().map(Node::uri).collect();
     let mut command = Command::new(env::current_exe().map_err(Violation::unable)?);
     command.args(scenarios).args(["--test-threads", AT_A_TIME]);
     command.args(OTHERS.iter().flat_map(|other| ["--skip", other]));

@@ -24,7 +24,7 @@ const HEAL_MS: &str = "1500";
 /// To heal, on a machine that does other things, too.
 const HEALED: Duration = Duration::from_secs(15);
 /// Between two sweeps of a process are 90 s at most.
-const SWEPT: Duration = Duration::from_secs(120);
+const SWEPT: Duration = Duration::from_mins(2);
 const APPENDED: &str = "confab_messages_appended_total";
 
 async fn appended(node: &Node) -> Checked<u64> {
