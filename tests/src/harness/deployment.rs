@@ -3,12 +3,14 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
 use confab_client::{Client, ClientOptions};
 use confab_kit::role::Role;
+use futures_util::future::try_join_all;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -18,6 +20,7 @@ use super::{
     eventually,
     node::Place,
     ops,
+    process::migrate,
 };
 
 /// How long the processes of a mesh may take to find each other.
@@ -74,8 +77,7 @@ pub struct Deployment {
     links: BTreeMap<(usize, usize), Proxy>,
     /// In front of the nodes' public ports: addresses that outlive restarts.
     doors: Vec<Proxy>,
-    /// Keeps the keys' folder.
-    _keys: TempDir,
+    keys: TempDir,
     turn: AtomicUsize,
 }
 
@@ -100,12 +102,15 @@ impl Deployment {
         }
     }
 
-    /// A [`Shape::Cluster`] on a CQL server of the test's own, to do to it as it likes.
+    /// A [`Shape::Cluster`] on CQL servers of the test's own, to do to them as it likes:
+    /// its tables are made first, once, as operators do it.
     ///
     /// # Errors
     /// [`Violation::Unable`] when it does not start.
     pub async fn cluster_on(server: &CqlAddresses, options: NodeOptions) -> Checked<Self> {
-        Self::mesh(on_the_runs_redis(on_cql(server, options)).await?, &CLUSTER).await
+        let options = on_the_runs_redis(on_cql(server, options)).await?;
+        migrate(&options).await?;
+        Self::mesh(options.env("CONFAB_STORE__CQL__MIGRATE", "false"), &CLUSTER).await
     }
 
     async fn single(options: NodeOptions) -> Checked<Self> {
@@ -123,7 +128,7 @@ impl Deployment {
         for (_, node) in &nodes {
             doors.push(node.proxy().await?);
         }
-        Ok(Self { nodes, links, doors, _keys: keys, turn: AtomicUsize::new(0) })
+        Ok(Self { nodes, links, doors, keys, turn: AtomicUsize::new(0) })
     }
 
     async fn mesh(options: NodeOptions, roles: &[Role]) -> Checked<Self> {
@@ -215,6 +220,11 @@ impl Deployment {
         self.nodes.iter_mut().map(|(_, node)| node)
     }
 
+    /// The folder of the keys that all processes share.
+    pub fn keys(&self) -> &Path {
+        self.keys.path()
+    }
+
     /// How many processes there are.
     pub fn size(&self) -> usize {
         self.nodes.len()
@@ -269,16 +279,32 @@ impl Deployment {
         node.restart().await
     }
 
+    /// Kills every process, and then starts them all again.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when one does not start.
+    pub async fn kill_all(&mut self) -> Checked {
+        self.nodes_mut().for_each(Node::kill9);
+        try_join_all(self.nodes_mut().map(Node::restart)).await?;
+        self.meet().await
+    }
+
     /// Breaks a promise on purpose from the next start on, and starts everything again.
     ///
     /// # Errors
     /// [`Violation::Unable`] when it does not start.
     pub async fn mutate(&mut self, mutant: Option<&str>) -> Checked {
-        for node in self.nodes_mut() {
-            node.mutate(mutant);
-            node.restart().await?;
-        }
-        self.meet().await
+        self.nodes_mut().for_each(|node| node.mutate(mutant));
+        self.kill_all().await
+    }
+
+    /// An address that leads to one of [`Deployment::entries`] after the other: whoever
+    /// comes back comes to another process than the one it left.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when none is to be had.
+    pub async fn balancer(&self) -> Checked<Proxy> {
+        Proxy::balance(self.entries().into_iter().map(Node::place).collect()).await
     }
 
     /// The next entry.
@@ -312,6 +338,15 @@ impl Deployment {
         let door = &self.doors[turn % self.doors.len()];
         let token = self.tokens()?.user(tenant, user);
         Ok(Client::connect(ClientOptions::new(door.uri()).token(token)).await?)
+    }
+
+    /// Finds out whether anything has logged so far what the test did not expect: before
+    /// it is mutated, for nobody looks afterwards.
+    ///
+    /// # Errors
+    /// [`Violation::Broken`] with the lines.
+    pub fn is_quiet(&self) -> Checked {
+        self.nodes().try_for_each(Node::is_quiet)
     }
 
     /// Ends it, and finds out whether anything logged what the test did not expect.
@@ -360,6 +395,8 @@ fn on_cql(server: &CqlAddresses, options: NodeOptions) -> NodeOptions {
     options
         // The driver, where others make tables while it asks for them.
         .allow("Initial metadata read failed")
+        // All of them note the same keys at once, in a server that has just made tables.
+        .allow("whether a key was noted is not known")
         .env("CONFAB_STORE__KIND", "cql")
         .env("CONFAB_STORE__CQL__CONTACT_POINTS", &format!("[{}]", server.0.join(",")))
         .env("CONFAB_STORE__CQL__KEYSPACE", &keyspace)

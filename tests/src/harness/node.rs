@@ -277,6 +277,11 @@ impl Node {
         Proxy::start(self.place.clone()).await
     }
 
+    /// Where clients reach it now.
+    pub(super) fn place(&self) -> Place {
+        self.place.clone()
+    }
+
     /// Signs tokens that it accepts, and others.
     ///
     /// # Errors
@@ -310,9 +315,14 @@ impl Node {
     fn check_log(&mut self) -> Checked {
         self.kill9();
         self.checked = true;
-        if self.options.mutant.is_some() {
-            return Ok(());
-        }
+        if self.options.mutant.is_some() { Ok(()) } else { self.is_quiet() }
+    }
+
+    /// Finds out whether it has logged so far what the test did not expect.
+    ///
+    /// # Errors
+    /// [`Violation::Broken`] with the lines.
+    pub fn is_quiet(&self) -> Checked {
         let lines = self.log.unexpected(&self.options.allowed);
         Violation::unless(lines.is_empty(), || {
             format!("{} unexpected lines in the log:\n{}", lines.len(), lines.join("\n"))

@@ -91,7 +91,19 @@ impl Drop for Process {
     }
 }
 
-fn command(options: &NodeOptions, data_dir: &Path, addresses: &Path) -> Command {
+/// Makes the tables that nodes with these options share: `confab migrate`.
+pub(super) async fn migrate(options: &NodeOptions) -> Checked {
+    let mut command = program(options);
+    command.arg("migrate").stdin(Stdio::null());
+    let ended = tokio::task::spawn_blocking(move || command.output()).await;
+    let output = ended.map_err(Violation::unable)?.map_err(Violation::unable)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Violation::unable(format!("no tables: {}", String::from_utf8_lossy(&output.stderr))))
+}
+
+fn program(options: &NodeOptions) -> Command {
     let mut command = Command::new(&options.program);
     // Whatever the tests' own environment sets is not for the node.
     for (name, _) in std::env::vars_os() {
@@ -99,6 +111,12 @@ fn command(options: &NodeOptions, data_dir: &Path, addresses: &Path) -> Command 
             command.env_remove(name);
         }
     }
+    command.envs(options.environment.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+fn command(options: &NodeOptions, data_dir: &Path, addresses: &Path) -> Command {
+    let mut command = program(options);
     command
         .arg("serve")
         .args(["--listen", &options.listen.to_string()])
@@ -108,7 +126,6 @@ fn command(options: &NodeOptions, data_dir: &Path, addresses: &Path) -> Command 
         .arg("--addresses")
         .arg(addresses)
         .env("CONFAB_LOG__FORMAT", "json")
-        .envs(options.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());

@@ -12,5 +12,8 @@ mod parted;
 mod presence;
 pub(crate) mod redis;
 mod removal;
+mod replicas;
+mod resume;
 mod revocation;
 mod smoke;
+mod untold;

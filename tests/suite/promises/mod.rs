@@ -1,6 +1,7 @@
 //! The promises of DESIGN §1, each with a test that tries to break it: run on
 //! the program, where it must pass, and on mutants, where it must fail.
 
+mod cluster;
 pub(crate) mod history;
 pub(crate) mod load;
 mod order;

@@ -145,6 +145,7 @@ async fn realtime<B: Backend>(common: &Common<B>) -> Result<confab_realtime::Ser
             stream_queue_bytes: limits.stream_queue_bytes,
             hello_timeout: Duration::from_millis(limits.hello_timeout_ms),
             heartbeat: Duration::from_millis(limits.heartbeat_ms),
+            heal_interval: Duration::from_millis(limits.heal_ms),
             token_leeway: Duration::from_secs(auth.leeway_seconds),
             token_notice: Duration::from_secs(auth.expiry_notice_seconds),
             live_head_participants: limits.live_head_participants,

@@ -213,6 +213,10 @@ impl<S: LogStore> Driver<S> {
         } else {
             metrics::counter!("confab_append_conflicts_total").increment(1);
         }
+        if mutant::is("late-publish") {
+            // Breaks nothing by itself, but gives others the time to end this process.
+            tokio::time::sleep(stage::PATIENCE / 2).await;
+        }
         Ok(appended)
     }
 
