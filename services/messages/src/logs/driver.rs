@@ -22,7 +22,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Logs, Quiet};
+use super::{Logs, Quiet, gather::Gather};
 use crate::{
     convert::event::event_to_pb,
     stage::{self, Stage},
@@ -57,6 +57,9 @@ pub(super) struct Driver<S> {
     jobs: mpsc::Receiver<Job>,
     appender: Appender,
     waiting: HashMap<Ticket, oneshot::Sender<Outcome>>,
+    /// For the next group.
+    arrived: Vec<Job>,
+    gather: Gather,
     quiet: Arc<Quiet>,
 }
 
@@ -68,13 +71,14 @@ impl<S: LogStore> Driver<S> {
         quiet: Arc<Quiet>,
     ) -> Self {
         let appender = Appender::new(logs.inner.options.clone());
-        Self { logs, key, jobs, appender, waiting: HashMap::new(), quiet }
+        let (waiting, arrived, gather) = (HashMap::new(), Vec::new(), Gather::default());
+        Self { logs, key, jobs, appender, waiting, arrived, gather, quiet }
     }
 
     pub(super) async fn run(mut self) {
         loop {
             match tokio::time::timeout(self.idle_time(), self.jobs.recv()).await {
-                Ok(Some(job)) => self.take(job),
+                Ok(Some(job)) => self.arrived.push(job),
                 Ok(None) => break,
                 Err(_) => {
                     self.settle().await;
@@ -96,12 +100,18 @@ impl<S: LogStore> Driver<S> {
 
     async fn work(&mut self) {
         loop {
-            while let Ok(job) = self.jobs.try_recv() {
-                self.take(job);
+            // What comes while a group is worked on waits outside for the next one.
+            if self.appender.is_idle() {
+                self.gather().await;
             }
             let next = self.appender.poll(clock::now_micros());
             self.hand_out();
-            let Some(io) = next else { break };
+            let Some(io) = next else {
+                if self.jobs.is_empty() {
+                    break;
+                }
+                continue;
+            };
             let done = self.bounded(io).await;
             if done == Done::Failed {
                 tokio::time::sleep(random::jitter(RETRY_DELAY)).await;
@@ -109,6 +119,16 @@ impl<S: LogStore> Driver<S> {
             self.appender.complete(done);
         }
         self.quiet.set(self.appender.folded_through());
+    }
+
+    /// Takes all that have come, after a wait for those who will be here at once.
+    async fn gather(&mut self) {
+        let most = self.logs.inner.options.group;
+        let is_command = |job: &Job| matches!(job.work, Work::Command(_));
+        self.gather.collect(&mut self.arrived, &mut self.jobs, most, is_command).await;
+        for job in std::mem::take(&mut self.arrived) {
+            self.take(job);
+        }
     }
 
     fn take(&mut self, job: Job) {
@@ -127,12 +147,15 @@ impl<S: LogStore> Driver<S> {
         for event in self.appender.take_published() {
             self.publish(&event);
         }
+        let mut appended = 0;
         for (ticket, outcome) in self.appender.take_answers() {
+            appended += usize::from(matches!(outcome, Outcome::Committed { event: Some(_), .. }));
             if let Some(reply) = self.waiting.remove(&ticket) {
                 // Whoever asked may have gone; the log does not mind.
                 let _gone = reply.send(outcome);
             }
         }
+        self.gather.answered(appended, Instant::now());
     }
 
     fn publish(&self, event: &Event) {
@@ -150,11 +173,15 @@ impl<S: LogStore> Driver<S> {
 
     /// An I/O that takes too long has failed; whether it took effect is unclear,
     /// as it is with any failure.
-    async fn bounded(&self, io: Io) -> Done {
+    async fn bounded(&mut self, io: Io) -> Done {
         let (name, seconds) = self.logs.inner.io_times.of(&io);
         let begun = Instant::now();
         let done = tokio::time::timeout(stage::PATIENCE, self.perform(io)).await;
-        seconds.record(begun.elapsed());
+        let took = begun.elapsed();
+        seconds.record(took);
+        if done == Ok(Done::Appended(true)) {
+            self.gather.appended(took);
+        }
         let done = done.unwrap_or_else(|_| {
             metrics::counter!("confab_log_io_timeouts_total", "io" => name).increment(1);
             self.failed("in time", &"no answer")
