@@ -80,3 +80,31 @@ impl<S: LogStore> Domain<S> {
         Ok((admitted, Ahead(found)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Direction;
+
+    const PAGE: Span = Span { from: 1, to: 7, direction: Direction::NewestFirst, limit: 50 };
+
+    fn ahead() -> Ahead {
+        Ahead(Some(Found { folded: 7, span: PAGE, rows: Vec::new() }))
+    }
+
+    #[test]
+    fn rows_count_only_for_the_head_that_was_folded_before() {
+        assert!(ahead().take(PAGE, &Sight::whole(7)).is_some());
+        assert!(ahead().take(PAGE, &Sight::whole(8)).is_none(), "something came in between");
+        assert!(Ahead::default().take(PAGE, &Sight::whole(7)).is_none());
+    }
+
+    #[test]
+    fn rows_count_only_for_the_span_they_are_of_and_once() {
+        let mut ahead = ahead();
+        let sight = Sight::whole(7);
+        assert!(ahead.take(Span { limit: 49, ..PAGE }, &sight).is_none());
+        assert!(ahead.take(PAGE, &sight).is_some());
+        assert!(ahead.take(PAGE, &sight).is_none(), "whoever looks again reads again");
+    }
+}

@@ -198,8 +198,7 @@ impl<S: LogStore> Domain<S> {
         let (caller, page, _) = admitted.into_parts();
         let key = key_of(&caller, &page.conversation);
         let span = Span::beside(after, Direction::OldestFirst, page.size);
-        let (rows, sight) =
-            self.rows(&key, &caller, Wanted::Rows(span), sight, &mut ahead).await?;
+        let (rows, sight) = self.rows(&key, &caller, Wanted::Rows(span), sight, &mut ahead).await?;
         let rows = self.with_own_reactions(&key, &caller.user, rows.found).await?;
         Ok(Events { key, rows, head: sight.visible() })
     }
@@ -216,8 +215,7 @@ impl<S: LogStore> Domain<S> {
         // Looked at after the pins: whoever was removed since sees none of them.
         let sight = self.look(&key, &caller).await?;
         let wanted = Wanted::These(&pins);
-        let (rows, sight) =
-            self.rows(&key, &caller, wanted, sight, &mut Ahead::default()).await?;
+        let (rows, sight) = self.rows(&key, &caller, wanted, sight, &mut Ahead::default()).await?;
         let rows = self.with_own_reactions(&key, &caller.user, rows.found).await?;
         let as_of = observed.as_of.min(sight.visible());
         Ok(Messages { key, rows, next_page_token: String::new(), as_of })

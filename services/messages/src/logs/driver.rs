@@ -2,7 +2,7 @@
 //! it how that went. It decides nothing.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fmt::Display,
     sync::{
         Arc,
@@ -22,7 +22,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Logs, Quiet, gather::Gather};
+use super::{
+    Logs, Quiet,
+    gather::{self, Gather},
+};
 use crate::{
     convert::event::event_to_pb,
     stage::{self, Stage},
@@ -58,7 +61,7 @@ pub(super) struct Driver<S> {
     appender: Appender,
     waiting: HashMap<Ticket, oneshot::Sender<Outcome>>,
     /// For the next group.
-    arrived: Vec<Job>,
+    arrived: VecDeque<Job>,
     gather: Gather,
     quiet: Arc<Quiet>,
 }
@@ -71,14 +74,14 @@ impl<S: LogStore> Driver<S> {
         quiet: Arc<Quiet>,
     ) -> Self {
         let appender = Appender::new(logs.inner.options.clone());
-        let (waiting, arrived, gather) = (HashMap::new(), Vec::new(), Gather::default());
+        let (waiting, arrived, gather) = (HashMap::new(), VecDeque::new(), Gather::default());
         Self { logs, key, jobs, appender, waiting, arrived, gather, quiet }
     }
 
     pub(super) async fn run(mut self) {
         loop {
             match tokio::time::timeout(self.idle_time(), self.jobs.recv()).await {
-                Ok(Some(job)) => self.arrived.push(job),
+                Ok(Some(job)) => self.arrived.push_back(job),
                 Ok(None) => break,
                 Err(_) => {
                     self.settle().await;
@@ -100,14 +103,17 @@ impl<S: LogStore> Driver<S> {
 
     async fn work(&mut self) {
         loop {
-            // What comes while a group is worked on waits outside for the next one.
+            // What comes while a group is worked on waits here for the next one.
             if self.appender.is_idle() {
                 self.gather().await;
+            } else {
+                gather::drain(&mut self.jobs, &mut self.arrived);
             }
             let next = self.appender.poll(clock::now_micros());
             self.hand_out();
             let Some(io) = next else {
-                if self.jobs.is_empty() {
+                self.quiet.set(self.appender.folded_through());
+                if self.jobs.is_empty() && self.arrived.is_empty() {
                     break;
                 }
                 continue;
@@ -118,7 +124,6 @@ impl<S: LogStore> Driver<S> {
             }
             self.appender.complete(done);
         }
-        self.quiet.set(self.appender.folded_through());
     }
 
     /// Takes all that have come, after a wait for those who will be here at once.
@@ -126,7 +131,8 @@ impl<S: LogStore> Driver<S> {
         let most = self.logs.inner.options.group;
         let is_command = |job: &Job| matches!(job.work, Work::Command(_));
         self.gather.collect(&mut self.arrived, &mut self.jobs, most, is_command).await;
-        for job in std::mem::take(&mut self.arrived) {
+        for _ in 0..most {
+            let Some(job) = self.arrived.pop_front() else { break };
             self.take(job);
         }
     }
