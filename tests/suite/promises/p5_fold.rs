@@ -258,19 +258,6 @@ async fn folding_equals_reading_with_two_appenders() {
     run.unwrap_or_else(|violation| panic!("{violation}"));
 }
 
-/// With this one, which breaks nothing, rows read ahead are older than the look.
-#[tokio::test(flavor = "multi_thread")]
-async fn folding_equals_reading_with_late_looks() {
-    let run = run(Group::Open, 3, true, Some("late-looks")).await;
-    run.unwrap_or_else(|violation| panic!("{violation}"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn rows_from_before_the_look_are_caught() {
-    let mutant = "late-looks,ahead-unproven";
-    must_be_caught(mutant, run(Group::Open, ROUNDS, true, Some(mutant)).await);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_of_lists_reflect_acknowledged_writes() {
     lists(None).await.unwrap_or_else(|violation| panic!("{violation}"));

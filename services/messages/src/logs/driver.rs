@@ -106,8 +106,6 @@ impl<S: LogStore> Driver<S> {
             // What comes while a group is worked on waits here for the next one.
             if self.appender.is_idle() {
                 self.gather().await;
-            } else {
-                gather::drain(&mut self.jobs, &mut self.arrived);
             }
             let next = self.appender.poll(clock::now_micros());
             self.hand_out();
@@ -129,7 +127,6 @@ impl<S: LogStore> Driver<S> {
     /// Takes all that have come, after a wait for those who will be here at once.
     async fn gather(&mut self) {
         let most = self.logs.inner.options.group;
-        let is_command = |job: &Job| matches!(job.work, Work::Command(_));
         self.gather.collect(&mut self.arrived, &mut self.jobs, most, is_command).await;
         for _ in 0..most {
             let Some(job) = self.arrived.pop_front() else { break };
@@ -153,15 +150,19 @@ impl<S: LogStore> Driver<S> {
         for event in self.appender.take_published() {
             self.publish(&event);
         }
-        let mut appended = 0;
-        for (ticket, outcome) in self.appender.take_answers() {
-            appended += usize::from(matches!(outcome, Outcome::Committed { event: Some(_), .. }));
+        let answers = self.appender.take_answers();
+        let appended =
+            |outcome: &Outcome| matches!(outcome, Outcome::Committed { event: Some(_), .. });
+        let appended = answers.iter().filter(|(_, outcome)| appended(outcome)).count();
+        gather::drain(&mut self.jobs, &mut self.arrived);
+        let here = self.arrived.iter().filter(|job| is_command(job)).count();
+        self.gather.answered(appended, here, Instant::now());
+        for (ticket, outcome) in answers {
             if let Some(reply) = self.waiting.remove(&ticket) {
                 // Whoever asked may have gone; the log does not mind.
                 let _gone = reply.send(outcome);
             }
         }
-        self.gather.answered(appended, Instant::now());
     }
 
     fn publish(&self, event: &Event) {
@@ -337,6 +338,10 @@ impl<S: LogStore> Driver<S> {
         drivers.remove(&self.key);
         true
     }
+}
+
+fn is_command(job: &Job) -> bool {
+    matches!(job.work, Work::Command(_))
 }
 
 /// The text of a message, as text and as HTML, if the event made one.

@@ -25,9 +25,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 #[derive(Debug, Default)]
 pub(super) struct Gather {
     took: Duration,
-    /// Commands that were answered, and when.
-    answered: Option<(usize, Instant)>,
-    /// Commands that are waited for, and until when.
+    /// Commands that are due, and until when they are waited for.
     wait: Option<(usize, Instant)>,
 }
 
@@ -37,10 +35,12 @@ impl Gather {
         self.took = took;
     }
 
-    /// So many commands, whose events were appended together, were answered.
-    pub(super) fn answered(&mut self, commands: usize, now: Instant) {
+    /// So many commands, whose events were appended together, are answered, while so
+    /// many others have come.
+    pub(super) fn answered(&mut self, commands: usize, here: usize, now: Instant) {
         if commands > 0 {
-            self.answered = Some((commands, now));
+            let wait = self.took / PART;
+            self.wait = (wait >= SHORTEST).then_some((commands + here, now + wait));
         }
     }
 
@@ -68,12 +68,7 @@ impl Gather {
     }
 
     /// Until when the commands that are here wait for more, if they do.
-    fn until(&mut self, here: usize, now: Instant) -> Option<Instant> {
-        if let Some((answered, at)) = self.answered.take() {
-            let wait = self.took / PART;
-            let due = (answered + here, at + wait);
-            self.wait = Some(due).filter(|_| wait >= SHORTEST);
-        }
+    fn until(&self, here: usize, now: Instant) -> Option<Instant> {
         let (due, until) = self.wait?;
         (0 < here && here < due && now < until).then_some(until)
     }
@@ -124,16 +119,21 @@ mod tests {
         }
         drop(asks);
         let (mut gather, mut sizes, mut arrived) = (Gather::default(), Vec::new(), VecDeque::new());
-        while let Some(first) = queue.recv().await {
-            arrived.push_back(first);
+        loop {
+            if arrived.is_empty() {
+                let Some(first) = queue.recv().await else { break };
+                arrived.push_back(first);
+            }
             gather.collect(&mut arrived, &mut queue, MOST, |_| true).await;
             sleep(took).await;
             gather.appended(took);
-            sizes.push(arrived.len());
-            while let Some(told) = arrived.pop_front() {
+            let answered: Vec<Asked> = arrived.drain(..).collect();
+            sizes.push(answered.len());
+            drain(&mut queue, &mut arrived);
+            gather.answered(answered.len(), arrived.len(), Instant::now());
+            for told in answered {
                 told.send(()).expect("the sender waits");
             }
-            gather.answered(sizes[sizes.len() - 1], Instant::now());
         }
         sending.join_all().await;
         sizes
@@ -162,7 +162,7 @@ mod tests {
     async fn nobody_waits_where_appends_are_fast() {
         let (mut gather, now) = (Gather::default(), Instant::now());
         gather.appended(Duration::from_micros(1900));
-        gather.answered(32, now);
+        gather.answered(32, 32, now);
         assert_eq!(gather.until(32, now), None);
     }
 
@@ -171,7 +171,7 @@ mod tests {
         let (mut gather, begun) = (Gather::default(), Instant::now());
         let (asks, mut queue) = mpsc::channel(MOST);
         gather.appended(LONG);
-        gather.answered(2, begun);
+        gather.answered(2, 0, begun);
         asks.send(()).await.expect("open");
         let mut arrived = VecDeque::new();
         gather.collect(&mut arrived, &mut queue, MOST, |()| true).await;
@@ -179,10 +179,11 @@ mod tests {
         assert_eq!(arrived.len(), 1);
         assert!((LONG / 2..LONG).contains(&waited), "{waited:?}");
         gather.appended(LONG);
-        gather.answered(1, Instant::now());
+        arrived.clear();
+        gather.answered(1, 0, Instant::now());
         asks.send(()).await.expect("open");
         gather.collect(&mut arrived, &mut queue, MOST, |()| true).await;
-        assert_eq!((arrived.len(), begun.elapsed()), (2, waited), "not again");
+        assert_eq!((arrived.len(), begun.elapsed()), (1, waited), "not again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -190,7 +191,7 @@ mod tests {
         let (mut gather, begun) = (Gather::default(), Instant::now());
         let (asks, mut queue) = mpsc::channel(MOST);
         gather.appended(LONG);
-        gather.answered(64, begun);
+        gather.answered(64, 0, begun);
         asks.send("read").await.expect("open");
         let is_command = |what: &&str| *what == "command";
         let mut arrived = VecDeque::new();
