@@ -3,7 +3,6 @@
 //! Here is the registry of drivers, and what the rest of the service sees of them.
 
 mod driver;
-mod gather;
 mod io_times;
 mod rows;
 mod sweeper;

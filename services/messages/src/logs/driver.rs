@@ -2,7 +2,7 @@
 //! it how that went. It decides nothing.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     fmt::Display,
     sync::{
         Arc,
@@ -22,10 +22,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{
-    Logs, Quiet,
-    gather::{self, Gather},
-};
+use super::{Logs, Quiet};
 use crate::{
     convert::event::event_to_pb,
     stage::{self, Stage},
@@ -60,9 +57,6 @@ pub(super) struct Driver<S> {
     jobs: mpsc::Receiver<Job>,
     appender: Appender,
     waiting: HashMap<Ticket, oneshot::Sender<Outcome>>,
-    /// For the next group.
-    arrived: VecDeque<Job>,
-    gather: Gather,
     quiet: Arc<Quiet>,
 }
 
@@ -74,14 +68,13 @@ impl<S: LogStore> Driver<S> {
         quiet: Arc<Quiet>,
     ) -> Self {
         let appender = Appender::new(logs.inner.options.clone());
-        let (waiting, arrived, gather) = (HashMap::new(), VecDeque::new(), Gather::default());
-        Self { logs, key, jobs, appender, waiting, arrived, gather, quiet }
+        Self { logs, key, jobs, appender, waiting: HashMap::new(), quiet }
     }
 
     pub(super) async fn run(mut self) {
         loop {
             match tokio::time::timeout(self.idle_time(), self.jobs.recv()).await {
-                Ok(Some(job)) => self.arrived.push_back(job),
+                Ok(Some(job)) => self.take(job),
                 Ok(None) => break,
                 Err(_) => {
                     self.settle().await;
@@ -103,35 +96,19 @@ impl<S: LogStore> Driver<S> {
 
     async fn work(&mut self) {
         loop {
-            // What comes while a group is worked on waits here for the next one.
-            if self.appender.is_idle() {
-                self.gather().await;
+            while let Ok(job) = self.jobs.try_recv() {
+                self.take(job);
             }
             let next = self.appender.poll(clock::now_micros());
             self.hand_out();
-            let Some(io) = next else {
-                self.quiet.set(self.appender.folded_through());
-                if self.jobs.is_empty() && self.arrived.is_empty() {
-                    break;
-                }
-                continue;
-            };
+            let Some(io) = next else { break };
             let done = self.bounded(io).await;
             if done == Done::Failed {
                 tokio::time::sleep(random::jitter(RETRY_DELAY)).await;
             }
             self.appender.complete(done);
         }
-    }
-
-    /// Takes all that have come, after a wait for those who will be here at once.
-    async fn gather(&mut self) {
-        let most = self.logs.inner.options.group;
-        self.gather.collect(&mut self.arrived, &mut self.jobs, most, is_command).await;
-        for _ in 0..most {
-            let Some(job) = self.arrived.pop_front() else { break };
-            self.take(job);
-        }
+        self.quiet.set(self.appender.folded_through());
     }
 
     fn take(&mut self, job: Job) {
@@ -150,14 +127,7 @@ impl<S: LogStore> Driver<S> {
         for event in self.appender.take_published() {
             self.publish(&event);
         }
-        let answers = self.appender.take_answers();
-        let appended =
-            |outcome: &Outcome| matches!(outcome, Outcome::Committed { event: Some(_), .. });
-        let appended = answers.iter().filter(|(_, outcome)| appended(outcome)).count();
-        gather::drain(&mut self.jobs, &mut self.arrived);
-        let here = self.arrived.iter().filter(|job| is_command(job)).count();
-        self.gather.answered(appended, here, Instant::now());
-        for (ticket, outcome) in answers {
+        for (ticket, outcome) in self.appender.take_answers() {
             if let Some(reply) = self.waiting.remove(&ticket) {
                 // Whoever asked may have gone; the log does not mind.
                 let _gone = reply.send(outcome);
@@ -180,15 +150,11 @@ impl<S: LogStore> Driver<S> {
 
     /// An I/O that takes too long has failed; whether it took effect is unclear,
     /// as it is with any failure.
-    async fn bounded(&mut self, io: Io) -> Done {
+    async fn bounded(&self, io: Io) -> Done {
         let (name, seconds) = self.logs.inner.io_times.of(&io);
         let begun = Instant::now();
         let done = tokio::time::timeout(stage::PATIENCE, self.perform(io)).await;
-        let took = begun.elapsed();
-        seconds.record(took);
-        if done == Ok(Done::Appended(true)) {
-            self.gather.appended(took);
-        }
+        seconds.record(begun.elapsed());
         let done = done.unwrap_or_else(|_| {
             metrics::counter!("confab_log_io_timeouts_total", "io" => name).increment(1);
             self.failed("in time", &"no answer")
@@ -338,10 +304,6 @@ impl<S: LogStore> Driver<S> {
         drivers.remove(&self.key);
         true
     }
-}
-
-fn is_command(job: &Job) -> bool {
-    matches!(job.work, Work::Command(_))
 }
 
 /// The text of a message, as text and as HTML, if the event made one.
