@@ -4,6 +4,7 @@
 mod ahead;
 mod flights;
 mod heads;
+mod listing;
 mod lists;
 mod pages;
 mod reads;
@@ -28,8 +29,9 @@ use tokio::time::Instant;
 
 pub(crate) use ahead::Ahead;
 pub(crate) use heads::{Head, HeadQuery};
+pub(crate) use listing::Listing;
 pub(crate) use pages::Pages;
-pub(crate) use reads::{Listing, Messages};
+pub(crate) use reads::Messages;
 pub(crate) use sight::{Sight, Span};
 
 use crate::{

@@ -79,7 +79,7 @@ async fn run(mutant: Option<&str>) -> Checked {
         }
         Checked::Ok(())
     };
-    within(WHOLE, "the reads", all).await??;
+    within(WHOLE, "the reads", Box::pin(all)).await??;
     println!("{after} of {rounds} reads looked after the edit");
     node.finish()
 }

@@ -14,7 +14,8 @@ use confab_kit::{
 use confab_log::{ConversationId, Event, EventBody, Row, RowKey, Seq, UserId, mutant};
 
 use super::{
-    Ahead, Domain, Page,
+    Ahead, Domain, Listing, Page,
+    listing::context_of,
     sight::{Sight, Span},
 };
 use crate::{
@@ -44,16 +45,6 @@ pub(crate) struct Events {
     pub(crate) key: LogKey,
     pub(crate) rows: Vec<(Event, Vec<String>)>,
     pub(crate) head: Seq,
-}
-
-/// Which messages a list shows, and from where.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Listing {
-    pub(crate) direction: Direction,
-    /// Starts beside this message; 0 starts at the end.
-    pub(crate) from: Seq,
-    /// Only this thread.
-    pub(crate) thread: Option<Seq>,
 }
 
 /// Which rows a read wants.
@@ -170,22 +161,6 @@ impl<S: LogStore> Domain<S> {
             if more { self.sealer.seal(&context, &beside.to_be_bytes()) } else { String::new() };
         let rows = self.with_own_reactions(&key, &caller.user, found).await?;
         Ok(Messages { key, rows, next_page_token, as_of: as_of.unwrap_or(sight.visible()) })
-    }
-
-    /// The seq beside which a page begins; 0 begins at the end.
-    fn begin_of(&self, context: &[&str], page: &Page, listing: Listing) -> Result<Seq, Error> {
-        Ok(self.open_seq(context, &page.token)?.unwrap_or(listing.from))
-    }
-
-    /// The rows that a list begins with, if it is one whose rows are neighbours.
-    pub(crate) fn list_span(&self, caller: &Caller, page: &Page, listing: Listing) -> Option<Span> {
-        if listing.thread.is_some() {
-            return None;
-        }
-        let context = context_of(caller, &key_of(caller, &page.conversation), listing);
-        let context: Vec<&str> = context.iter().map(String::as_str).collect();
-        let beside = self.begin_of(&context, page, listing).ok()?;
-        Some(Span::beside(beside, listing.direction, page.size + 1))
     }
 
     pub(crate) async fn events(
@@ -377,20 +352,6 @@ impl<S: LogStore> Domain<S> {
 /// The part of a span that is read first.
 pub(super) fn first_of(span: &Span) -> Span {
     Span { limit: READ_ROWS.min(span.limit), ..*span }
-}
-
-/// What a page token is good for: this user and this list.
-fn context_of(caller: &Caller, key: &LogKey, listing: Listing) -> [String; 7] {
-    let order = if listing.direction == Direction::NewestFirst { "newest" } else { "oldest" };
-    [
-        "ListMessages".to_owned(),
-        caller.tenant.to_string(),
-        caller.user.to_string(),
-        key.conversation.to_string(),
-        order.to_owned(),
-        listing.from.to_string(),
-        listing.thread.unwrap_or(0).to_string(),
-    ]
 }
 
 fn is_message(row: &Event) -> bool {
