@@ -14,6 +14,7 @@ mod p2_order;
 pub(crate) mod p3_idempotent;
 mod p3_lost_rights;
 mod p4_resume;
+mod p5_ahead;
 mod p5_fold;
 mod p6_slow_reader;
 mod p8_tenants;
