@@ -19,6 +19,7 @@ pub mod health;
 pub mod identity;
 pub mod layers;
 pub mod lifecycle;
+pub mod link;
 pub mod mesh_tls;
 pub mod page_token;
 pub mod peers;
@@ -28,6 +29,7 @@ pub mod rates;
 pub mod role;
 mod secret_file;
 pub mod server;
+pub mod shared_cache;
 pub mod task;
 pub mod telemetry;
 #[cfg(test)]

@@ -23,6 +23,7 @@ use confab_kit::{
     rates::Budgets,
     role::Role,
     server::{Addresses, BindError, Server, Services},
+    shared_cache::Values,
     task, telemetry,
 };
 use confab_proto::{messages::v1::log_service_client::LogServiceClient, method::METHODS};
@@ -96,6 +97,8 @@ struct Common<B> {
     /// The public services as another service reaches them on a user's behalf.
     reads: Channel,
     mesh: Mesh,
+    /// What is remembered for all processes, with a Redis.
+    values: Option<Arc<dyn Values>>,
     lifecycle: Lifecycle,
 }
 
@@ -133,12 +136,13 @@ impl Node {
         let second_key = config.page_token_second_key()?;
         let bus = Bus::default();
         let revocations = identity.revocations;
-        let (broker, budgets) = match redis::open(&config)? {
+        let (broker, budgets, values) = match redis::open(&config)? {
             Some(redis) => (
                 Some(bus.attach_broker(redis.broker, lifecycle.clone())),
                 Budgets::shared(&config, redis.budgets, lifecycle.clone()),
+                Some(redis.values),
             ),
-            None => (None, Budgets::new(&config)),
+            None => (None, Budgets::new(&config), None),
         };
         let ear = ear(&config, &bus, &revocations);
         let mesh = Mesh::new(MeshOptions {
@@ -164,6 +168,7 @@ impl Node {
             store,
             public,
             mesh,
+            values,
         };
         let health = Health::new(lifecycle.clone()).await;
         let store = common.store.clone();

@@ -1,11 +1,11 @@
-//! Redis as the broker of the bus, and as the place of budgets: the kit's ports, on the
-//! store's connection.
+//! Redis as the broker of the bus, and as the place of budgets and of what is
+//! remembered: the kit's ports, on the store's connection.
 
 use std::sync::Arc;
 
 #[cfg(not(feature = "redis"))]
 use confab_kit::config::Config;
-use confab_kit::{bus::Broker, rates::SharedBudgets};
+use confab_kit::{bus::Broker, rates::SharedBudgets, shared_cache::Values};
 
 #[cfg(not(feature = "redis"))]
 use super::StartError;
@@ -16,6 +16,8 @@ pub struct Parts {
     pub broker: Arc<dyn Broker>,
     /// Users' budgets.
     pub budgets: Arc<dyn SharedBudgets>,
+    /// What is remembered for all processes.
+    pub values: Arc<dyn Values>,
 }
 
 /// The Redis of the configuration, if there is one. Connects to nothing.

@@ -1,0 +1,122 @@
+//! A connection to something that may be away and is never waited for: whether it is
+//! there, how long an answer may take, and a task that connects anew. Knows no protocol.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
+
+use crate::{backoff::doubled, lifecycle::Lifecycle, random, task};
+
+/// Between two attempts to connect: at first, and the longest.
+const BACKOFF: Duration = Duration::from_millis(200);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+
+/// What was told last.
+const NOTHING: u8 = 0;
+const UP: u8 = 1;
+const AWAY: u8 = 2;
+
+/// Why something cannot be asked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Away(pub String);
+
+/// Hears that the connection is there, or is not: once for each change.
+pub type Told = fn(Result<(), &Away>);
+
+/// See the module.
+#[derive(Debug)]
+pub struct Link {
+    up: AtomicBool,
+    broken: Notify,
+    told: Told,
+    last: AtomicU8,
+}
+
+impl Link {
+    /// Not connected yet.
+    pub fn new(told: Told) -> Self {
+        let (up, broken) = (AtomicBool::new(false), Notify::new());
+        Self { up, broken, told, last: AtomicU8::new(NOTHING) }
+    }
+
+    /// Connects whenever there is no connection, in a task of this name, until the
+    /// process ends.
+    pub fn keep(
+        self: &Arc<Self>,
+        name: &'static str,
+        lifecycle: Lifecycle,
+        connect: impl Fn() -> BoxFuture<'static, Result<(), Away>> + Send + Sync + 'static,
+    ) {
+        let link = Arc::clone(self);
+        task::spawn(name, async move {
+            tokio::select! {
+                () = link.connect_for_ever(connect) => {}
+                () = lifecycle.stopped() => {}
+            }
+        });
+    }
+
+    /// The answer, or `None`: where there is no connection at once, else when it fails
+    /// or takes longer than `patience`. Then nobody asks until there is a new connection.
+    pub async fn ask<T>(
+        &self,
+        patience: Duration,
+        call: impl Future<Output = Result<T, Away>>,
+    ) -> Option<T> {
+        if !self.up.load(Ordering::Acquire) {
+            return None;
+        }
+        let away = match timeout(patience, call).await {
+            Ok(Ok(answer)) => return Some(answer),
+            Ok(Err(away)) => away,
+            Err(_) => Away(format!("no answer in {patience:?}")),
+        };
+        self.breaks(&away);
+        None
+    }
+
+    async fn connect_for_ever(
+        &self,
+        connect: impl Fn() -> BoxFuture<'static, Result<(), Away>>,
+    ) {
+        let mut failures = 0;
+        loop {
+            match connect().await {
+                Ok(()) => {
+                    failures = 0;
+                    self.up.store(true, Ordering::Release);
+                    self.tell(UP, Ok(()));
+                    self.broken.notified().await;
+                }
+                Err(away) => self.breaks(&away),
+            }
+            let delay = doubled(BACKOFF, failures, MAX_BACKOFF);
+            failures += 1;
+            sleep(random::jitter(delay)).await;
+        }
+    }
+
+    fn breaks(&self, away: &Away) {
+        if self.up.swap(false, Ordering::AcqRel) {
+            self.broken.notify_one();
+        }
+        self.tell(AWAY, Err(away));
+    }
+
+    fn tell(&self, news: u8, what: Result<(), &Away>) {
+        if self.last.swap(news, Ordering::Relaxed) != news {
+            (self.told)(what);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What one process remembers: so many lists and bytes, each for a time, the ones that
+//! were not asked for the longest forgotten first. A state behind a lock; never waits.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use confab_log::{ConversationId, Seq, TenantId};
+use metrics::gauge;
+use tokio::time::Instant;
+
+use super::roster::Roster;
+
+/// What an entry costs beside its list, about.
+const ENTRY_BYTES: usize = 512;
+
+/// Whose list.
+pub(super) type Key = (TenantId, ConversationId);
+
+/// A list that is remembered.
+#[derive(Clone)]
+pub(super) struct Known {
+    /// `None`: it is too large, and read from the store.
+    pub(super) roster: Option<Arc<Roster>>,
+    /// A look at the log, up to which nothing else has changed it than its label says.
+    pub(super) through: Seq,
+}
+
+/// See the module.
+pub(super) struct Memory {
+    most_bytes: usize,
+    most: usize,
+    time: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    entries: HashMap<Key, Entry>,
+    /// By when they were asked for last.
+    order: BTreeMap<u64, Key>,
+    turn: u64,
+    bytes: usize,
+}
+
+struct Entry {
+    known: Known,
+    until: Instant,
+    turn: u64,
+    bytes: usize,
+}
+
+impl Memory {
+    pub(super) fn new(most_bytes: usize, most: usize, time: Duration) -> Self {
+        Self { most_bytes, most, time, state: Mutex::default() }
+    }
+
+    /// What is remembered, unless its time is over.
+    pub(super) fn get(&self, key: &Key) -> Option<Known> {
+        let mut state = self.lock();
+        let entry = state.entries.get(key)?;
+        if entry.until <= Instant::now() {
+            state.remove(key);
+            return None;
+        }
+        let known = entry.known.clone();
+        state.touch(key);
+        Some(known)
+    }
+
+    /// Remembers a list that was found to be good through this look. Not in the place of
+    /// one that is newer.
+    pub(super) fn put(&self, key: Key, roster: Option<Arc<Roster>>, through: Seq) {
+        let bytes = ENTRY_BYTES + roster.as_ref().map_or(0, |roster| roster.bytes());
+        let mut state = self.lock();
+        if let Some(entry) = state.entries.get(&key)
+            && let Some(stored) = &entry.known.roster
+            && roster.as_ref().is_some_and(|roster| roster.seq < stored.seq)
+        {
+            return;
+        }
+        state.remove(&key);
+        let turn = state.next_turn();
+        let until = Instant::now() + self.time;
+        state.order.insert(turn, key.clone());
+        state.entries.insert(key, Entry { known: Known { roster, through }, until, turn, bytes });
+        state.bytes += bytes;
+        while state.bytes > self.most_bytes || state.entries.len() > self.most {
+            let Some((_, oldest)) = state.order.pop_first() else { break };
+            state.remove(&oldest);
+        }
+        state.tell();
+    }
+
+    /// The list that was remembered is good through this look, too.
+    pub(super) fn confirm(&self, key: &Key, roster: &Arc<Roster>, through: Seq) {
+        let mut state = self.lock();
+        let Some(entry) = state.entries.get_mut(key) else { return };
+        if entry.known.roster.as_ref().is_some_and(|stored| Arc::ptr_eq(stored, roster)) {
+            entry.known.through = entry.known.through.max(through);
+        }
+    }
+
+    pub(super) fn forget(&self, key: &Key) {
+        let mut state = self.lock();
+        state.remove(key);
+        state.tell();
+    }
+
+    pub(super) fn clear(&self) {
+        let mut state = self.lock();
+        *state = State::default();
+        state.tell();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn next_turn(&mut self) -> u64 {
+        self.turn += 1;
+        self.turn
+    }
+
+    fn touch(&mut self, key: &Key) {
+        let turn = self.next_turn();
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        self.order.remove(&entry.turn);
+        entry.turn = turn;
+        self.order.insert(turn, key.clone());
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.order.remove(&entry.turn);
+            self.bytes -= entry.bytes;
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "metrics; exact to 2^52")]
+    fn tell(&self) {
+        gauge!("confab_participant_cache_conversations").set(self.entries.len() as f64);
+        gauge!("confab_participant_cache_bytes").set(self.bytes as f64);
+    }
+}
