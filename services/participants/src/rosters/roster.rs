@@ -71,3 +71,70 @@ impl Roster {
         size_of::<Self>() + self.rows.iter().map(row).sum::<usize>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use confab_log::{event::Role, row::Interval};
+
+    use super::*;
+
+    fn key(tenant: &str, number: u8) -> Key {
+        (TenantId::parse(tenant).expect("a tenant"), ConversationId::from_bytes([number; 16]))
+    }
+
+    fn roster(names: &[&str], seq: Seq) -> Roster {
+        let (tenant, conversation) = key("acme", 7);
+        let row = MemberRow {
+            role: Role::Member,
+            intervals: vec![Interval { join: 1, leave: None }],
+            join_time: 10,
+            leave_time: None,
+            mute: None,
+            ban: None,
+            applied_seq: 1,
+        };
+        let rows = names.iter().map(|name| (UserId::parse(name).expect("a user"), row.clone()));
+        Roster { tenant, conversation, seq, rows: rows.collect() }
+    }
+
+    /// What version 1 wrote may be in a Redis that outlives an update.
+    #[test]
+    fn format_1_stays_readable() {
+        let list = roster(&["ada"], 5);
+        let fixture = "01846461636d6578203037303730373037303730373037303730373037303730373037303730\
+                       37303705818263616461878201808181010af6f6f601";
+        let bytes = list.encode();
+        assert_eq!(Roster::decode(&bytes, &key("acme", 7)), Some(list));
+        assert_eq!(hex::encode(&bytes), fixture);
+    }
+
+    #[test]
+    fn only_a_whole_list_of_the_right_name_is_believed() {
+        let of = |names: &[&str]| Roster::decode(&roster(names, 5).encode(), &key("acme", 7));
+        assert!(of(&[]).is_some());
+        assert!(of(&["ada", "bob"]).is_some());
+        assert_eq!(of(&["bob", "ada"]), None, "out of order");
+        assert_eq!(of(&["ada", "ada"]), None, "twice");
+        let many: Vec<String> = (0..=MAX_ROWS).map(|number| format!("u{number:05}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(of(&many[1..]).is_some());
+        assert_eq!(of(&many), None, "too many");
+        let bytes = roster(&["ada"], 5).encode();
+        assert_eq!(Roster::decode(&bytes, &key("zeta", 7)), None, "another tenant's");
+        assert_eq!(Roster::decode(&bytes, &key("acme", 8)), None, "another conversation's");
+    }
+
+    #[test]
+    fn pages_are_above_a_user_whoever_that_is() {
+        let list = roster(&["ada", "bob", "dan"], 5);
+        let page = |after: &str, limit| -> Vec<String> {
+            let after = UserId::parse(after).ok();
+            let rows = list.page(after.as_ref(), Filter::Active, limit);
+            rows.into_iter().map(|(user, _)| user.to_string()).collect()
+        };
+        assert_eq!(page("", 2), ["ada", "bob"]);
+        assert_eq!(page("bob", 2), ["dan"]);
+        assert_eq!(page("cleo", 2), ["dan"], "who is not there any more");
+        assert_eq!(page("dan", 2), Vec::<String>::new());
+    }
+}
