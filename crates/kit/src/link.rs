@@ -86,10 +86,7 @@ impl Link {
         None
     }
 
-    async fn connect_for_ever(
-        &self,
-        connect: impl Fn() -> BoxFuture<'static, Result<(), Away>>,
-    ) {
+    async fn connect_for_ever(&self, connect: impl Fn() -> BoxFuture<'static, Result<(), Away>>) {
         let mut failures = 0;
         loop {
             match connect().await {
@@ -118,5 +115,52 @@ impl Link {
         if self.last.swap(news, Ordering::Relaxed) != news {
             (self.told)(what);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use futures_util::future::FutureExt as _;
+
+    use super::*;
+
+    /// What was told in this process: one test has it.
+    static TOLD: Mutex<Vec<bool>> = Mutex::new(Vec::new());
+
+    fn note(news: Result<(), &Away>) {
+        TOLD.lock().unwrap_or_else(PoisonError::into_inner).push(news.is_ok());
+    }
+
+    async fn broken() -> Result<(), Away> {
+        Err(Away("broken".to_owned()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_asks_what_is_away_and_changes_are_told_once() {
+        let second = Duration::from_secs(1);
+        let link = Arc::new(Link::new(note));
+        assert!(link.ask(second, async { Ok(()) }).await.is_none(), "not connected yet");
+        let there = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&there);
+        let lifecycle = Lifecycle::new(Duration::ZERO);
+        link.keep("test", lifecycle.clone(), move || {
+            let there = seen.load(Ordering::Relaxed);
+            async move { if there { Ok(()) } else { broken().await } }.boxed()
+        });
+        sleep(20 * second).await;
+        there.store(true, Ordering::Relaxed);
+        sleep(20 * second).await;
+        assert_eq!(link.ask(second, async { Ok(7) }).await, Some(7));
+        assert!(link.ask(second, sleep(2 * second).map(Ok)).await.is_none(), "too late");
+        assert!(link.ask(second, async { Ok(7) }).await.is_none(), "until it is connected anew");
+        sleep(20 * second).await;
+        assert!(link.ask(second, broken()).await.is_none());
+        sleep(20 * second).await;
+        assert!(link.ask(second, async { Ok(()) }).await.is_some());
+        let told = TOLD.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        assert_eq!(told, [false, true, false, true, false, true]);
+        lifecycle.stop();
     }
 }

@@ -10,7 +10,7 @@ use confab_proto::participants::v1::{
 use crate::{
     Failure,
     backup::told,
-    cli::{CacheCommand, CacheArguments, ForgetArguments},
+    cli::{CacheArguments, CacheCommand, ForgetArguments},
     neighbour, output,
 };
 

@@ -35,9 +35,7 @@ use metrics::describe_counter;
 
 use blocks::Blocks;
 pub use error::Error;
-pub use handler::{
-    cache::Cache, mesh::Mesh, moderation::Moderation, public::Public, users::Users,
-};
+pub use handler::{cache::Cache, mesh::Mesh, moderation::Moderation, public::Public, users::Users};
 use inboxes::Inboxes;
 pub use rosters::CacheOptions;
 use rosters::Rosters;
@@ -135,5 +133,8 @@ impl<S: Store> Service<S> {
 fn describe() {
     describe_counter!("confab_participants_added_total", "users who became participants");
     describe_counter!("confab_participants_removed_total", "users who are participants no longer");
-    describe_counter!("confab_participant_cache_total", "lists of participants that were asked for");
+    describe_counter!(
+        "confab_participant_cache_total",
+        "lists of participants that were asked for"
+    );
 }

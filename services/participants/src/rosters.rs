@@ -16,13 +16,7 @@
 mod memory;
 mod roster;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use confab_kit::{
     admission::View,
@@ -54,6 +48,14 @@ pub struct CacheOptions {
     pub time: Duration,
     /// For all processes.
     pub shared: Option<SharedCache>,
+}
+
+impl CacheOptions {
+    /// Nothing is remembered, and nothing could be.
+    pub fn off() -> Self {
+        let (memory_bytes, conversations) = (0, 0);
+        Self { enabled: false, memory_bytes, conversations, time: Duration::ZERO, shared: None }
+    }
 }
 
 /// A part of a list, for a caller whom the log has admitted.
@@ -91,7 +93,6 @@ pub(crate) struct Rosters<S> {
     memory: Arc<Memory>,
     shared: Option<SharedCache>,
     time: Duration,
-    enabled: AtomicBool,
     bus: Bus,
     /// Changes that other processes have made are heard of while this lives.
     _told: Interest,
@@ -100,12 +101,11 @@ pub(crate) struct Rosters<S> {
 impl<S: Store> Rosters<S> {
     pub(crate) fn new(store: Arc<S>, options: CacheOptions, bus: &Bus) -> Self {
         let CacheOptions { enabled, memory_bytes, conversations, time, shared } = options;
-        let memory = Arc::new(Memory::new(memory_bytes, conversations, time));
+        let memory = Arc::new(Memory::new(memory_bytes, conversations, time, enabled));
         let forgetting = Arc::clone(&memory);
         bus.attach(Arc::new(move |signal| hear(&forgetting, signal)));
         let told = bus.interest(|| Topic::Rosters);
-        let enabled = AtomicBool::new(enabled);
-        Self { store, memory, shared, time, enabled, bus: bus.clone(), _told: told }
+        Self { store, memory, shared, time, bus: bus.clone(), _told: told }
     }
 
     /// A part of a list, as [`crate::MemberStore::roster`] would give it.
@@ -124,7 +124,7 @@ impl<S: Store> Rosters<S> {
     async fn whole(&self, page: &Page<'_>) -> Result<Option<Arc<Roster>>, StoreError> {
         let through = page.view.as_of;
         let is_large = usize::try_from(page.view.participants).is_ok_and(|many| many > MAX_ROWS);
-        if !self.enabled.load(Ordering::Acquire) || is_large {
+        if !self.memory.is_enabled() || is_large {
             return Ok(None);
         }
         let key = (page.tenant.clone(), page.conversation.clone());
@@ -171,7 +171,8 @@ impl<S: Store> Rosters<S> {
             self.memory.put(key, None, through);
             return Ok(None);
         }
-        let roster = Arc::new(Roster { tenant: key.0.clone(), conversation: key.1.clone(), seq, rows });
+        let roster =
+            Arc::new(Roster { tenant: key.0.clone(), conversation: key.1.clone(), seq, rows });
         if let Some(shared) = &self.shared {
             shared.put(name(&key), roster.encode(), self.time);
         }
@@ -181,11 +182,7 @@ impl<S: Store> Rosters<S> {
 
     /// Switches it on or off; whether it was on. Off, it holds nothing in this process.
     pub(crate) fn enable(&self, enabled: bool) -> bool {
-        let before = self.enabled.swap(enabled, Ordering::AcqRel);
-        if !enabled {
-            self.memory.clear();
-        }
-        before
+        self.memory.enable(enabled)
     }
 
     /// Forgets, here and in Redis, and tells the other processes to.

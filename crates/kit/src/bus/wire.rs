@@ -46,7 +46,9 @@ pub(crate) fn to_pb(signal: &Signal) -> Option<pb::Signal> {
             let conversation_id = conversation.to_string();
             (tenant, What::Roster(pb::RosterChanged { conversation_id }))
         }
-        Signal::RostersForgotten => return Some(of_no_tenant(What::Rosters(pb::RostersForgotten {}))),
+        Signal::RostersForgotten => {
+            return Some(of_no_tenant(What::Rosters(pb::RostersForgotten {})));
+        }
         Signal::Missed => return None,
     };
     Some(pb::Signal { tenant_id: tenant.to_string(), what: Some(what), origin: 0 })

@@ -38,6 +38,7 @@ pub(super) struct Memory {
 
 #[derive(Default)]
 struct State {
+    enabled: bool,
     entries: HashMap<Key, Entry>,
     /// By when they were asked for last.
     order: BTreeMap<u64, Key>,
@@ -53,8 +54,23 @@ struct Entry {
 }
 
 impl Memory {
-    pub(super) fn new(most_bytes: usize, most: usize, time: Duration) -> Self {
-        Self { most_bytes, most, time, state: Mutex::default() }
+    pub(super) fn new(most_bytes: usize, most: usize, time: Duration, enabled: bool) -> Self {
+        Self { most_bytes, most, time, state: Mutex::new(State { enabled, ..State::default() }) }
+    }
+
+    /// Switches it on or off; whether it was on. Off, it holds nothing, and takes nothing.
+    pub(super) fn enable(&self, enabled: bool) -> bool {
+        let mut state = self.lock();
+        let before = state.enabled;
+        if before != enabled {
+            *state = State { enabled, ..State::default() };
+            state.tell();
+        }
+        before
+    }
+
+    pub(super) fn is_enabled(&self) -> bool {
+        self.lock().enabled
     }
 
     /// What is remembered, unless its time is over.
@@ -75,6 +91,9 @@ impl Memory {
     pub(super) fn put(&self, key: Key, roster: Option<Arc<Roster>>, through: Seq) {
         let bytes = ENTRY_BYTES + roster.as_ref().map_or(0, |roster| roster.bytes());
         let mut state = self.lock();
+        if !state.enabled {
+            return;
+        }
         if let Some(entry) = state.entries.get(&key)
             && let Some(stored) = &entry.known.roster
             && roster.as_ref().is_some_and(|roster| roster.seq < stored.seq)
@@ -111,7 +130,7 @@ impl Memory {
 
     pub(super) fn clear(&self) {
         let mut state = self.lock();
-        *state = State::default();
+        *state = State { enabled: state.enabled, ..State::default() };
         state.tell();
     }
 
@@ -187,7 +206,7 @@ mod tests {
 
     #[test]
     fn so_many_lists_and_those_that_were_used_last() {
-        let memory = Memory::new(usize::MAX, 3, TIME);
+        let memory = Memory::new(usize::MAX, 3, TIME, true);
         for number in 1..=3 {
             memory.put(key(number), roster(number, 1, 1), 1);
         }
@@ -199,12 +218,16 @@ mod tests {
         assert_eq!(held(&memory), [1, 4]);
         memory.clear();
         assert!(held(&memory).is_empty());
+        memory.put(key(1), roster(1, 2, 1), 1);
+        assert!(memory.enable(false));
+        memory.put(key(2), roster(2, 2, 1), 1);
+        assert!(held(&memory).is_empty(), "what was on its way when it was switched off");
     }
 
     #[test]
     fn so_many_bytes() {
         let one = ENTRY_BYTES + roster(1, 1, 100).expect("a list").bytes();
-        let memory = Memory::new(3 * one, 100, TIME);
+        let memory = Memory::new(3 * one, 100, TIME, true);
         for number in 1..=5 {
             memory.put(key(number), roster(number, 1, 100), 1);
         }
@@ -215,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_newest_list_and_the_newest_look_stay() {
-        let memory = Memory::new(usize::MAX, 3, TIME);
+        let memory = Memory::new(usize::MAX, 3, TIME, true);
         let (old, new) = (roster(1, 4, 1), roster(1, 5, 2));
         memory.put(key(1), new.clone(), 10);
         memory.put(key(1), old.clone(), 9);
@@ -231,7 +254,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn for_a_time_however_often_it_is_used() {
-        let memory = Memory::new(usize::MAX, 3, TIME);
+        let memory = Memory::new(usize::MAX, 3, TIME, true);
         memory.put(key(1), roster(1, 1, 1), 1);
         for _ in 0..4 {
             tokio::time::advance(TIME / 5).await;

@@ -60,9 +60,11 @@ impl Roster {
     /// About how many bytes it takes.
     pub(super) fn bytes(&self) -> usize {
         let row = |(user, row): &(UserId, MemberRow)| {
-            let reasons = row.mute.iter().chain(&row.ban).map(|one| {
-                one.reason.len() + one.actor.as_str().len()
-            });
+            let reasons = row
+                .mute
+                .iter()
+                .chain(&row.ban)
+                .map(|one| one.reason.len() + one.actor.as_str().len());
             size_of::<(UserId, MemberRow)>()
                 + user.as_str().len()
                 + size_of_val(row.intervals.as_slice())

@@ -200,11 +200,8 @@ impl MemberStore for CqlStore {
             self.write_members(tenant, conversation, &effects.rows).await?;
             self.note_roster(tenant, conversation, effects.seq).await
         };
-        let ((), taken, ()) = tokio::try_join!(
-            members,
-            inboxes,
-            self.record(tenant, conversation, &effects),
-        )?;
+        let ((), taken, ()) =
+            tokio::try_join!(members, inboxes, self.record(tenant, conversation, &effects),)?;
         Ok(taken.into_iter().flatten().collect())
     }
 

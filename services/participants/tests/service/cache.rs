@@ -101,7 +101,8 @@ impl Counts {
     /// Of what this thread does from now on.
     fn new() -> Self {
         let recorder: &'static _ = Box::leak(Box::new(PrometheusBuilder::new().build_recorder()));
-        let (recorded, recording) = (recorder.handle(), metrics::set_default_local_recorder(recorder));
+        let (recorded, recording) =
+            (recorder.handle(), metrics::set_default_local_recorder(recorder));
         Self { recorded, _recording: recording }
     }
 
@@ -225,8 +226,10 @@ async fn tenants_share_no_list() {
     // Not even where somebody has mixed them up there.
     let names: Vec<String> = redis.state().values.keys().cloned().collect();
     let values: Vec<Vec<u8>> = redis.state().values.values().cloned().collect();
-    redis.state().values =
-        BTreeMap::from([(names[0].clone(), values[1].clone()), (names[1].clone(), values[0].clone())]);
+    redis.state().values = BTreeMap::from([
+        (names[0].clone(), values[1].clone()),
+        (names[1].clone(), values[0].clone()),
+    ]);
     let there = here.beside(redis.shared().await);
     assert_eq!(list_of(&there, "acme").await, ["ada", "bob"]);
     assert_eq!(list_of(&there, "zeta").await, ["zoe"]);
@@ -306,12 +309,17 @@ async fn operators_let_it_forget_a_conversation_a_user_or_all() {
     let here = world(redis.shared().await).await;
     let mut expected = vec!["ada", "bob"];
     assert_eq!(list(&here).await, expected);
-    let of = |what| pb::ForgetParticipantsRequest { tenant_id: "acme".to_owned(), what: Some(what) };
+    let of =
+        |what| pb::ForgetParticipantsRequest { tenant_id: "acme".to_owned(), what: Some(what) };
     let everything = What::Everything(pb::Everything {});
     let cases = [
         (of(What::ConversationId(ROOM.to_owned())), "cleo", 1),
         (of(What::UserId("bob".to_owned())), "dan", 1),
-        (pb::ForgetParticipantsRequest { tenant_id: String::new(), what: Some(everything) }, "eve", 0),
+        (
+            pb::ForgetParticipantsRequest { tenant_id: String::new(), what: Some(everything) },
+            "eve",
+            0,
+        ),
     ];
     for (seq, (request, joiner, conversations)) in (41..).zip(cases) {
         redis.holds(1).await;
