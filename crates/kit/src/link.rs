@@ -133,7 +133,7 @@ mod tests {
         TOLD.lock().unwrap_or_else(PoisonError::into_inner).push(news.is_ok());
     }
 
-    async fn broken() -> Result<(), Away> {
+    fn broken() -> Result<(), Away> {
         Err(Away("broken".to_owned()))
     }
 
@@ -147,7 +147,7 @@ mod tests {
         let lifecycle = Lifecycle::new(Duration::ZERO);
         link.keep("test", lifecycle.clone(), move || {
             let there = seen.load(Ordering::Relaxed);
-            async move { if there { Ok(()) } else { broken().await } }.boxed()
+            async move { if there { Ok(()) } else { broken() } }.boxed()
         });
         sleep(20 * second).await;
         there.store(true, Ordering::Relaxed);
@@ -156,7 +156,7 @@ mod tests {
         assert!(link.ask(second, sleep(2 * second).map(Ok)).await.is_none(), "too late");
         assert!(link.ask(second, async { Ok(7) }).await.is_none(), "until it is connected anew");
         sleep(20 * second).await;
-        assert!(link.ask(second, broken()).await.is_none());
+        assert!(link.ask(second, async { broken() }).await.is_none());
         sleep(20 * second).await;
         assert!(link.ask(second, async { Ok(()) }).await.is_some());
         let told = TOLD.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -77,7 +77,7 @@ impl SharedCache {
 }
 
 fn tell(news: Result<(), &Away>) {
-    metrics::gauge!("confab_shared_cache_connected").set(if news.is_ok() { 1 } else { 0 });
+    metrics::gauge!("confab_shared_cache_connected").set(i32::from(news.is_ok()));
     match news {
         Ok(()) => tracing::info!("the cache is shared"),
         // Whoever is hurt by what is away says so: this is only slower.

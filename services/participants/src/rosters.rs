@@ -131,7 +131,8 @@ impl<S: Store> Rosters<S> {
         let known = match self.memory.get(&key) {
             Some(known) => match known.roster {
                 Some(roster) if known.through >= through || is_trusted() => {
-                    return Ok(found("memory", roster));
+                    count("memory");
+                    return Ok(Some(roster));
                 }
                 Some(roster) => Some(roster),
                 None => return Ok(None),
@@ -141,11 +142,13 @@ impl<S: Store> Rosters<S> {
         let seq = self.store.roster_seq(&key.0, &key.1).await?;
         if let Some(roster) = known.filter(|known| known.seq == seq) {
             self.memory.confirm(&key, &roster, through);
-            return Ok(found("memory", roster));
+            count("memory");
+            return Ok(Some(roster));
         }
         if let Some(roster) = self.shared_one(&key, seq).await {
             self.memory.put(key, Some(Arc::clone(&roster)), through);
-            return Ok(found("redis", roster));
+            count("redis");
+            return Ok(Some(roster));
         }
         count("miss");
         self.read(key, seq, through).await
@@ -230,11 +233,6 @@ fn hear(memory: &Memory, signal: &Signal) {
 /// No id holds a slash, so no two lists share a name.
 fn name((tenant, conversation): &Key) -> String {
     format!("{NAMES}{tenant}/{conversation}")
-}
-
-fn found(where_: &'static str, roster: Arc<Roster>) -> Option<Arc<Roster>> {
-    count(where_);
-    Some(roster)
 }
 
 fn count(outcome: &'static str) {

@@ -88,7 +88,7 @@ impl BudgetStore for WithFallback {
 }
 
 fn tell(news: Result<(), &Away>) {
-    metrics::gauge!("confab_budgets_shared").set(if news.is_ok() { 1 } else { 0 });
+    metrics::gauge!("confab_budgets_shared").set(i32::from(news.is_ok()));
     match news {
         Ok(()) => tracing::info!("budgets are shared"),
         Err(away) => tracing::warn!(error = %away, "budgets are not shared"),
