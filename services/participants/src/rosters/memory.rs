@@ -179,7 +179,7 @@ mod tests {
         (TenantId::parse("acme").expect("a tenant"), ConversationId::from_bytes([number; 16]))
     }
 
-    fn roster(number: u8, seq: Seq, rows: usize) -> Option<Arc<Roster>> {
+    fn roster(number: u8, seq: Seq, rows: usize) -> Arc<Roster> {
         let (tenant, conversation) = key(number);
         let row = MemberRow {
             role: Role::Member,
@@ -192,7 +192,7 @@ mod tests {
         };
         let user = |number| UserId::parse(&format!("u{number:05}")).expect("a user");
         let rows = (0..rows).map(|number| (user(number), row.clone())).collect();
-        Some(Arc::new(Roster { tenant, conversation, seq, rows }))
+        Arc::new(Roster { tenant, conversation, seq, rows })
     }
 
     fn held(memory: &Memory) -> Vec<u8> {
@@ -208,31 +208,31 @@ mod tests {
     fn so_many_lists_and_those_that_were_used_last() {
         let memory = Memory::new(usize::MAX, 3, TIME, true);
         for number in 1..=3 {
-            memory.put(key(number), roster(number, 1, 1), 1);
+            memory.put(key(number), Some(roster(number, 1, 1)), 1);
         }
         assert!(memory.get(&key(1)).is_some());
         memory.put(key(4), None, 1);
         assert_eq!(held(&memory), [1, 3, 4]);
         memory.forget(&key(3));
-        memory.put(key(1), roster(1, 2, 1), 1);
+        memory.put(key(1), Some(roster(1, 2, 1)), 1);
         assert_eq!(held(&memory), [1, 4]);
         memory.clear();
         assert!(held(&memory).is_empty());
-        memory.put(key(1), roster(1, 2, 1), 1);
+        memory.put(key(1), Some(roster(1, 2, 1)), 1);
         assert!(memory.enable(false));
-        memory.put(key(2), roster(2, 2, 1), 1);
+        memory.put(key(2), Some(roster(2, 2, 1)), 1);
         assert!(held(&memory).is_empty(), "what was on its way when it was switched off");
     }
 
     #[test]
     fn so_many_bytes() {
-        let one = ENTRY_BYTES + roster(1, 1, 100).expect("a list").bytes();
+        let one = ENTRY_BYTES + roster(1, 1, 100).bytes();
         let memory = Memory::new(3 * one, 100, TIME, true);
         for number in 1..=5 {
-            memory.put(key(number), roster(number, 1, 100), 1);
+            memory.put(key(number), Some(roster(number, 1, 100)), 1);
         }
         assert_eq!(held(&memory), [3, 4, 5]);
-        memory.put(key(6), roster(6, 1, 1000), 1);
+        memory.put(key(6), Some(roster(6, 1, 1000)), 1);
         assert!(held(&memory).is_empty(), "it alone is too much");
     }
 
@@ -240,13 +240,12 @@ mod tests {
     fn the_newest_list_and_the_newest_look_stay() {
         let memory = Memory::new(usize::MAX, 3, TIME, true);
         let (old, new) = (roster(1, 4, 1), roster(1, 5, 2));
-        memory.put(key(1), new.clone(), 10);
-        memory.put(key(1), old.clone(), 9);
+        memory.put(key(1), Some(Arc::clone(&new)), 10);
+        memory.put(key(1), Some(Arc::clone(&old)), 9);
         let known = || memory.get(&key(1)).expect("known");
         assert_eq!(known().roster.expect("a list").seq, 5);
-        memory.confirm(&key(1), &old.expect("a list"), 20);
+        memory.confirm(&key(1), &old, 20);
         assert_eq!(known().through, 10, "that was said of another list");
-        let new = new.expect("a list");
         memory.confirm(&key(1), &new, 12);
         memory.confirm(&key(1), &new, 11);
         assert_eq!(known().through, 12);
@@ -255,7 +254,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn for_a_time_however_often_it_is_used() {
         let memory = Memory::new(usize::MAX, 3, TIME, true);
-        memory.put(key(1), roster(1, 1, 1), 1);
+        memory.put(key(1), Some(roster(1, 1, 1)), 1);
         for _ in 0..4 {
             tokio::time::advance(TIME / 5).await;
             assert!(memory.get(&key(1)).is_some());

@@ -93,7 +93,7 @@ impl Values for Fake {
 
 /// Where lists came from, as an operator sees it.
 struct Counts {
-    recorded: PrometheusHandle,
+    text: PrometheusHandle,
     _recording: metrics::LocalRecorderGuard<'static>,
 }
 
@@ -101,14 +101,13 @@ impl Counts {
     /// Of what this thread does from now on.
     fn new() -> Self {
         let recorder: &'static _ = Box::leak(Box::new(PrometheusBuilder::new().build_recorder()));
-        let (recorded, recording) =
-            (recorder.handle(), metrics::set_default_local_recorder(recorder));
-        Self { recorded, _recording: recording }
+        let (text, recording) = (recorder.handle(), metrics::set_default_local_recorder(recorder));
+        Self { text, _recording: recording }
     }
 
     /// From memory, from Redis, from the store.
     fn now(&self) -> [u64; 3] {
-        let text = self.recorded.render();
+        let text = self.text.render();
         ["memory", "redis", "miss"].map(|outcome| {
             let series = format!("confab_participant_cache_total{{outcome=\"{outcome}\"}} ");
             let line = text.lines().find_map(|line| line.strip_prefix(&series));
