@@ -19,6 +19,8 @@ use super::removal::{Both, at, both};
 use crate::promises::{WHOLE, among_kills, can_be_clustered, caught};
 
 const ROUNDS: u64 = 6;
+/// After each thing that happens to Redis.
+const FEW_ROUNDS: u64 = 2;
 /// Much longer than a signal takes, and much shorter than a list is kept.
 const TOLD: Duration = Duration::from_secs(10);
 /// How long Redis may take to be used again.
@@ -137,8 +139,8 @@ async fn tell(redis: &Redis, words: &[&[u8]]) -> Checked {
 }
 
 /// Changes through one half are seen through the other one, with the answer.
-async fn changes(world: &mut World) -> Checked {
-    for number in 0..ROUNDS {
+async fn changes(world: &mut World, rounds: u64) -> Checked {
+    for number in 0..rounds {
         let other = number + 1;
         // Both remember it, as of a head that has moved without a change.
         world.list(number).await?;
@@ -175,7 +177,7 @@ async fn frees(world: &mut World) -> Checked {
 /// What holds for one process, too.
 async fn alone(redis: &Redis, mutant: Option<&str>) -> Checked {
     let mut world = World::new(Shape::Single, redis, mutant).await?;
-    changes(&mut world).await?;
+    changes(&mut world, ROUNDS).await?;
     frees(&mut world).await?;
     world.confab.finish()
 }
@@ -183,7 +185,7 @@ async fn alone(redis: &Redis, mutant: Option<&str>) -> Checked {
 /// All that can happen to a Redis.
 async fn storm(redis: &mut Redis) -> Checked {
     let mut world = World::new(Shape::Halves, redis, None).await?;
-    changes(&mut world).await?;
+    changes(&mut world, ROUNDS).await?;
     frees(&mut world).await?;
     let counts = world.counts().await?;
     println!("{counts:?}");
@@ -191,7 +193,7 @@ async fn storm(redis: &mut Redis) -> Checked {
     Violation::unless(used, || format!("what is remembered is not used: {counts:?}"))?;
 
     tell(redis, &[b"FLUSHALL"]).await?;
-    changes(&mut world).await?;
+    changes(&mut world, FEW_ROUNDS).await?;
 
     // A change, so that nobody has the list in memory, and something else in its place.
     let name = format!("confab/roster/dev/{}", world.id);
@@ -216,14 +218,14 @@ async fn storm(redis: &mut Redis) -> Checked {
     world.connected().await?;
 
     redis.server().kill9();
-    changes(&mut world).await?;
+    changes(&mut world, FEW_ROUNDS).await?;
     redis.server().start().map_err(Violation::unable)?;
     world.connected().await?;
     redis.server().pause();
-    changes(&mut world).await?;
+    changes(&mut world, FEW_ROUNDS).await?;
     redis.server().resume();
     world.connected().await?;
-    changes(&mut world).await?;
+    changes(&mut world, FEW_ROUNDS).await?;
     world.confab.finish()
 }
 
