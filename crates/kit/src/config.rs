@@ -4,6 +4,7 @@
 
 mod explain;
 mod mesh;
+mod participant_cache;
 mod rates;
 mod redis;
 mod secret;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::{address::AddressRange, role::Role};
 pub use mesh::Mesh;
+pub use participant_cache::ParticipantCache;
 pub use rates::{Rate, Rates};
 pub use redis::Redis;
 pub use secret::Secret;
@@ -89,6 +91,8 @@ pub struct Config {
     pub mesh: Mesh,
     /// What processes tell each other over.
     pub redis: Redis,
+    /// How lists of participants are remembered.
+    pub participant_cache: ParticipantCache,
     /// Where everything durable is kept.
     pub store: Store,
 }
@@ -116,6 +120,7 @@ impl Default for Config {
             rates: Rates::default(),
             mesh: Mesh::default(),
             redis: Redis::default(),
+            participant_cache: ParticipantCache::default(),
             store: Store::default(),
         }
     }
@@ -244,6 +249,7 @@ impl Config {
         self.mesh.check()?;
         self.check_roles()?;
         self.redis.check()?;
+        self.participant_cache.check()?;
         self.store.check()?;
         sections::exclusive(
             "page_token_key",

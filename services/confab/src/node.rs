@@ -23,6 +23,7 @@ use confab_kit::{
     rates::Budgets,
     role::Role,
     server::{Addresses, BindError, Server, Services},
+    shared_cache::Values,
     task, telemetry,
 };
 use confab_proto::{messages::v1::log_service_client::LogServiceClient, method::METHODS};
@@ -98,6 +99,8 @@ struct Common<B> {
     /// The public services as another service reaches them on a user's behalf.
     reads: Channel,
     mesh: Mesh,
+    /// What is remembered for all processes, with a Redis.
+    values: Option<Arc<dyn Values>>,
     lifecycle: Lifecycle,
 }
 
@@ -135,13 +138,14 @@ impl Node {
         let second_key = config.page_token_second_key()?;
         let bus = Bus::default();
         let revocations = identity.revocations;
-        let (broker, budgets, rooms) = match redis::open(&config)? {
+        let (broker, budgets, rooms, values) = match redis::open(&config)? {
             Some(redis) => (
                 Some(bus.attach_broker(redis.broker, lifecycle.clone())),
                 Budgets::shared(&config, redis.budgets, lifecycle.clone()),
                 Some(redis.rooms),
+                Some(redis.values),
             ),
-            None => (None, Budgets::new(&config), None),
+            None => (None, Budgets::new(&config), None, None),
         };
         let ear = ear(&config, &bus, &revocations);
         let mesh = Mesh::new(MeshOptions {
@@ -168,6 +172,7 @@ impl Node {
             store,
             public,
             mesh,
+            values,
         };
         let health = Health::new(lifecycle.clone()).await;
         let store = common.store.clone();

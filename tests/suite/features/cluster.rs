@@ -27,14 +27,12 @@ const SCENARIOS: [&str; 15] = [
     "features::threads::",
 ];
 /// Of these, those that are not.
-const OTHERS: [&str; 4] = [
+const OTHERS: [&str; 3] = [
     "a_large_conversation_tells_only_who_watches_it",
     "a_stream_outlives_the_token_that_opened_it",
     // What is acknowledged by a call to the process that has the stream is in the session
     // up to a second after the answer: another process may resume from before it.
     "a_subscription_is_acknowledged_and_resumed_by_calls",
-    // A process of realtime knows the presence of its own streams' users (ADR 14).
-    "presence_is_for_those_who_share_a_conversation",
 ];
 /// So many there are at least.
 const COUNT: usize = 60;

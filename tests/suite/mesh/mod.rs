@@ -3,6 +3,7 @@
 
 mod away;
 mod bus;
+mod cache;
 mod clocks;
 mod cql_away;
 mod crowd;
