@@ -137,7 +137,9 @@ async fn long_bodies_are_refused_by_their_word_and_by_their_length() -> Checked 
 
 /// A page that has learnt what processes show each other gains nothing by it.
 async fn processes_headers(mutant: Option<&str>) -> Checked {
-    let options = program(mutant).env("CONFAB_RATES__SEND__PER_MINUTE", "1");
+    let options = program(mutant)
+        .env("CONFAB_RATES__ENABLED", "true")
+        .env("CONFAB_RATES__SEND__PER_MINUTE", "1");
     let node = Node::start(options).await?;
     let (at, token) = (node.gateway(), node.tokens()?.user("dev", "alice"));
     let id = node.client("dev", "alice").await?.open_direct("bob").await?.conversation_id;
