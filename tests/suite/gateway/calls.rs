@@ -18,6 +18,7 @@ const LIST: &str = "/confab.conversations.v1.ConversationsService/ListConversati
 const SEND: &str = "/confab.messages.v1.MessagesService/SendMessage";
 const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better at the many callers")]
 fn equal<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Checked {
     Violation::unless(found == expected, || format!("{found:?}, not {expected:?}"))
 }
