@@ -5,12 +5,14 @@
 mod backends;
 mod bad_input;
 mod bench;
+mod browser;
 mod clients;
 mod compose;
 mod disk;
 mod docs;
 mod features;
 mod first_conversation;
+mod gateway;
 mod identity;
 mod mesh;
 mod model;

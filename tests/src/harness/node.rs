@@ -23,6 +23,8 @@ pub struct NodeOptions {
     pub(super) mutant: Option<String>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) listen: SocketAddr,
+    /// A port on loopback.
+    pub(super) gateway: u16,
     allowed: Vec<String>,
     keys_dir: Option<PathBuf>,
 }
@@ -35,6 +37,7 @@ impl NodeOptions {
             mutant: None,
             environment: Vec::new(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            gateway: 0,
             allowed: Vec::new(),
             keys_dir: None,
         }
@@ -66,6 +69,13 @@ impl NodeOptions {
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
+        self
+    }
+
+    /// The same for browsers, at this port on loopback.
+    #[must_use]
+    pub fn gateway(mut self, port: u16) -> Self {
+        self.gateway = port;
         self
     }
 
@@ -267,6 +277,15 @@ impl Node {
     /// Before the first start, which nobody can see.
     pub fn ops(&self) -> SocketAddr {
         self.addresses.expect("it was started").ops
+    }
+
+    /// The gateway's port.
+    ///
+    /// # Panics
+    /// Where the node has none, and before the first start, which nobody can see.
+    pub fn gateway(&self) -> SocketAddr {
+        let port = self.addresses.and_then(|addresses| addresses.gateway);
+        SocketAddr::from(([127, 0, 0, 1], port.expect("it has a gateway")))
     }
 
     /// An address that stays the same over restarts.
