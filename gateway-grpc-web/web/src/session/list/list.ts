@@ -32,6 +32,8 @@ export class List {
   constructor(
     private readonly context: Context,
     private readonly typing: (conversationId: string) => readonly string[],
+    /** A row is another one than before. */
+    private readonly moved: (conversationId: string) => void,
   ) {
     const failed = (error: unknown) => context.problem(`the list is behind: ${SessionError.from(error).message}`);
     this.#reads = new Queue(2, failed);
@@ -230,6 +232,7 @@ export class List {
     if (this.#rows.get(conversationId) === row) return;
     this.#rows.set(conversationId, row);
     this.store.changed();
+    this.moved(conversationId);
   }
 
   stop(): void {
