@@ -92,12 +92,15 @@ test("reads of different times and the events after them give what all events gi
       const [first, second] = [at(), at()];
       const cuts = [first, second, Math.max(first, second, at())] as const;
       const state = new ConversationState(ROOM, vector.reader, snapshot(vector, cuts, 1_000));
-      for (const event of stored.slice(below(random, state.appliedSeq + 1))) {
+      // As it happened, or as a replay gives it: with messages as they are now.
+      const isReplay = round % 2 === 0;
+      const log = isReplay ? stored : vector.log;
+      for (const event of log.slice(below(random, state.appliedSeq + 1))) {
         const isNews = event.seq > state.appliedSeq;
         const before = state.messagesOf();
         assert.equal(state.apply(event), isNews);
         // What a read has given is not moved by events that it has seen.
-        if (event.seq <= cuts[0]) assert.deepEqual(state.messagesOf(), before);
+        if (!isReplay && event.seq <= cuts[0]) assert.deepEqual(state.messagesOf(), before);
       }
       assert.deepEqual(seen(state), seen(whole), `cuts at ${cuts.join()}`);
     }

@@ -88,6 +88,7 @@ export class ConfabSession implements Session {
     this.people = this.#people.store;
     const name = `confab:${options.baseUrl}:${claims.tenantId}:${claims.userId}`;
     this.#tabs = new Tabs(this.#tabHost(tokens), platform, name);
+    tokens.failed = (error) => this.#signedOut(error);
   }
 
   #tabHost(tokens: Tokens): ConstructorParameters<typeof Tabs>[0] {
@@ -129,6 +130,7 @@ export class ConfabSession implements Session {
 
   #takeStatus(status: StreamStatus, leader: boolean): void {
     const before = this.#connection.status;
+    if (before === "ended") return;
     this.#connection = connectionOf(status, leader);
     this.connection.changed();
     if (status.status !== "online") return;
@@ -138,6 +140,14 @@ export class ConfabSession implements Session {
     void this.#list.refresh().then(() => this.#listed());
     for (const { view } of this.#opened.values()) view.resume();
     if (leader && this.#ownPresence !== null) void this.#sayPresence();
+  }
+
+  /** There is no token any more. Another tab may have one. */
+  #signedOut(error: SessionError): void {
+    if (this.#connection.status === "ended") return;
+    this.#connection = { status: "ended", why: "sign-in", error };
+    this.connection.changed();
+    this.#tabs.leave();
   }
 
   #listed(): void {

@@ -96,14 +96,17 @@ export class Tabs {
 
   /** Leaves the stream to another tab, or ends it where there is none. */
   async close(): Promise<void> {
+    if (this.#others.size === 0) await this.#stream?.close();
+    this.leave();
+  }
+
+  /** Leaves the stream to whoever is there. */
+  leave(): void {
     clearInterval(this.#announcing);
     clearTimeout(this.#reminder);
-    const isLast = this.#others.size === 0;
-    const stream = this.#stream;
+    this.#post({ kind: "bye", tab: this.#id });
+    this.#stream?.abandon();
     this.#stream = null;
-    if (stream === null) this.#post({ kind: "bye", tab: this.#id });
-    else if (isLast) await stream.close();
-    else stream.abandon();
     this.#release?.();
     this.#leave.abort();
     this.#channel?.close();
@@ -144,9 +147,8 @@ export class Tabs {
     this.#status = status;
     if (status.status === "ended") {
       // Of this tab's token or session: the next tab may have a better one.
-      this.#release?.();
       this.#stream = null;
-      clearInterval(this.#announcing);
+      this.leave();
     } else {
       this.#postStatus();
     }

@@ -304,6 +304,7 @@ export class FakeServer {
     const inbox = this.#inbox(stream.user);
     const welcome = { sessionId: session.id, headInboxSeq: BigInt(inbox.length), userId: stream.user, heartbeatInterval, watching };
     stream.push({ case: "welcome", value: welcome });
+    stream.push({ case: "tokenExpiring", value: {} });
     for (const [conversationId, cursor] of session.cursors) {
       const log = this.logs.get(conversationId);
       if (log === undefined) continue;

@@ -179,9 +179,8 @@ export class Stream {
       case "heartbeat":
         return;
       case "token-expiring":
-        this.host.tokens.forget(link.plan.token);
-        this.#tokenDue = true;
-        this.#reconsider();
+        // Tokens that do not live long are all about to end, in the server's eyes.
+        this.#renewToken(link.plan.token);
         return;
       case "goodbye":
         return;
@@ -288,10 +287,13 @@ export class Stream {
     const at = replaceAt(readClaims(token));
     if (!Number.isFinite(at)) return;
     const delay = Math.min(Math.max(at - Date.now(), 1_000), 0x7fff_ffff);
-    this.#tokenTimer = setTimeout(() => {
-      this.#tokenDue = true;
-      this.#reconsider();
-    }, delay);
+    this.#tokenTimer = setTimeout(() => this.#renewToken(token), delay);
+  }
+
+  #renewToken(token: string): void {
+    if (token !== this.#active?.plan.token || Date.now() < replaceAt(readClaims(token))) return;
+    this.#tokenDue = true;
+    this.#reconsider();
   }
 
   #ackLater(): void {
