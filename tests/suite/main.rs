@@ -5,6 +5,7 @@
 mod backends;
 mod bad_input;
 mod bench;
+mod browser;
 mod clients;
 mod compose;
 mod disk;
