@@ -20,3 +20,4 @@ mod p7_policy;
 mod promises;
 mod raw;
 mod stores;
+mod web;

@@ -19,7 +19,7 @@ export interface Vector {
   readonly messages: Message[];
 }
 
-const FILE = "../../crates/client/tests/vectors/fold.txt";
+const FILE = process.env["WEB_TEST_VECTORS"] ?? "../../crates/client/tests/vectors/fold.txt";
 
 export function readVectors(): Vector[] {
   const vectors: Vector[] = [];
