@@ -160,7 +160,7 @@ export class List {
         this.remove(conversationId);
         break;
       case "read":
-        if (row !== undefined) this.#move(conversationId, withRead(row, body.readSeq, null));
+        if (row !== undefined) this.#move(conversationId, withRead(row, body.readSeq, null, true));
         break;
       case "settings":
         if (row !== undefined) this.#set(conversationId, { ...row, settings: body.settings });
@@ -172,7 +172,7 @@ export class List {
   /** The user has read up to here, in this tab. */
   read(conversationId: string, readSeq: number, unread: number | null): void {
     const row = this.#rows.get(conversationId);
-    if (row !== undefined) this.#move(conversationId, withRead(row, readSeq, unread));
+    if (row !== undefined) this.#move(conversationId, withRead(row, readSeq, unread, false));
   }
 
   setSettings(conversationId: string, settings: Settings): void {

@@ -105,7 +105,9 @@ export class Stream {
   #reconsider(): void {
     const link = this.#active;
     if (link === null || this.#candidate !== null || this.#ended) return;
-    const isNew = (topic: string) => !link.watching.has(topic) && !this.#refused.has(topic);
+    // A watch that ended here may live on, or again, in what a connection resumed.
+    const isFollowed = (topic: string) => link.watching.has(topic) && this.#wire.get(topic) !== undefined;
+    const isNew = (topic: string) => !isFollowed(topic) && !this.#refused.has(topic);
     if ([...this.#wants.watch.keys()].some(isNew)) {
       this.#byCursors = true;
       this.#openIn(0);

@@ -174,6 +174,10 @@ export class View {
       case "synced":
         this.#seen(frame.seq);
         break;
+      case "head":
+        // It is not watched yet, or again.
+        this.#seen(frame.head.seq);
+        break;
       case "receipt":
         this.#moveReceipt(frame.userId, frame.receipt);
         this.changed();
