@@ -226,8 +226,6 @@ export class ConfabSession implements Session {
 
   /** Who has read everything and then writes has read what they write. */
   #wrote(conversationId: string, seq: number): void {
-    const row = this.#list.row(conversationId);
-    if (row === undefined || (row.unread > 0 && row.readSeq < seq)) return;
     this.#list.read(conversationId, seq, 0);
     this.#get(conversationId).mark.move(seq);
   }
