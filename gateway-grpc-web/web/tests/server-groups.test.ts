@@ -179,7 +179,7 @@ test("a read mark on one device reaches the other", { skip }, async () => {
   for (const text of ["one", "two @ida", "three"]) his.send({ text });
   const phone = await signIn("ida");
   const item = (session: Session) => session.conversations.getSnapshot().items[0];
-  await until("three are unread", () => [ida, phone].every((one) => item(one)?.unread === 3 && item(one)?.mentions === 1)).catch((e) => { console.error("DBG", JSON.stringify([item(ida), item(phone), his.getSnapshot().pending, his.getSnapshot().messages.length])); throw e; });
+  await until("three are unread", () => [ida, phone].every((one) => item(one)?.unread === 3 && item(one)?.mentions === 1));
   const hers = await ready(ida.open(id));
   hers.markRead(hers.getSnapshot().messages[1]?.seq ?? 0);
   await until("one is left", () => [ida, phone].every((one) => item(one)?.unread === 1 && item(one)?.mentions === 0));
