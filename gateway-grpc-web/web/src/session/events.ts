@@ -56,6 +56,13 @@ export interface Changes {
   readonly retention?: Retention | null;
 }
 
+/** Against whom, until when, and why. `null`: until it is lifted. */
+export interface Sentence {
+  readonly userId: string;
+  readonly until: number | null;
+  readonly reason: string;
+}
+
 /** What happened. */
 export type EventBody =
   | { readonly kind: "conversation-created"; readonly creation: Creation }
@@ -75,9 +82,9 @@ export type EventBody =
   | { readonly kind: "participants-joined"; readonly participants: readonly Assignment[] }
   | { readonly kind: "participant-left"; readonly userId: string }
   | { readonly kind: "roles-changed"; readonly changes: readonly Assignment[] }
-  | { readonly kind: "participant-muted"; readonly userId: string; readonly until: number | null; readonly reason: string }
+  | ({ readonly kind: "participant-muted" } & Sentence)
   | { readonly kind: "participant-unmuted"; readonly userId: string }
-  | { readonly kind: "participant-banned"; readonly userId: string; readonly until: number | null; readonly reason: string }
+  | ({ readonly kind: "participant-banned" } & Sentence)
   | { readonly kind: "participant-unbanned"; readonly userId: string }
   | { readonly kind: "participant-blocked" }
   | { readonly kind: "participant-unblocked" }

@@ -2,6 +2,7 @@
 // are forgotten. It serves the contract's own services, so what is tested is all of the library.
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createRouterTransport, type HandlerContext, type Transport } from "@connectrpc/connect";
 
 import { ConversationsService } from "../../src/gen/confab/conversations/v1/conversations_pb";
@@ -299,10 +300,15 @@ export class FakeServer {
   #replay(stream: FakeStream, inboxSeq: bigint | null): void {
     const { session } = stream;
     const watching = [...session.cursors].map(([conversationId, seq]) => ({ conversationId, seq: BigInt(seq) }));
-    const heartbeatInterval = { seconds: 0n, nanos: this.heartbeatMs * 1e6 };
-    if (this.heartbeatMs >= 1000) Object.assign(heartbeatInterval, { seconds: BigInt(this.heartbeatMs / 1000), nanos: 0 });
     const inbox = this.#inbox(stream.user);
-    const welcome = { sessionId: session.id, headInboxSeq: BigInt(inbox.length), userId: stream.user, heartbeatInterval, watching };
+    const heartbeatInterval = durationFromMs(this.heartbeatMs);
+    const welcome = {
+      sessionId: session.id,
+      headInboxSeq: BigInt(inbox.length),
+      userId: stream.user,
+      heartbeatInterval,
+      watching,
+    };
     stream.push({ case: "welcome", value: welcome });
     stream.push({ case: "tokenExpiring", value: {} });
     for (const [conversationId, cursor] of session.cursors) {
@@ -324,7 +330,7 @@ export class FakeServer {
   goodbye(retryAfterMs: number): void {
     const failure = { code: Code.Unavailable, message: "draining", reason: Reason.DRAINING };
     for (const stream of this.open) {
-      stream.push({ case: "goodbye", value: { failure, retryAfter: { seconds: 0n, nanos: retryAfterMs * 1e6 } } });
+      stream.push({ case: "goodbye", value: { failure, retryAfter: durationFromMs(retryAfterMs) } });
       stream.end(new ConnectError("draining", Code.Unavailable));
     }
   }

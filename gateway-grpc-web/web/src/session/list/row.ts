@@ -76,7 +76,8 @@ export function withEvent(row: Row, event: LogEvent, userId: string): Moved {
 function withOldEvent(row: Row, event: LogEvent): Moved {
   if (event.seq !== row.asOf + 1) return { row, staleHead: false, staleConversation: false };
   const described = describe({ conversation: row.conversation, asOf: row.asOf }, event, () => false);
-  return { row: { ...row, ...described }, staleHead: false, staleConversation: event.body.kind === "participant-banned" };
+  const staleConversation = event.body.kind === "participant-banned";
+  return { row: { ...row, ...described }, staleHead: false, staleConversation };
 }
 
 function countMessage(row: Row, event: LogEvent, userId: string): { changes: Partial<Row>; unsure: boolean } {

@@ -37,7 +37,8 @@ export class Wire {
       case "gap":
         return this.#advance(frame.conversationId, frame.fromSeq, frame.toSeq, frame);
       case "synced":
-        return this.#cursors.has(frame.conversationId) ? [...this.#missing(frame.conversationId, frame.seq), frame] : [];
+        if (!this.#cursors.has(frame.conversationId)) return [];
+        return [...this.#missing(frame.conversationId, frame.seq), frame];
       case "watch-ended":
         return this.#cursors.delete(frame.conversationId) ? [frame] : [];
       default:

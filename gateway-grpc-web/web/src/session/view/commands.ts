@@ -129,8 +129,7 @@ export class Commands {
       ...(changes.public !== undefined && { public: changes.public }),
       ...(historyVisibility !== undefined && { historyVisibility: visibility(historyVisibility) }),
     };
-    const names = { title: "title", description: "description", public: "public", historyVisibility: "history_visibility" };
-    const paths = Object.entries(names).flatMap(([key, path]) => (key in update ? [path] : []));
+    const paths = Object.keys(update).map((key) => (key === "historyVisibility" ? "history_visibility" : key));
     return this.#run((ids, options) =>
       this.calls.services.conversations.updateConversation({ ...ids, update, updateMask: { paths } }, options),
     );

@@ -2,7 +2,14 @@
 
 import { Role } from "../../gen/confab/types/v1/types_pb";
 import { SessionError } from "../errors";
-import type { ConversationChanges, ConversationHandle, ConversationView, Draft, PendingMessage, ThreadHandle } from "../types";
+import type {
+  ConversationChanges,
+  ConversationHandle,
+  ConversationView,
+  Draft,
+  PendingMessage,
+  ThreadHandle,
+} from "../types";
 import { Commands } from "./commands";
 import type { OwnTyping, ReadMark } from "./marks";
 import type { Moves } from "./moves";

@@ -229,7 +229,9 @@ export class View {
     if (state === null) return;
     const isFull = state.main.seqs.length >= MOST_MESSAGES;
     state.apply(event, (window) => window !== state.main || this.following || !isFull);
-    if (this.following && state.main.seqs.length > MOST_MESSAGES) this.trimmed(() => state.main.dropOldest(KEPT_MESSAGES));
+    if (this.following && state.main.seqs.length > MOST_MESSAGES) {
+      this.trimmed(() => state.main.dropOldest(KEPT_MESSAGES));
+    }
     this.outbox.confirm(event);
     const notice = noticeOf(event);
     if (notice !== null) this.#notices = [...this.#notices, notice].slice(-MOST_NOTICES);
