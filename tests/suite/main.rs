@@ -21,3 +21,4 @@ mod p7_policy;
 mod promises;
 mod raw;
 mod stores;
+mod web;
