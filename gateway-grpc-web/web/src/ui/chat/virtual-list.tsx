@@ -25,7 +25,7 @@ export interface VirtualListProps {
   readonly busy: boolean;
   /** Whether the last row is the newest there is: only then the bottom is stuck to. */
   readonly sticky: boolean;
-  readonly control: RefObject<ListControl>;
+  readonly control: RefObject<ListControl | null>;
   /** The window came near one of the ends of the rows. */
   readonly onNearTop: () => void;
   readonly onNearBottom: () => void;

@@ -74,7 +74,7 @@ export function roveVertically(
 }
 
 /** Moves the focus in a grid whose rows have as many cells as fit. */
-export function roveInGrid(event: KeyboardEvent, ref: RefObject<HTMLElement>, selector: string): void {
+export function roveInGrid(event: KeyboardEvent, ref: RefObject<HTMLElement | null>, selector: string): void {
   const container = ref.current;
   if (container === null) return;
   const all = [...container.querySelectorAll<HTMLElement>(selector)];

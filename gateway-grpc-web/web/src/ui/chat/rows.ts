@@ -1,0 +1,193 @@
+/**
+ * From a view of a conversation to the rows of the list: which messages stand together, where a day
+ * begins, where the unread ones begin, how far the own ones have got. Pure.
+ */
+import type { ConversationView, Message, Participant, PendingMessage, Receipt } from "../../session/index";
+import { isSameDay } from "../text/time";
+
+/** How far an own message has got. */
+export type Progress = "sending" | "failed" | "sent" | "delivered" | "read";
+
+/** What every row says about its place. */
+interface Place {
+  /** The same from the first try to send to the last redraw. */
+  readonly key: string;
+  readonly senderId: string;
+  readonly own: boolean;
+  readonly time: number;
+  /** The day that begins with this row; 0 when it goes on. */
+  readonly day: number;
+  /** The unread messages begin with this row. */
+  readonly unread: boolean;
+  /** First and last of what one person wrote in a row. */
+  readonly first: boolean;
+  readonly last: boolean;
+}
+
+/** A message of the log. */
+export interface MessageRow extends Place {
+  readonly kind: "message";
+  readonly message: Message;
+  /** What it answers, or the thread it is in; `null` while that is not loaded. */
+  readonly quoted: Message | null;
+  readonly pinned: boolean;
+  /** Only of own messages. */
+  readonly progress: Progress | null;
+}
+
+/** A message that is on its way. */
+export interface PendingRow extends Place {
+  readonly kind: "pending";
+  readonly pending: PendingMessage;
+  readonly quoted: Message | null;
+  readonly progress: Progress;
+}
+
+/** What stands above the first message: the beginning, or that older ones come. */
+export interface HeadRow {
+  readonly kind: "beginning" | "older";
+  readonly key: string;
+}
+
+/** A row with something that was said. */
+export type SaidRow = MessageRow | PendingRow;
+
+/** A row of the list. */
+export type Row = MessageRow | PendingRow | HeadRow;
+
+const GROUP_MS = 5 * 60 * 1000;
+
+/** The lowest cursors of the others who are there now: what all of them have read and got. */
+export function othersReached(
+  participants: readonly Participant[],
+  receipts: ReadonlyMap<string, Receipt>,
+  me: string,
+): Receipt {
+  let readSeq = Number.MAX_SAFE_INTEGER;
+  let deliveredSeq = Number.MAX_SAFE_INTEGER;
+  let others = 0;
+  for (const { userId } of participants) {
+    if (userId === me) continue;
+    others += 1;
+    const receipt = receipts.get(userId);
+    readSeq = Math.min(readSeq, receipt?.readSeq ?? 0);
+    deliveredSeq = Math.min(deliveredSeq, receipt?.deliveredSeq ?? 0);
+  }
+  return others === 0 ? { readSeq: 0, deliveredSeq: 0 } : { readSeq, deliveredSeq };
+}
+
+function progressOf(seq: number, reached: Receipt): Progress {
+  if (reached.readSeq >= seq) return "read";
+  return reached.deliveredSeq >= seq ? "delivered" : "sent";
+}
+
+/** The key that a message keeps from its first try on. */
+export function keyOf(message: Message, me: string): string {
+  return message.senderId === me && message.requestId !== "" ? `r:${message.requestId}` : `s:${message.seq}`;
+}
+
+/** Builds rows; one for each place where messages are listed, because it remembers the last ones. */
+export class RowBuilder {
+  private before = new Map<string, Row>();
+
+  constructor(private readonly me: string) {}
+
+  /** The rows of a view. A row that did not change is the same object as before. */
+  build(view: ConversationView): readonly Row[] {
+    const bySeq = new Map(view.messages.map((message) => [message.seq, message]));
+    const find = (seq: number): Message | null => bySeq.get(seq) ?? view.quoted.get(seq) ?? null;
+    const reached = othersReached(view.participants, view.receipts, this.me);
+    const pinned = new Set(view.conversation?.pinnedSeqs);
+    const drafts: SaidRow[] = [];
+    for (const message of view.messages) {
+      const own = message.senderId === this.me;
+      drafts.push({
+        ...placeless(keyOf(message, this.me), message.senderId, own, message.createTime ?? 0),
+        kind: "message",
+        message,
+        quoted: quotedOf(message, find),
+        pinned: pinned.has(message.seq),
+        progress: own && message.deleteTime === null ? progressOf(message.seq, reached) : null,
+      });
+    }
+    const known = new Set(drafts.map((row) => row.key));
+    if (!view.hasNewer) {
+      for (const pending of view.pending) {
+        const key = `r:${pending.requestId}`;
+        // Its event may be here already, in the moment before it leaves `pending`.
+        if (known.has(key)) continue;
+        drafts.push(pendingRow(pending, key, this.me, find));
+      }
+    }
+    const head: HeadRow = view.hasOlder ? { kind: "older", key: "older" } : { kind: "beginning", key: "beginning" };
+    return this.reuse([head, ...placed(drafts, view.readSeqAtOpen)]);
+  }
+
+  private reuse(rows: readonly Row[]): readonly Row[] {
+    const kept = rows.map((row) => {
+      const before = this.before.get(row.key);
+      return before !== undefined && isSameRow(before, row) ? before : row;
+    });
+    this.before = new Map(kept.map((row) => [row.key, row]));
+    return kept;
+  }
+}
+
+function placeless(key: string, senderId: string, own: boolean, time: number): Place {
+  return { key, senderId, own, time, day: 0, unread: false, first: true, last: true };
+}
+
+function quotedOf(
+  message: { readonly replyToSeq: number; readonly threadSeq: number },
+  find: (seq: number) => Message | null,
+): Message | null {
+  const seq = message.replyToSeq !== 0 ? message.replyToSeq : message.threadSeq;
+  return seq === 0 ? null : find(seq);
+}
+
+function pendingRow(
+  pending: PendingMessage,
+  key: string,
+  me: string,
+  find: (seq: number) => Message | null,
+): PendingRow {
+  return {
+    ...placeless(key, me, true, pending.createTime),
+    kind: "pending",
+    pending,
+    quoted: quotedOf(pending, find),
+    progress: pending.state,
+  };
+}
+
+/** Says of each row where it stands among the others. */
+function placed<R extends SaidRow>(rows: readonly R[], readSeqAtOpen: number): readonly R[] {
+  let unreadSeen = false;
+  const result = rows.map((row, index) => {
+    const before = rows[index - 1];
+    const newDay = before === undefined || !isSameDay(new Date(before.time), new Date(row.time));
+    const unread = !unreadSeen && isUnread(row, readSeqAtOpen);
+    unreadSeen ||= unread;
+    return { ...row, day: newDay ? row.time : 0, unread, first: newDay || unread || !together(before, row) };
+  });
+  return result.map((row, index) => ({ ...row, last: result[index + 1]?.first ?? true }));
+}
+
+function isUnread(row: SaidRow, readSeqAtOpen: number): boolean {
+  return row.kind === "message" && !row.own && row.message.seq > readSeqAtOpen;
+}
+
+function together(before: SaidRow, row: SaidRow): boolean {
+  return before.senderId === row.senderId && row.time - before.time < GROUP_MS;
+}
+
+function isSameRow(one: Row, other: Row): boolean {
+  const before = one as unknown as Record<string, unknown>;
+  const after = other as unknown as Record<string, unknown>;
+  return Object.keys(after).every((name) => before[name] === after[name]);
+}
+
+/** Whether a row is one with something that was said. */
+export function isSaid(row: Row): row is SaidRow {
+  return row.kind === "message" || row.kind === "pending";
+}
