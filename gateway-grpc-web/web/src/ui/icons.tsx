@@ -48,7 +48,7 @@ export type IconName = keyof typeof PATHS;
 /** One icon, as big as the text around it unless a class says otherwise. */
 export function Icon(props: { readonly name: IconName; readonly class?: string }): JSX.Element {
   return (
-    <Drawing class={`icon ${props.class ?? ""}`}>
+    <Drawing class={`icon ${props.name === "more" ? "icon-dots" : ""} ${props.class ?? ""}`}>
       <path d={PATHS[props.name]} />
     </Drawing>
   );

@@ -35,7 +35,7 @@ function failure(error: SessionError): string {
   const violation = error.details.violations?.[0];
   if (violation !== undefined) return `${violation.field}: ${violation.description}`;
   if (error.kind === "unreachable" || error.kind === "timed-out") {
-    return "The server cannot be reached. Try again when the connection is back.";
+    return "There is no connection to the server.";
   }
   return error.message === "" ? "That did not work." : `That did not work: ${error.message}`;
 }
@@ -202,6 +202,8 @@ export const strings = {
 
   // What can be done with a message
   react: "React",
+  reactWith: (emoji: string) => `React with ${emoji}`,
+  moreReactions: "More reactions",
   reply: "Reply",
   openThread: "Open thread",
   moreActions: "More actions",

@@ -4,9 +4,10 @@
  */
 import type { ConversationHandle, Message } from "../../session/index";
 import { SessionError } from "../../session/index";
-import type { MenuEntry, MenuPlace } from "../kit/menu";
+import type { MenuEntry, MenuPlace, QuickEntry } from "../kit/menu";
 import type { App } from "../state/app";
 import { strings } from "../strings";
+import { QUICK_REACTIONS } from "../text/emoji";
 import type { ComposerMode } from "./composer";
 import type { MessageHandlers } from "./handlers";
 
@@ -86,7 +87,7 @@ export function menuOf(
   if (message.content !== null) {
     const { text } = message.content;
     if (rights.react) {
-      entries.push({ label: strings.react, icon: "smile", onSelect: () => handlers.onPickReaction(message) });
+      entries.push({ label: strings.moreReactions, icon: "smile", onSelect: () => handlers.onPickReaction(message) });
     }
     if (rights.write) {
       entries.push({ label: strings.reply, icon: "reply", onSelect: () => handlers.onReply(message) });
@@ -116,6 +117,19 @@ export function menuOf(
     own.push({ label: strings.delete, icon: "trash", danger: true, onSelect: () => confirmDelete(app, handle, message) });
   }
   return entries.length > 0 && own.length > 0 ? [...entries, "line", ...own] : [...entries, ...own];
+}
+
+/** The reactions that are a press away; one that is given already is taken back. */
+export function quickReactions(handlers: MessageHandlers, message: Message): readonly QuickEntry[] {
+  if (message.content === null || !handlers.rights().react) return [];
+  return QUICK_REACTIONS.map((emoji) => {
+    const given = message.reactions.some((reaction) => reaction.emoji === emoji && reaction.reacted);
+    return {
+      sign: emoji,
+      label: strings.reactWith(emoji),
+      onSelect: () => handlers.onReact(message, emoji, !given),
+    };
+  });
 }
 
 function confirmDelete(app: App, handle: ConversationHandle, message: Message): void {

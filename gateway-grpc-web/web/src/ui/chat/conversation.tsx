@@ -13,7 +13,7 @@ import { strings } from "../strings";
 import { PeoplePanel } from "../panels/people";
 import { PinsPanel } from "../panels/pins";
 import { ThreadPanel } from "../panels/thread";
-import { type ActionHost, attempt, createHandlers, menuOf, type OpenMenu } from "./actions";
+import { type ActionHost, attempt, createHandlers, menuOf, type OpenMenu, quickReactions } from "./actions";
 import { useAnnouncements } from "./announcements";
 import { Composer, type ComposerMode } from "./composer";
 import { FindBar } from "./find-bar";
@@ -126,6 +126,7 @@ function LoadedConversation(props: LoadedProps): JSX.Element {
         <Menu
           label={strings.moreActions}
           at={menu.at}
+          quick={quickReactions(handlers, menu.message)}
           entries={menuOf(app, handle, handlers, host, menu.message)}
           onClose={() => setMenu(null)}
         />

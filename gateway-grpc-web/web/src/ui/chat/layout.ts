@@ -3,14 +3,16 @@
  * screen stays where it is. No DOM in here.
  *
  * Heights are measured once a row was drawn and estimated before. The position is never kept as a
- * number of pixels but as an *anchor*: a row and how far its top is from the top of the window.
- * Whatever changes above it, the anchor stays.
+ * number of pixels but as an *anchor*: a row and how far it is from the top of the window. Whatever
+ * changes above it, the anchor stays. It is held by the lower edge, because what a row gains or loses
+ * as its neighbours change (a day above it, a name) is at its upper one.
  */
 
-/** A row that the window shows, and the distance of its top from the window's top, in pixels. */
+/** A row, and the distance of one of its edges from the top of the window, in pixels. */
 export interface Anchor {
   readonly key: string;
-  readonly top: number;
+  readonly edge: "top" | "bottom";
+  readonly at: number;
 }
 
 /** Rows `start` to `end` (exclusive) are drawn, with so many pixels of space before and after. */
@@ -101,10 +103,9 @@ export class ListLayout {
   anchorsAt(scrollTop: number, windowHeight: number): readonly Anchor[] {
     const anchors: Anchor[] = [];
     for (let index = this.indexAt(scrollTop); index < this.keys.length; index += 1) {
-      const top = this.offsetOf(index) - scrollTop;
       const key = this.keys[index];
-      if (top > windowHeight || key === undefined) break;
-      anchors.push({ key, top });
+      if (this.offsetOf(index) - scrollTop > windowHeight || key === undefined) break;
+      anchors.push({ key, edge: "bottom", at: this.offsetOf(index + 1) - scrollTop });
     }
     return anchors;
   }
@@ -113,7 +114,7 @@ export class ListLayout {
   scrollTopFor(anchors: readonly Anchor[]): number | undefined {
     for (const anchor of anchors) {
       const index = this.indexOf(anchor.key);
-      if (index !== undefined) return this.offsetOf(index) - anchor.top;
+      if (index !== undefined) return this.offsetOf(anchor.edge === "top" ? index : index + 1) - anchor.at;
     }
     return undefined;
   }

@@ -8,6 +8,7 @@ import { memo } from "../kit/memo";
 import { Avatar, Button } from "../kit/parts";
 import { strings } from "../strings";
 import { MessageBody, excerpt } from "../text/body";
+import { isRightToLeft } from "../text/direction";
 import { hueOf } from "../text/names";
 import { clockTime, dayName, exactTime } from "../text/time";
 import type { MessageHandlers } from "./handlers";
@@ -102,7 +103,7 @@ function Bubble(props: RowProps): JSX.Element {
   const deleted = row.kind === "message" && row.message.content === null;
   return (
     <div
-      class={`bubble ${deleted ? "bubble-deleted" : ""}`}
+      class={`bubble ${deleted ? "bubble-deleted" : ""} ${isRightToLeft(textOf(row)) ? "bubble-rtl" : ""}`}
       onClick={(event) => {
         if (row.kind === "message") handlers.onTap(row.message, event);
       }}
@@ -111,14 +112,13 @@ function Bubble(props: RowProps): JSX.Element {
       }}
     >
       <Quote row={row} nameOf={props.nameOf} handlers={handlers} threads={props.threads} />
-      {row.kind === "pending" ? (
-        <p class="body" dir="auto">
-          {row.pending.text}
-        </p>
-      ) : row.message.content === null ? (
-        <p class="body body-gone">{textOf(row)}</p>
+      {row.kind === "message" && row.message.content !== null ? (
+        <MessageBody content={row.message.content} me={props.me} nameOf={props.nameOf} after={<Meta row={row} room />} />
       ) : (
-        <MessageBody content={row.message.content} me={props.me} nameOf={props.nameOf} />
+        <p class={`body ${deleted ? "body-gone" : ""}`} dir="auto">
+          {textOf(row)}
+          <Meta row={row} room />
+        </p>
       )}
       <Meta row={row} />
     </div>
@@ -163,11 +163,15 @@ function Quote(props: {
 
 const PROGRESS_ICONS = { sending: "clock", sent: "check", delivered: "checks", read: "checks", failed: "warning" } as const;
 
-function Meta(props: { readonly row: SaidRow }): JSX.Element {
+/**
+ * The time and the marks, in the corner of the bubble. With `room` it is the same, unseen, at the end
+ * of the text: it keeps the last line from running into the corner.
+ */
+function Meta(props: { readonly row: SaidRow; readonly room?: boolean }): JSX.Element {
   const { row } = props;
   const time = new Date(row.time);
   return (
-    <span class="meta" aria-hidden="true">
+    <span class={props.room === true ? "meta meta-room" : "meta"} aria-hidden="true">
       {row.kind === "message" && row.pinned && <Icon name="pin" class="icon-meta" />}
       {row.kind === "message" && row.message.editTime !== null && row.message.content !== null && (
         <span title={exactTime(new Date(row.message.editTime))}>{strings.edited}</span>

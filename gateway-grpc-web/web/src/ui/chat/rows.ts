@@ -119,7 +119,12 @@ export class RowBuilder {
         drafts.push(pendingRow(pending, key, this.me, find));
       }
     }
-    const head: HeadRow = view.hasOlder ? { kind: "older", key: "older" } : { kind: "beginning", key: "beginning" };
+    // Named by what it stands above: when older messages have come it is another row, and what was
+    // below it keeps its place.
+    const above = drafts[0]?.key ?? "";
+    const head: HeadRow = view.hasOlder
+      ? { kind: "older", key: `older:${above}` }
+      : { kind: "beginning", key: `beginning:${above}` };
     return this.reuse([head, ...placed(drafts, view.readSeqAtOpen)]);
   }
 

@@ -39,6 +39,9 @@ const NEAR = 900;
 /** Closer than this to the bottom is at the bottom, in pixels. */
 const AT_BOTTOM = 24;
 
+/** Where the row to begin at is shown, in pixels from the top. */
+const START_AT = 120;
+
 /** Where the list is: at the bottom, or at these anchors. */
 interface Position {
   stick: boolean;
@@ -53,7 +56,7 @@ export function VirtualList(props: VirtualListProps): JSX.Element {
   const layout = useMemo(() => new ListLayout(), []);
   const position = useRef<Position>({
     stick: props.startAt === undefined,
-    anchors: props.startAt === undefined ? [] : [{ key: props.startAt, top: 120 }],
+    anchors: props.startAt === undefined ? [] : [{ key: props.startAt, edge: "top", at: START_AT }],
   });
   const hadFocus = useRef(false);
   const latest = useRef(props);
@@ -93,8 +96,8 @@ export function VirtualList(props: VirtualListProps): JSX.Element {
       toBottom: () => go({ stick: true, anchors: [] }),
       toRow: (key) => {
         if (layout.indexOf(key) === undefined) return false;
-        const top = Math.round((scroller.current?.clientHeight ?? 0) * 0.3);
-        go({ stick: false, anchors: [{ key, top }] });
+        const at = Math.round((scroller.current?.clientHeight ?? 0) * 0.3);
+        go({ stick: false, anchors: [{ key, edge: "top", at }] });
         return true;
       },
     };

@@ -33,8 +33,10 @@ export function trapTab(event: KeyboardEvent, container: HTMLElement): void {
   }
 }
 
-/** The key's step in a list of one column: -1, 1, or the ends. */
-function stepOf(key: string): "first" | "last" | -1 | 1 | undefined {
+/** The key's step in a list: -1, 1, or the ends. */
+function stepOf(key: string, sideways: boolean): "first" | "last" | -1 | 1 | undefined {
+  if (sideways && key === "ArrowLeft") return -1;
+  if (sideways && key === "ArrowRight") return 1;
   switch (key) {
     case "ArrowUp":
       return -1;
@@ -50,15 +52,16 @@ function stepOf(key: string): "first" | "last" | -1 | 1 | undefined {
 }
 
 /**
- * Moves the focus among the elements of a list that match `selector`, by arrows, Home and End.
- * Says whether it did.
+ * Moves the focus among the elements of a list that match `selector`, by arrows, Home and End;
+ * with `sideways` by those to the left and right, too. Says whether it did.
  */
 export function roveVertically(
   event: KeyboardEvent,
   container: HTMLElement | null,
   selector: string,
+  sideways = false,
 ): boolean {
-  const step = stepOf(event.key);
+  const step = stepOf(event.key, sideways);
   if (step === undefined || container === null || event.altKey || event.ctrlKey || event.metaKey) {
     return false;
   }

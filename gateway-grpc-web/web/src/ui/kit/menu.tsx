@@ -17,6 +17,13 @@ export type MenuEntry =
       readonly onSelect: () => void;
     };
 
+/** A choice of one sign, in a row above the actions. */
+export interface QuickEntry {
+  readonly sign: string;
+  readonly label: string;
+  readonly onSelect: () => void;
+}
+
 /** Where a menu opens: below and at the right edge of this box. */
 export interface MenuPlace {
   readonly left: number;
@@ -42,6 +49,7 @@ export function Menu(props: {
   readonly label: string;
   readonly at: MenuPlace;
   readonly entries: readonly MenuEntry[];
+  readonly quick?: readonly QuickEntry[];
   readonly onClose: () => void;
 }): JSX.Element {
   const menu = useRef<HTMLDivElement>(null);
@@ -71,10 +79,30 @@ export function Menu(props: {
           event.preventDefault();
           props.onClose();
         } else {
-          roveVertically(event, menu.current, "[role=menuitem]");
+          roveVertically(event, menu.current, "[role=menuitem]", true);
         }
       }}
     >
+      {props.quick !== undefined && props.quick.length > 0 && (
+        <div class="menu-quick" role="presentation">
+          {props.quick.map(({ sign, label, onSelect }) => (
+            <button
+              key={sign}
+              type="button"
+              role="menuitem"
+              tabIndex={-1}
+              class="menu-sign"
+              aria-label={label}
+              onClick={() => {
+                props.onClose();
+                onSelect();
+              }}
+            >
+              {sign}
+            </button>
+          ))}
+        </div>
+      )}
       {props.entries.map((entry, index) =>
         entry === "line" ? (
           <div key={index} class="menu-line" role="separator" />

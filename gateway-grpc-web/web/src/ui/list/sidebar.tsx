@@ -4,7 +4,7 @@
 import type { JSX } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import type { ConversationListItem } from "../../session/index";
-import { Icon, Mark } from "../icons";
+import { Icon } from "../icons";
 import { roveVertically } from "../kit/focus";
 import { Menu, type MenuEntry, type MenuPlace } from "../kit/menu";
 import { Avatar, Button, Empty, IconButton } from "../kit/parts";
@@ -128,7 +128,7 @@ function SidebarHeader(): JSX.Element {
         <span class="account-name line">{nameOf(app.me)}</span>
         <Icon name="chevronDown" class="icon-small" />
       </button>
-      <Mark class="sidebar-mark" />
+      <span class="grow" />
       <IconButton icon="plus" label={strings.newConversation} onClick={() => openDialog(app, "new")} />
       {menuAt !== null && (
         <Menu label={strings.accountMenu} at={menuAt} entries={accountMenu(app)} onClose={() => setMenuAt(null)} />

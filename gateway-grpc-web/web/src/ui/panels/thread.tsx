@@ -4,7 +4,7 @@
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ConversationHandle, ConversationView, Message, ThreadView } from "../../session/index";
-import { type ActionHost, attempt, createHandlers, menuOf, type OpenMenu } from "../chat/actions";
+import { type ActionHost, attempt, createHandlers, menuOf, type OpenMenu, quickReactions } from "../chat/actions";
 import { Composer, type ComposerMode } from "../chat/composer";
 import { MessageRowView } from "../chat/message-row";
 import { isSaid, RowBuilder, type Row } from "../chat/rows";
@@ -99,6 +99,7 @@ export function ThreadPanel(props: {
         <Menu
           label={strings.moreActions}
           at={menu.at}
+          quick={quickReactions(handlers, menu.message)}
           entries={menuOf(app, handle, handlers, host, menu.message)}
           onClose={() => setMenu(null)}
         />

@@ -2,7 +2,7 @@
  * What a message says, as elements. Text becomes text nodes: nothing that somebody wrote is ever
  * read as markup.
  */
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import type { Content } from "../../session/index";
 import { isEmojiOnly } from "./emoji";
 import { cutText, type Piece, safeHref } from "./pieces";
@@ -12,6 +12,8 @@ export function MessageBody(props: {
   readonly content: Content;
   readonly me: string;
   readonly nameOf: (userId: string) => string;
+  /** What stands at the end of the last line. */
+  readonly after?: ComponentChildren;
 }): JSX.Element {
   const { text, entities } = props.content;
   if (entities.length === 0 && isEmojiOnly(text)) {
@@ -22,6 +24,7 @@ export function MessageBody(props: {
       {cutText(text, entities).map((piece, index) => (
         <PieceView key={index} piece={piece} me={props.me} nameOf={props.nameOf} />
       ))}
+      {props.after}
     </p>
   );
 }
