@@ -3,7 +3,7 @@
 import { defineConfig } from "vite";
 
 // Where `npm run dev` finds a running `confab serve`.
-const gateway = process.env["CONFAB_GATEWAY"] ?? "http://127.0.0.1:8080";
+const gateway = process.env["WEB_GATEWAY"] ?? "http://127.0.0.1:8080";
 // It answers for its own host and origin only, so it must see its own.
 const own = { target: gateway, headers: { origin: gateway }, changeOrigin: true };
 

@@ -8,7 +8,7 @@ import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { create } from "@bufbuild/protobuf";
 
 /** What went wrong: refused by the server, no answer, no token, or closed by us. */
-export type ErrorKind = "refused" | "unreachable" | "timed-out" | "token" | "closed" | "protocol";
+export type ErrorKind = "refused" | "unreachable" | "timed-out" | "token" | "closed";
 
 /** One wrong field of a request. */
 export interface Violation {
@@ -70,7 +70,9 @@ export class SessionError extends Error {
   /** Whatever was thrown, as one of these. */
   static from(thrown: unknown): SessionError {
     if (thrown instanceof SessionError) return thrown;
-    return fromConnect(ConnectError.from(thrown));
+    const error = ConnectError.from(thrown);
+    // Ours, on its way through the transport: there was no token.
+    return error.cause instanceof SessionError ? error.cause : fromConnect(error);
   }
 
   /** A failure that came inside a stream. */

@@ -1,6 +1,7 @@
 // The session library: a Confab client for browsers, without a framework. See README.md beside src/.
 
-import { SessionError } from "./errors";
+import { ConfabSession, tabPlatform } from "./session";
+import { readClaims, Tokens } from "./tokens";
 import type { Session, SessionOptions } from "./types";
 
 export { type ErrorKind, SessionError, type Violation } from "./errors";
@@ -12,6 +13,9 @@ export type * from "./types";
  * only when there is no token to begin with.
  */
 export async function createSession(options: SessionOptions): Promise<Session> {
-  await options.getToken();
-  throw new SessionError("closed", "being built: webui can compile against this");
+  const tokens = new Tokens(() => options.getToken());
+  const claims = readClaims(await tokens.get());
+  const session = new ConfabSession(options, tokens, claims, tabPlatform(options));
+  session.start();
+  return session;
 }

@@ -117,10 +117,14 @@ export interface Rights {
   readonly pin: boolean;
   readonly addPeople: boolean;
   readonly changeRoles: boolean;
-  /** Title, description, archive for everyone. */
+  /** Title, description, who may join. */
   readonly describe: boolean;
+  /** For everyone, and back. */
+  readonly archive: boolean;
   readonly leave: boolean;
   readonly deleteConversation: boolean;
+  /** It is deleted, and they may undo that. */
+  readonly restore: boolean;
   /** Own messages may be edited. */
   edit(message: Message): boolean;
   deleteMessage(message: Message): boolean;
@@ -144,7 +148,7 @@ export interface ThreadView {
 /** A conversation, while it is open. */
 export interface ConversationView {
   readonly conversationId: string;
-  /** `gone`: this user is no longer a participant, or it is deleted; what was read is still there. */
+  /** `gone`: this user is no longer a participant; what was read is still there. */
   readonly status: "loading" | "ready" | "failed" | "gone";
   readonly error: SessionError | null;
   readonly conversation: Conversation | null;
@@ -173,8 +177,40 @@ export interface ConversationView {
   readonly receipts: ReadonlyMap<string, Receipt>;
   /** The pinned messages in the order they were pinned, as far as they are loaded. */
   readonly pins: readonly Message[];
-  /** Messages by seq beside the window that something in it refers to: for quotes of replies. */
+  /** What replies in the window answer, by seq: for quotes. Filled as it is read. */
   readonly quoted: ReadonlyMap<number, Message>;
+  /** What happened beside messages since it was opened, the oldest first: at most 100. */
+  readonly notices: readonly Notice[];
+}
+
+/** Something that happened in a conversation and is no message. It belongs before the next higher seq. */
+export interface Notice {
+  readonly seq: number;
+  readonly time: number | null;
+  readonly kind:
+    | "created"
+    | "renamed"
+    | "archived"
+    | "unarchived"
+    | "deleted"
+    | "restored"
+    | "joined"
+    | "left"
+    | "removed"
+    | "role"
+    | "muted"
+    | "unmuted"
+    | "banned"
+    | "pinned";
+  readonly actorId: string;
+  /** Whom it is about. */
+  readonly userIds: readonly string[];
+  /** Of `renamed`. */
+  readonly title: string;
+  /** Of `role`. */
+  readonly role: Role | null;
+  /** Of `pinned`. */
+  readonly messageSeq: number;
 }
 
 /** What to send. */
@@ -236,6 +272,7 @@ export interface ConversationHandle extends Store<ConversationView> {
   /** For everyone: read-only, or writable again. */
   archive(on: boolean): Promise<void>;
   deleteConversation(): Promise<void>;
+  restore(): Promise<void>;
 
   /** Lets go of it. The view lives on for whoever else has it open, and a while for who comes back. */
   close(): void;
