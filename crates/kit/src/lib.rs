@@ -6,7 +6,7 @@
 //! [`admission`] proves that they may, the handler answers with [`error`]s of
 //! one shape. Services reach each other over a [`channel`].
 
-mod address;
+pub mod address;
 pub mod admission;
 pub mod backoff;
 pub mod bus;
@@ -28,6 +28,7 @@ pub mod rates;
 pub mod role;
 mod secret_file;
 pub mod server;
+pub mod server_tls;
 pub mod task;
 pub mod telemetry;
 #[cfg(test)]

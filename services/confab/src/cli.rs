@@ -106,8 +106,8 @@ pub(crate) struct NodeArguments {
     #[command(flatten)]
     #[serde(flatten)]
     source: ConfigArguments,
-    /// Serve these roles only, of messages, conversations, participants and
-    /// realtime; mesh.peers says where the others are.
+    /// Serve these roles only, of messages, conversations, participants, realtime
+    /// and gateway; mesh.peers says where the others are.
     #[arg(long, value_delimiter = ',')]
     #[serde(rename = "roles", skip_serializing_if = "Option::is_none")]
     only: Option<Vec<Role>>,
@@ -123,6 +123,23 @@ pub(crate) struct NodeArguments {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ops_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    #[serde(skip_serializing_if = "GatewayArguments::is_empty")]
+    gateway: GatewayArguments,
+}
+
+#[derive(Clone, Debug, Default, Args, Serialize)]
+struct GatewayArguments {
+    /// Address for browsers.
+    #[arg(long)]
+    #[serde(rename = "listen", skip_serializing_if = "Option::is_none")]
+    gateway_listen: Option<SocketAddr>,
+}
+
+impl GatewayArguments {
+    fn is_empty(&self) -> bool {
+        self.gateway_listen.is_none()
+    }
 }
 
 impl NodeArguments {

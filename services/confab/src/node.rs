@@ -3,6 +3,7 @@
 //! the mesh's other processes, which carry the same requests, credentials and
 //! deadlines.
 
+mod gateway;
 pub mod redis;
 mod services;
 
@@ -120,7 +121,9 @@ impl Node {
         let identity = config.identity()?;
         let credential = config.mesh_credential()?;
         let tls = config.mesh.tls()?;
-        let listening = Server::bind(&config)?.with_mesh_tls(tls.clone());
+        let browsers_tls = config.gateway.tls()?;
+        let listening = Server::bind(&config)?;
+        let listening = listening.with_mesh_tls(tls.clone()).with_gateway_tls(browsers_tls);
         let addresses = listening.addresses();
         if let Some(engine) = store.engine() {
             neighbour::announce(engine.path(), addresses).map_err(StartError::Announce)?;
@@ -207,7 +210,9 @@ impl Node {
         task::spawn("chores", chores);
 
         health.set_ready().await;
-        let services = Services { public, mesh, health };
+        let dev_key = identity.dev_key;
+        let gateway = gateway::before(&common.config, &common.verifier, dev_key, &public);
+        let services = Services { public, mesh, health, gateway };
         let served = task::spawn("server", listening.serve(services, lifecycle.clone()));
         Ok(Self { addresses, lifecycle, served })
     }

@@ -103,6 +103,7 @@ fn command(options: &NodeOptions, data_dir: &Path, addresses: &Path) -> Command 
         .arg("serve")
         .args(["--listen", &options.listen.to_string()])
         .args(["--mesh-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
+        .args(["--gateway-listen", "127.0.0.1:0"])
         .arg("--data-dir")
         .arg(data_dir)
         .arg("--addresses")
