@@ -27,10 +27,11 @@ export interface MessageListProps {
   readonly highlighted: number | null;
 }
 
-/** What the window shows. */
+/** What the window shows, and how far that was said to be read. */
 interface Seen {
-  readonly atBottom: boolean;
-  readonly last: number;
+  atBottom: boolean;
+  last: number;
+  marked: number;
 }
 
 /** The list with its button that jumps to the latest message. */
@@ -38,12 +39,13 @@ export function MessageList(props: MessageListProps): JSX.Element {
   const { handle, view } = props;
   const { me } = useApp();
   const builder = useMemo(() => new RowBuilder(me), [handle]);
-  const rows = useMemo(() => builder.build(view), [view]);
+  const unreadAfter = useUnreadAfter(handle);
+  const rows = useMemo(() => builder.build(view, unreadAfter), [view, unreadAfter]);
   const keys = useMemo(() => rows.map((row) => row.key), [rows]);
   const startAt = useMemo(() => rows.find((row) => "unread" in row && row.unread)?.key, []);
   const [focusKey, setFocusKey] = useState<string | null>(null);
   const [atBottom, setAtBottom] = useState(startAt === undefined);
-  const seen = useRef<Seen>({ atBottom, last: -1 });
+  const seen = useRef<Seen>({ atBottom, last: -1, marked: 0 });
   const loading = useRef(false);
   const latest = useRef({ rows, view });
   latest.current = { rows, view };
@@ -59,6 +61,7 @@ export function MessageList(props: MessageListProps): JSX.Element {
     });
   }, []);
   useReading(handle, latest, seen);
+  useEffect(() => handle.setFollowing(seen.current.atBottom), [handle]);
 
   const tabbable = focusKey !== null && keys.includes(focusKey) ? focusKey : keys.at(-1);
   const renderRow = (index: number): JSX.Element | null => {
@@ -95,9 +98,10 @@ export function MessageList(props: MessageListProps): JSX.Element {
         onNearTop={() => load("older")}
         onNearBottom={() => load("newer")}
         onWindow={({ atBottom: nowAtBottom, last }) => {
-          seen.current = { atBottom: nowAtBottom, last };
+          if (seen.current.atBottom !== nowAtBottom) handle.setFollowing(nowAtBottom);
+          seen.current.atBottom = nowAtBottom;
+          seen.current.last = last;
           setAtBottom(nowAtBottom);
-          handle.setFollowing(nowAtBottom);
           markSeen(handle, latest.current, seen.current);
         }}
         onKeyDown={(event) => onListKey(event, latest.current.rows, props.handlers)}
@@ -107,6 +111,28 @@ export function MessageList(props: MessageListProps): JSX.Element {
       )}
     </div>
   );
+}
+
+const NOTHING_UNREAD = Number.MAX_SAFE_INTEGER;
+
+/**
+ * Where the unread messages begin: at what was unread when the conversation was opened, and anew at
+ * what comes while nobody looks at the page. What comes before somebody's eyes is not marked.
+ */
+function useUnreadAfter(handle: ConversationHandle): number {
+  const [after, setAfter] = useState(() => {
+    const { unread, readSeqAtOpen } = handle.getSnapshot();
+    return unread > 0 ? readSeqAtOpen : NOTHING_UNREAD;
+  });
+  useEffect(() => {
+    const away = (): void => {
+      const { unread, appliedSeq } = handle.getSnapshot();
+      if (unread === 0) setAfter(appliedSeq);
+    };
+    window.addEventListener("blur", away);
+    return () => window.removeEventListener("blur", away);
+  }, [handle]);
+  return after;
 }
 
 /** Shows the end of the conversation. */
@@ -137,17 +163,20 @@ function markSeen(
   seen: Seen,
 ): void {
   if (document.visibilityState !== "visible" || !document.hasFocus()) return;
-  if (seen.atBottom && !now.view.hasNewer) {
-    handle.markRead(now.view.appliedSeq);
-    return;
+  const atEnd = seen.atBottom && !now.view.hasNewer;
+  const seq = atEnd ? now.view.appliedSeq : lastSeqUpTo(now.rows, seen.last);
+  if (seq <= Math.max(seen.marked, now.view.readSeq)) return;
+  seen.marked = seq;
+  handle.markRead(seq);
+}
+
+/** The newest message at or above a row; 0 when there is none. */
+function lastSeqUpTo(rows: readonly Row[], last: number): number {
+  for (let index = Math.min(last, rows.length - 1); index >= 0; index -= 1) {
+    const row = rows[index];
+    if (row?.kind === "message") return row.message.seq;
   }
-  for (let index = Math.min(seen.last, now.rows.length - 1); index >= 0; index -= 1) {
-    const row = now.rows[index];
-    if (row?.kind === "message") {
-      handle.markRead(row.message.seq);
-      return;
-    }
-  }
+  return 0;
 }
 
 /** Looks again whether something was read when the page is looked at again or the view moves. */

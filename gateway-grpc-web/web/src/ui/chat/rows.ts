@@ -92,8 +92,11 @@ export class RowBuilder {
 
   constructor(private readonly me: string) {}
 
-  /** The rows of a view. A row that did not change is the same object as before. */
-  build(view: ConversationView): readonly Row[] {
+  /**
+   * The rows of a view; what others wrote after `unreadAfter` begins with a divider. A row that did not
+   * change is the same object as before.
+   */
+  build(view: ConversationView, unreadAfter: number): readonly Row[] {
     const bySeq = new Map(view.messages.map((message) => [message.seq, message]));
     const find = (seq: number): Message | null => bySeq.get(seq) ?? view.quoted.get(seq) ?? null;
     const reached = othersReached(view.participants, view.receipts, this.me);
@@ -125,7 +128,7 @@ export class RowBuilder {
     const head: HeadRow = view.hasOlder
       ? { kind: "older", key: `older:${above}` }
       : { kind: "beginning", key: `beginning:${above}` };
-    return this.reuse([head, ...placed(drafts, view.readSeqAtOpen)]);
+    return this.reuse([head, ...placed(drafts, unreadAfter)]);
   }
 
   private reuse(rows: readonly Row[]): readonly Row[] {
@@ -166,20 +169,20 @@ function pendingRow(
 }
 
 /** Says of each row where it stands among the others. */
-function placed<R extends SaidRow>(rows: readonly R[], readSeqAtOpen: number): readonly R[] {
+function placed<R extends SaidRow>(rows: readonly R[], unreadAfter: number): readonly R[] {
   let unreadSeen = false;
   const result = rows.map((row, index) => {
     const before = rows[index - 1];
     const newDay = before === undefined || !isSameDay(new Date(before.time), new Date(row.time));
-    const unread = !unreadSeen && isUnread(row, readSeqAtOpen);
+    const unread = !unreadSeen && isUnread(row, unreadAfter);
     unreadSeen ||= unread;
     return { ...row, day: newDay ? row.time : 0, unread, first: newDay || unread || !together(before, row) };
   });
   return result.map((row, index) => ({ ...row, last: result[index + 1]?.first ?? true }));
 }
 
-function isUnread(row: SaidRow, readSeqAtOpen: number): boolean {
-  return row.kind === "message" && !row.own && row.message.seq > readSeqAtOpen;
+function isUnread(row: SaidRow, unreadAfter: number): boolean {
+  return row.kind === "message" && !row.own && row.message.seq > unreadAfter;
 }
 
 function together(before: SaidRow, row: SaidRow): boolean {

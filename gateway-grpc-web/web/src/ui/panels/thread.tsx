@@ -35,7 +35,7 @@ export function ThreadPanel(props: {
   const host = useMemo<ActionHost>(() => ({ setMode, setMenu, jumpTo: props.onJump }), []);
   const handlers = useMemo(() => createHandlers(app, handle, host), []);
   const builder = useMemo(() => new RowBuilder(app.me), []);
-  const rows = useMemo(() => builder.build(asConversation(view, threadView)), [view, threadView]);
+  const rows = useMemo(() => builder.build(asConversation(view, threadView), Number.MAX_SAFE_INTEGER), [view, threadView]);
   const scroller = useBottom(rows);
   const ids = view.participants.map(({ userId }) => userId).filter((userId) => userId !== app.me);
 
@@ -111,7 +111,7 @@ export function ThreadPanel(props: {
 /** The thread as a view whose window is the thread: so that its rows are built like all others. */
 function asConversation(view: ConversationView, thread: ThreadView): ConversationView {
   const messages = thread.root === null ? thread.messages : [thread.root, ...thread.messages];
-  return { ...view, messages, pending: thread.pending, hasOlder: thread.hasOlder, hasNewer: false, readSeqAtOpen: Number.MAX_SAFE_INTEGER };
+  return { ...view, messages, pending: thread.pending, hasOlder: thread.hasOlder, hasNewer: false };
 }
 
 /** Keeps the end in sight as answers come, if it was in sight. */
