@@ -29,20 +29,28 @@ function Shell(): JSX.Element {
   const dialogOpen = app.dialog.value !== null;
   return (
     <>
-      <a class="skip-link" href="#main">
+      <a class="skip-link" href="#conversation" onClick={skipToConversation}>
         {strings.skipToConversation}
       </a>
-      <div class={`shell ${selected === null ? "" : "shell-open"}`} inert={dialogOpen}>
+      <main class={`shell ${selected === null ? "" : "shell-open"}`} inert={dialogOpen}>
+        <h1 class="visually-hidden">{strings.product}</h1>
         <Sidebar />
-        <main id="main" class="main" tabIndex={-1}>
+        <div id="conversation" class="main" tabIndex={-1}>
           {selected === null ? <Welcome /> : <ConversationScreen key={selected} conversationId={selected} />}
-        </main>
-      </div>
+        </div>
+      </main>
       <OpenDialog />
       <Toasts />
       <Announcer />
     </>
   );
+}
+
+/** The address names the conversation, so the link moves the focus and leaves it alone. */
+function skipToConversation(event: MouseEvent): void {
+  event.preventDefault();
+  const target = document.querySelector<HTMLElement>(".conversation [data-focus-home]");
+  (target ?? document.getElementById("conversation"))?.focus();
 }
 
 function Welcome(): JSX.Element {
@@ -51,7 +59,7 @@ function Welcome(): JSX.Element {
   return (
     <div class="empty welcome">
       <Mark class="welcome-mark" />
-      <h1 class="empty-title">{list.items.length === 0 ? strings.welcome : strings.chooseConversation}</h1>
+      <h2 class="empty-title">{list.items.length === 0 ? strings.welcome : strings.chooseConversation}</h2>
       <p>{strings.welcomeHint}</p>
       <Button
         icon="plus"

@@ -32,7 +32,6 @@ export function ConversationHeader(props: {
       <button
         type="button"
         class="header-about"
-        aria-label={strings.aboutConversation(title)}
         onClick={() => togglePanel(app, "people")}
       >
         <Avatar
@@ -45,6 +44,7 @@ export function ConversationHeader(props: {
           <span class="header-title line" dir="auto">
             {title}
           </span>
+          <span class="visually-hidden">{strings.showPeople} </span>
           <span class="header-note line">{direct ? presenceText(peer) : groupText(view, presence, app.me)}</span>
         </span>
       </button>

@@ -17,7 +17,7 @@ export function Beginning(props: {
   const direct = conversation?.type === "direct";
   const peer = props.view.participants.find((participant) => participant.userId !== props.view.me?.userId);
   return (
-    <div class="beginning" data-key={props.rowKey}>
+    <article class="beginning" data-key={props.rowKey} tabIndex={-1} aria-label={strings.beginning(direct, props.title)}>
       <Avatar
         id={direct ? (peer?.userId ?? "") : props.view.conversationId}
         name={props.title}
@@ -30,7 +30,7 @@ export function Beginning(props: {
       {conversation !== null && conversation.createTime !== null && (
         <p class="beginning-time">{strings.createdAt(exactTime(new Date(conversation.createTime)))}</p>
       )}
-    </div>
+    </article>
   );
 }
 

@@ -119,13 +119,13 @@ function SidebarHeader(): JSX.Element {
       <button
         type="button"
         class="account"
-        aria-label={strings.account(nameOf(app.me))}
         aria-haspopup="menu"
         aria-expanded={menuAt !== null}
         onClick={(event) => setMenuAt(event.currentTarget.getBoundingClientRect())}
       >
         <Avatar id={app.me} name={nameOf(app.me)} size="small" />
         <span class="account-name line">{nameOf(app.me)}</span>
+        <span class="visually-hidden">{strings.accountMenu}</span>
         <Icon name="chevronDown" class="icon-small" />
       </button>
       <span class="grow" />
