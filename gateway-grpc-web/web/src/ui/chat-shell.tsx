@@ -26,6 +26,7 @@ function Shell(): JSX.Element {
   const selected = app.selected.value;
   useKeys(app);
   useWindowTitle(app);
+  useReturnToList(selected);
   const dialogOpen = app.dialog.value !== null;
   return (
     <>
@@ -71,6 +72,15 @@ function Welcome(): JSX.Element {
       </Button>
     </div>
   );
+}
+
+/** On a narrow window the list comes back with the focus where it was. */
+function useReturnToList(selected: string | null): void {
+  useEffect(() => {
+    if (selected !== null) return;
+    if (document.activeElement !== document.body && document.activeElement !== null) return;
+    document.querySelector<HTMLElement>('.conversation-row[tabindex="0"]')?.focus();
+  }, [selected]);
 }
 
 /** Ctrl+K switches, Ctrl+F finds: only while no dialog is open. */

@@ -1,7 +1,7 @@
 /**
  * Every word of the interface, in one place.
  */
-import type { ConversationType, Obstacle, Role, SessionError } from "../session/index";
+import type { ConversationType, Notice, Obstacle, Role, SessionError } from "../session/index";
 
 /** What refusals mean to the person in front of the screen; the rest is said by their kind. */
 const REASONS: Readonly<Record<string, string>> = {
@@ -52,6 +52,25 @@ const OBSTACLES: Readonly<Record<Obstacle, string>> = {
   blocked: "One of you has blocked the other, so neither can write here.",
   muted: "A moderator has muted you. You can read, but not write.",
   channel: "Only admins write in this channel. You can read and react.",
+};
+
+type NoticeText = (actor: string, whom: string, title: string, self: boolean) => string;
+
+const NOTICES: Readonly<Record<Notice["kind"], NoticeText>> = {
+  created: (actor) => `${actor} began the conversation`,
+  renamed: (actor, _, title) => (title === "" ? `${actor} changed the conversation` : `${actor} named it “${title}”`),
+  archived: (actor) => `${actor} archived the conversation for everyone`,
+  unarchived: (actor) => `${actor} opened the conversation again`,
+  deleted: (actor) => `${actor} deleted the conversation`,
+  restored: (actor) => `${actor} restored the conversation`,
+  joined: (actor, whom, _, self) => (self ? `${actor} joined` : `${actor} added ${whom}`),
+  left: (_, whom) => `${whom} left`,
+  removed: (actor, whom) => `${actor} removed ${whom}`,
+  role: (actor, whom) => `${actor} changed the role of ${whom}`,
+  muted: (actor, whom) => `${actor} stopped ${whom} from writing`,
+  unmuted: (actor, whom) => `${actor} let ${whom} write again`,
+  banned: (actor, whom) => `${actor} banned ${whom}`,
+  pinned: (actor) => `${actor} pinned a message`,
 };
 
 const ROLES: Readonly<Record<Role, string>> = { member: "Member", admin: "Admin", owner: "Owner" };
@@ -179,6 +198,7 @@ export const strings = {
   createdAt: (time: string) => `Created ${time}`,
   today: "Today",
   yesterday: "Yesterday",
+  notices: NOTICES,
   edited: "edited",
   deletedMessage: "This message was deleted",
   hiddenMessage: "This message is from before you joined",

@@ -75,6 +75,7 @@ function LoadedConversation(props: LoadedProps): JSX.Element {
     [view.participants],
   );
   useAnnouncements(view, nameOf);
+  useEffect(focusConversation, []);
 
   const send = (text: string): void => {
     setMode(null);
@@ -135,6 +136,18 @@ function LoadedConversation(props: LoadedProps): JSX.Element {
     <OpenPanel handle={handle} onJump={host.jumpTo} />
     </>
   );
+}
+
+/**
+ * Moves the focus into a conversation that was opened: to the composer, or on a touch screen, where
+ * that would open a keyboard, to the conversation. Whoever types somewhere is left alone.
+ */
+function focusConversation(): void {
+  const typing = document.activeElement?.matches("input, textarea") === true;
+  if (typing || document.querySelector("[aria-modal]") !== null) return;
+  const touch = window.matchMedia("(hover: none)").matches;
+  const composer = document.querySelector<HTMLElement>(".conversation [data-focus-home]");
+  ((touch ? null : composer) ?? document.getElementById("conversation"))?.focus({ preventScroll: true });
 }
 
 /** The panel that is open beside the conversation, if there is one. */

@@ -11,6 +11,7 @@ import { useApp } from "../state/app";
 import { strings } from "../strings";
 import type { MessageHandlers } from "./handlers";
 import { MessageRowView } from "./message-row";
+import { NoticeLine } from "./notice-line";
 import { Beginning, OlderSkeleton } from "./placeholders";
 import { isSaid, RowBuilder, type Row } from "./rows";
 import { type ListControl, VirtualList } from "./virtual-list";
@@ -67,6 +68,7 @@ export function MessageList(props: MessageListProps): JSX.Element {
   const renderRow = (index: number): JSX.Element | null => {
     const row = rows[index];
     if (row === undefined) return null;
+    if (row.kind === "notice") return <NoticeLine key={row.key} row={row} nameOf={props.nameOf} />;
     if (!isSaid(row)) {
       if (row.kind === "beginning") return <Beginning key={row.key} rowKey={row.key} title={props.title} view={view} />;
       return <OlderSkeleton key={row.key} rowKey={row.key} />;

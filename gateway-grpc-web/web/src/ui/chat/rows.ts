@@ -2,7 +2,7 @@
  * From a view of a conversation to the rows of the list: which messages stand together, where a day
  * begins, where the unread ones begin, how far the own ones have got. Pure.
  */
-import type { ConversationView, Message, Participant, PendingMessage, Receipt } from "../../session/index";
+import type { ConversationView, Message, Notice, Participant, PendingMessage, Receipt } from "../../session/index";
 import { isSameDay } from "../text/time";
 
 /** How far an own message has got. */
@@ -49,11 +49,18 @@ export interface HeadRow {
   readonly key: string;
 }
 
+/** What happened beside messages: somebody joined, the title changed. */
+export interface NoticeRow {
+  readonly kind: "notice";
+  readonly key: string;
+  readonly notice: Notice;
+}
+
 /** A row with something that was said. */
 export type SaidRow = MessageRow | PendingRow;
 
 /** A row of the list. */
-export type Row = MessageRow | PendingRow | HeadRow;
+export type Row = SaidRow | NoticeRow | HeadRow;
 
 const GROUP_MS = 5 * 60 * 1000;
 
@@ -128,7 +135,7 @@ export class RowBuilder {
     const head: HeadRow = view.hasOlder
       ? { kind: "older", key: `older:${above}` }
       : { kind: "beginning", key: `beginning:${above}` };
-    return this.reuse([head, ...placed(drafts, unreadAfter)]);
+    return this.reuse([head, ...placed(withNotices(drafts, view), unreadAfter)]);
   }
 
   private reuse(rows: readonly Row[]): readonly Row[] {
@@ -168,17 +175,47 @@ function pendingRow(
   };
 }
 
+/** Puts the notices of the window's time between the messages. */
+function withNotices(rows: readonly SaidRow[], view: ConversationView): readonly (SaidRow | NoticeRow)[] {
+  const first = view.messages[0]?.seq ?? 0;
+  const last = view.messages.at(-1)?.seq ?? 0;
+  const shown = view.notices.filter(
+    ({ seq, kind }) => kind !== "created" && (!view.hasOlder || seq > first) && (!view.hasNewer || seq < last),
+  );
+  const result: (SaidRow | NoticeRow)[] = [];
+  let next = 0;
+  for (const row of rows) {
+    const seq = row.kind === "message" ? row.message.seq : Number.MAX_SAFE_INTEGER;
+    for (let notice = shown[next]; notice !== undefined && notice.seq < seq; notice = shown[next]) {
+      result.push(noticeRow(notice));
+      next += 1;
+    }
+    result.push(row);
+  }
+  return [...result, ...shown.slice(next).map(noticeRow)];
+}
+
+function noticeRow(notice: Notice): NoticeRow {
+  return { kind: "notice", key: `n:${notice.seq}`, notice };
+}
+
 /** Says of each row where it stands among the others. */
-function placed<R extends SaidRow>(rows: readonly R[], unreadAfter: number): readonly R[] {
+function placed(rows: readonly (SaidRow | NoticeRow)[], unreadAfter: number): readonly (SaidRow | NoticeRow)[] {
   let unreadSeen = false;
+  let lastSaid: SaidRow | undefined;
   const result = rows.map((row, index) => {
-    const before = rows[index - 1];
-    const newDay = before === undefined || !isSameDay(new Date(before.time), new Date(row.time));
+    if (row.kind === "notice") return row;
+    const newDay = lastSaid === undefined || !isSameDay(new Date(lastSaid.time), new Date(row.time));
     const unread = !unreadSeen && isUnread(row, unreadAfter);
     unreadSeen ||= unread;
-    return { ...row, day: newDay ? row.time : 0, unread, first: newDay || unread || !together(before, row) };
+    const joined = lastSaid !== undefined && rows[index - 1] === lastSaid && together(lastSaid, row);
+    lastSaid = row;
+    return { ...row, day: newDay ? row.time : 0, unread, first: newDay || unread || !joined };
   });
-  return result.map((row, index) => ({ ...row, last: result[index + 1]?.first ?? true }));
+  return result.map((row, index) => {
+    const next = result[index + 1];
+    return row.kind === "notice" ? row : { ...row, last: next === undefined || next.kind === "notice" || next.first };
+  });
 }
 
 function isUnread(row: SaidRow, unreadAfter: number): boolean {
