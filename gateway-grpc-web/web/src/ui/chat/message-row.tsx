@@ -72,6 +72,7 @@ export const MessageRowView = memo((props: RowProps): JSX.Element => {
             <ThreadLink message={row.message} handlers={props.handlers} />
           )}
           {row.kind === "pending" && row.progress === "failed" && <Failed row={row} handlers={props.handlers} />}
+          {row.progress === "waiting" && <p class="waiting">{strings.waitingForConnection}</p>}
         </div>
         {row.kind === "message" && <MessageTools message={row.message} handlers={props.handlers} />}
       </div>
@@ -161,7 +162,7 @@ function Quote(props: {
   );
 }
 
-const PROGRESS_ICONS = { sending: "clock", sent: "check", delivered: "checks", read: "checks", failed: "warning" } as const;
+const PROGRESS_ICONS = { sending: "clock", waiting: "clock", sent: "check", delivered: "checks", read: "checks", failed: "warning" } as const;
 
 /**
  * The time and the marks, in the corner of the bubble. With `room` it is the same, unseen, at the end

@@ -6,7 +6,7 @@ import type { ConversationView, Message, Notice, Participant, PendingMessage, Re
 import { isSameDay } from "../text/time";
 
 /** How far an own message has got. */
-export type Progress = "sending" | "failed" | "sent" | "delivered" | "read";
+export type Progress = "sending" | "waiting" | "failed" | "sent" | "delivered" | "read";
 
 /** What every row says about its place. */
 interface Place {
@@ -171,7 +171,8 @@ function pendingRow(
     kind: "pending",
     pending,
     quoted: quotedOf(pending, find),
-    progress: pending.state,
+    // What only nobody could be reached for goes out by itself when the connection is back.
+    progress: pending.state === "failed" && pending.error?.isRetryable === true ? "waiting" : pending.state,
   };
 }
 
