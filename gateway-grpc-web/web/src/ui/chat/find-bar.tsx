@@ -3,7 +3,7 @@
  * search index behind it, so it says how far it has looked.
  */
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ConversationHandle, Message } from "../../session/index";
 import { Icon } from "../icons";
 import { useFocusReturn, useLayer } from "../kit/layers";
@@ -48,11 +48,13 @@ export function FindBar(props: {
   const [query, setQuery] = useState("");
   const [finding, setFinding] = useState<Finding>(NOTHING);
   const run = useRef(0);
+  const field = useRef<HTMLInputElement>(null);
   const close = (): void => {
     app.finding.value = false;
   };
   useLayer(close);
   useFocusReturn();
+  useLayoutEffect(() => field.current?.focus(), []);
   useEffect(
     () => () => {
       run.current += 1;
@@ -101,9 +103,7 @@ export function FindBar(props: {
         <span class="visually-hidden">{strings.findInConversation}</span>
         <Icon name="search" />
         <input
-          ref={(input) => {
-            if (input !== null && query === "") input.focus();
-          }}
+          ref={field}
           class="input"
           type="text"
           placeholder={strings.findInConversation}

@@ -43,7 +43,10 @@ export function focusedElement(): HTMLElement | undefined {
   return active instanceof HTMLElement && active !== document.body ? active : undefined;
 }
 
-/** Gives the focus back to where it was when this component appeared. */
+/**
+ * Gives the focus back to where it was when this component appeared. Call it before whatever moves the
+ * focus into the component.
+ */
 export function useFocusReturn(): void {
   const before = useRef<HTMLElement | undefined>(undefined);
   useLayoutEffect(() => {
