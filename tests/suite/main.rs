@@ -5,6 +5,7 @@
 mod backends;
 mod bad_input;
 mod bench;
+mod browser;
 mod clients;
 mod compose;
 mod disk;
@@ -19,3 +20,4 @@ mod p7_policy;
 mod promises;
 mod raw;
 mod stores;
+mod web;

@@ -23,6 +23,7 @@ pub struct NodeOptions {
     pub(super) mutant: Option<String>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) listen: SocketAddr,
+    pub(super) gateway: SocketAddr,
     allowed: Vec<String>,
     keys_dir: Option<PathBuf>,
 }
@@ -30,11 +31,13 @@ pub struct NodeOptions {
 impl NodeOptions {
     /// The program, with the configuration that everybody gets.
     pub fn new(program: impl Into<PathBuf>) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
             program: program.into(),
             mutant: None,
             environment: Vec::new(),
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            listen: any,
+            gateway: any,
             allowed: Vec::new(),
             keys_dir: None,
         }
@@ -66,6 +69,13 @@ impl NodeOptions {
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
+        self
+    }
+
+    /// The same for browsers.
+    #[must_use]
+    pub fn gateway(mut self, address: SocketAddr) -> Self {
+        self.gateway = address;
         self
     }
 
@@ -267,6 +277,14 @@ impl Node {
     /// Before the first start, which nobody can see.
     pub fn ops(&self) -> SocketAddr {
         self.addresses.expect("it was started").ops
+    }
+
+    /// The gateway's port.
+    ///
+    /// # Panics
+    /// Where the node has none, and before the first start, which nobody can see.
+    pub fn gateway(&self) -> SocketAddr {
+        self.addresses.and_then(|addresses| addresses.gateway).expect("it has a gateway")
     }
 
     /// An address that stays the same over restarts.

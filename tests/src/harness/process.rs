@@ -19,6 +19,7 @@ pub(super) struct Addresses {
     pub(super) public: SocketAddr,
     pub(super) mesh: SocketAddr,
     pub(super) ops: SocketAddr,
+    pub(super) gateway: Option<SocketAddr>,
 }
 
 pub(super) struct Process {
@@ -103,7 +104,7 @@ fn command(options: &NodeOptions, data_dir: &Path, addresses: &Path) -> Command 
         .arg("serve")
         .args(["--listen", &options.listen.to_string()])
         .args(["--mesh-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
-        .args(["--gateway-listen", "127.0.0.1:0"])
+        .args(["--gateway-listen", &options.gateway.to_string()])
         .arg("--data-dir")
         .arg(data_dir)
         .arg("--addresses")
@@ -125,5 +126,10 @@ fn parse(text: &str) -> Checked<Addresses> {
         let address = json[name].as_str().and_then(|text| text.parse().ok());
         address.ok_or_else(|| Violation::unable(format!("no address `{name}` in {text}")))
     };
-    Ok(Addresses { public: address("public")?, mesh: address("mesh")?, ops: address("ops")? })
+    Ok(Addresses {
+        public: address("public")?,
+        mesh: address("mesh")?,
+        ops: address("ops")?,
+        gateway: address("gateway").ok(),
+    })
 }

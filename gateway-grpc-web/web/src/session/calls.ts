@@ -34,12 +34,9 @@ export interface Services {
   readonly realtime: Client<typeof RealtimeService>;
 }
 
-export function openTransport(
-  baseUrl: string,
-  tokens: Tokens,
-  fetch: typeof globalThis.fetch | undefined,
-): Transport {
-  const authorize: Interceptor = (next) => async (request) => {
+/** Puts the token on every call, and forgets one that was refused. */
+export function authorize(tokens: Tokens): Interceptor {
+  return (next) => async (request) => {
     const token = await tokens.get();
     request.header.set("authorization", `Bearer ${token}`);
     try {
@@ -49,11 +46,14 @@ export function openTransport(
       throw thrown;
     }
   };
-  return createGrpcWebTransport({
-    baseUrl,
-    interceptors: [authorize],
-    ...(fetch && { fetch }),
-  });
+}
+
+export function openTransport(
+  baseUrl: string,
+  interceptor: Interceptor,
+  fetch: typeof globalThis.fetch | undefined,
+): Transport {
+  return createGrpcWebTransport({ baseUrl, interceptors: [interceptor], ...(fetch && { fetch }) });
 }
 
 export function services(transport: Transport): Services {

@@ -1,7 +1,8 @@
 // A session: the parts put together. It passes what the stream brings to whom it concerns, in one order.
 
-import { browserTabs, Tabs, type TabPlatform } from "./tabs";
-import { Calls, openTransport, services } from "./calls";
+import type { Transport } from "@connectrpc/connect";
+
+import { authorize, Calls, openTransport, services } from "./calls";
 import { Cell } from "./cell";
 import type { Context } from "./context";
 import { Delivered } from "./delivered";
@@ -15,13 +16,14 @@ import type { Person, Presence, Settings, Store } from "./model";
 import { People } from "./people";
 import { Stream, type StreamStatus } from "./stream/stream";
 import { INBOX } from "./stream/wire";
+import { browserTabs, type TabPlatform, Tabs } from "./tabs";
 import { type Claims, Tokens } from "./tokens";
 import type { Connection, ConversationHandle, Session, SessionOptions } from "./types";
 import { Handle, type Opened } from "./view/handle";
 import { OwnTyping, ReadMark } from "./view/marks";
 import { Moves } from "./view/moves";
-import { View } from "./view/view";
 import { storedOutboxes } from "./view/outbox";
+import { View } from "./view/view";
 import { Watching } from "./watching";
 
 /** Views that nobody has open but that are kept for who comes back. */
@@ -51,9 +53,14 @@ export class ConfabSession implements Session {
   readonly #watching: Watching;
   readonly #tabs: Tabs;
 
-  constructor(options: SessionOptions, tokens: Tokens, claims: Claims, platform: TabPlatform | null) {
+  constructor(
+    options: SessionOptions,
+    tokens: Tokens,
+    claims: Claims,
+    platform: TabPlatform | null,
+    transport: Transport = openTransport(options.baseUrl, authorize(tokens), options.fetch),
+  ) {
     this.userId = claims.userId;
-    const transport = openTransport(options.baseUrl, tokens, options.fetch);
     const calls = new Calls(services(transport));
     this.#context = {
       userId: claims.userId,
@@ -66,7 +73,11 @@ export class ConfabSession implements Session {
       this.#list.store.changed();
       this.#opened.get(conversationId)?.view.changed();
     });
-    this.#list = new List(this.#context, (conversationId) => this.#live.typing(conversationId));
+    this.#list = new List(
+      this.#context,
+      (conversationId) => this.#live.typing(conversationId),
+      (conversationId) => this.#opened.get(conversationId)?.view.store.changed(),
+    );
     this.#people = new People(this.#context);
     this.#inbox = new Inbox(this.#context, (event) => this.#takeInbox(event));
     this.#delivered = new Delivered(this.#context);
@@ -77,6 +88,7 @@ export class ConfabSession implements Session {
     this.people = this.#people.store;
     const name = `confab:${options.baseUrl}:${claims.tenantId}:${claims.userId}`;
     this.#tabs = new Tabs(this.#tabHost(tokens), platform, name);
+    tokens.failed = (error) => this.#signedOut(error);
   }
 
   #tabHost(tokens: Tokens): ConstructorParameters<typeof Tabs>[0] {
@@ -118,6 +130,7 @@ export class ConfabSession implements Session {
 
   #takeStatus(status: StreamStatus, leader: boolean): void {
     const before = this.#connection.status;
+    if (before === "ended") return;
     this.#connection = connectionOf(status, leader);
     this.connection.changed();
     if (status.status !== "online") return;
@@ -127,6 +140,14 @@ export class ConfabSession implements Session {
     void this.#list.refresh().then(() => this.#listed());
     for (const { view } of this.#opened.values()) view.resume();
     if (leader && this.#ownPresence !== null) void this.#sayPresence();
+  }
+
+  /** There is no token any more. Another tab may have one. */
+  #signedOut(error: SessionError): void {
+    if (this.#connection.status === "ended") return;
+    this.#connection = { status: "ended", why: "sign-in", error };
+    this.connection.changed();
+    this.#tabs.leave();
   }
 
   #listed(): void {
@@ -189,7 +210,7 @@ export class ConfabSession implements Session {
     this.#opened.set(conversationId, opened);
     opened.view.handles += 1;
     this.#watching.use(conversationId);
-    void opened.view.open();
+    void (opened.view.handles === 1 ? opened.view.reopen() : opened.view.open());
     return new Handle(opened, () => {
       opened.view.handles -= 1;
       this.#forgetViews();
@@ -206,7 +227,9 @@ export class ConfabSession implements Session {
   /** Who has read everything and then writes has read what they write. */
   #wrote(conversationId: string, seq: number): void {
     const row = this.#list.row(conversationId);
-    if (row !== undefined && row.unread === 0) this.#get(conversationId).mark.move(seq);
+    if (row === undefined || (row.unread > 0 && row.readSeq < seq)) return;
+    this.#list.read(conversationId, seq, 0);
+    this.#get(conversationId).mark.move(seq);
   }
 
   #wantsChanged(): void {

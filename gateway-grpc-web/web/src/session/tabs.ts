@@ -11,6 +11,8 @@ import type { Stream, StreamStatus, Wants } from "./stream/stream";
 const [MOST_WATCHED, MOST_PRESENCES] = [200, 200];
 /** Milliseconds between two announcements of a tab, and after which a silent one counts as gone. */
 const [ANNOUNCE, GONE] = [20_000, 180_000];
+/** Milliseconds after the time of the next try at which a tab reminds the leader of it. */
+const REMIND = 500;
 /** Milliseconds that a new leader gives the others to say where they are. */
 const GATHER = 100;
 
@@ -54,6 +56,7 @@ export class Tabs {
   #wants: Wants = { watch: new Map(), inboxSeq: null, presence: [] };
   #others = new Map<string, { wants: Wants; heard: number }>();
   #announcing: ReturnType<typeof setInterval> | undefined;
+  #reminder: ReturnType<typeof setTimeout> | undefined;
   #release: (() => void) | null = null;
   #leave = new AbortController();
 
@@ -93,13 +96,17 @@ export class Tabs {
 
   /** Leaves the stream to another tab, or ends it where there is none. */
   async close(): Promise<void> {
+    if (this.#others.size === 0) await this.#stream?.close();
+    this.leave();
+  }
+
+  /** Leaves the stream to whoever is there. */
+  leave(): void {
     clearInterval(this.#announcing);
-    const isLast = this.#others.size === 0;
-    const stream = this.#stream;
+    clearTimeout(this.#reminder);
+    this.#post({ kind: "bye", tab: this.#id });
+    this.#stream?.abandon();
     this.#stream = null;
-    if (stream === null) this.#post({ kind: "bye", tab: this.#id });
-    else if (isLast) await stream.close();
-    else stream.abandon();
     this.#release?.();
     this.#leave.abort();
     this.#channel?.close();
@@ -140,9 +147,8 @@ export class Tabs {
     this.#status = status;
     if (status.status === "ended") {
       // Of this tab's token or session: the next tab may have a better one.
-      this.#release?.();
       this.#stream = null;
-      clearInterval(this.#announcing);
+      this.leave();
     } else {
       this.#postStatus();
     }
@@ -169,10 +175,20 @@ export class Tabs {
         if (this.#stream === null) this.host.frame(post.frame);
         break;
       case "status":
-        if (this.#stream === null && this.#status.status !== "ended") this.host.status(revived(post.status), false);
+        if (this.#stream === null && this.#status.status !== "ended") this.#follow(revived(post.status));
         break;
       default:
     }
+  }
+
+  /** The leader's timers may be slow, when nobody looks at it: this tab's remind it. */
+  #follow(status: StreamStatus): void {
+    clearTimeout(this.#reminder);
+    if (status.status === "offline") {
+      const delay = Math.max(0, status.retryAt - Date.now()) + REMIND;
+      this.#reminder = setTimeout(() => this.#post({ kind: "retry" }), delay);
+    }
+    this.host.status(status, false);
   }
 
   #announce(): void {

@@ -49,6 +49,8 @@ function decode(token: string): Record<string, unknown> {
 export class Tokens {
   #current: { token: string; replaceAt: number } | null = null;
   #asking: Promise<string> | null = null;
+  /** Told when the source says that there is none. */
+  failed: (error: SessionError) => void = () => undefined;
 
   /** `userId`: a token that speaks for somebody else is not taken. Empty for the first one. */
   constructor(
@@ -71,24 +73,28 @@ export class Tokens {
   }
 
   async #ask(): Promise<string> {
-    let token: string;
     try {
-      token = (await this.source()).trim();
+      const token = (await this.source()).trim();
+      const claims = readClaims(token);
+      if (this.userId !== "" && claims.userId !== this.userId) {
+        throw new SessionError("token", "the new token is somebody else's");
+      }
+      this.userId = claims.userId;
+      this.#current = { token, replaceAt: replaceAt(claims) };
+      return token;
     } catch (thrown) {
-      if (thrown instanceof SessionError) throw thrown;
-      const text = thrown instanceof Error ? thrown.message : String(thrown);
-      // What fetch throws when it reaches nobody: the same source may do better later.
-      const kind = thrown instanceof TypeError ? "unreachable" : "token";
-      throw new SessionError(kind, `no token: ${text}`);
+      const error = asTokenError(thrown);
+      if (error.kind === "token") this.failed(error);
+      throw error;
     }
-    const claims = readClaims(token);
-    if (this.userId !== "" && claims.userId !== this.userId) {
-      throw new SessionError("token", "the new token is somebody else's");
-    }
-    this.userId = claims.userId;
-    this.#current = { token, replaceAt: replaceAt(claims) };
-    return token;
   }
+}
+
+function asTokenError(thrown: unknown): SessionError {
+  if (thrown instanceof SessionError) return thrown;
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  // What fetch throws when it reaches nobody: the same source may do better later.
+  return new SessionError(thrown instanceof TypeError ? "unreachable" : "token", `no token: ${text}`);
 }
 
 /** When a token is to be replaced by another one: before it ends. */

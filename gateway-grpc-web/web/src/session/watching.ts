@@ -36,8 +36,7 @@ export class Watching {
       if (watch.size >= MOST_WATCHED) this.#watched.delete(conversationId);
       const view = views.get(conversationId);
       const row = this.list.row(conversationId);
-      // One that is loading has no cursor yet.
-      const cursor = view?.appliedSeq ?? (view?.handles ? undefined : row?.headSeq);
+      const cursor = view?.appliedSeq ?? row?.headSeq;
       if (cursor !== undefined && !view?.isGone && (row !== undefined || view !== undefined)) {
         watch.set(conversationId, cursor);
       }

@@ -10,6 +10,11 @@ import { until } from "./until";
 
 export const PROGRAM = process.env["CONFAB_TEST_PROGRAM"] ?? "";
 
+/** A mutant of the server is for the tests of these tests. */
+function isItsOwn(name: string): boolean {
+  return !name.startsWith("CONFAB_") || name === "CONFAB_MUTANT";
+}
+
 export class Server {
   readonly #folder = mkdtempSync(join(tmpdir(), "confab-web-"));
   #child: ChildProcess | null = null;
@@ -28,7 +33,7 @@ export class Server {
     this.#child = spawn(PROGRAM, ["serve", ...listens, ...data], {
       stdio: "ignore",
       // Variables of its prefix are its configuration.
-      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("CONFAB_"))),
+      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => isItsOwn(name))),
     });
     await until("the server's addresses", () => {
       try {

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 
-const LIMIT = 40_000;
+const LIMIT = Number(process.env["WEB_TEST_LIMIT"] ?? 40_000);
 
 export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
   const ends = Date.now() + LIMIT;

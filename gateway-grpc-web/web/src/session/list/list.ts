@@ -32,6 +32,8 @@ export class List {
   constructor(
     private readonly context: Context,
     private readonly typing: (conversationId: string) => readonly string[],
+    /** A row is another one than before. */
+    private readonly moved: (conversationId: string) => void,
   ) {
     const failed = (error: unknown) => context.problem(`the list is behind: ${SessionError.from(error).message}`);
     this.#reads = new Queue(2, failed);
@@ -158,7 +160,7 @@ export class List {
         this.remove(conversationId);
         break;
       case "read":
-        if (row !== undefined) this.#move(conversationId, withRead(row, body.readSeq, null));
+        if (row !== undefined) this.#move(conversationId, withRead(row, body.readSeq, null, true));
         break;
       case "settings":
         if (row !== undefined) this.#set(conversationId, { ...row, settings: body.settings });
@@ -170,7 +172,7 @@ export class List {
   /** The user has read up to here, in this tab. */
   read(conversationId: string, readSeq: number, unread: number | null): void {
     const row = this.#rows.get(conversationId);
-    if (row !== undefined) this.#move(conversationId, withRead(row, readSeq, unread));
+    if (row !== undefined) this.#move(conversationId, withRead(row, readSeq, unread, false));
   }
 
   setSettings(conversationId: string, settings: Settings): void {
@@ -230,6 +232,7 @@ export class List {
     if (this.#rows.get(conversationId) === row) return;
     this.#rows.set(conversationId, row);
     this.store.changed();
+    this.moved(conversationId);
   }
 
   stop(): void {

@@ -35,14 +35,19 @@ export function withHead(row: Row, head: Head): Moved {
   const moved: Row = {
     ...row,
     headSeq: head.seq,
-    readSeq: Math.max(row.readSeq, head.readSeq),
-    // A mark of ours may be under way.
-    unread: row.readSeq > head.readSeq && row.readSeq >= head.seq ? 0 : head.unread,
-    mentions: row.readSeq > head.readSeq && row.readSeq >= head.seq ? 0 : head.mentions,
+    ...readOf(row, head),
     lastMessage: head.lastMessage ?? row.lastMessage,
     activityTime: Math.max(row.activityTime, head.activityTime),
   };
   return { row: moved, staleHead: false, staleConversation: isNews && !onlyMessage };
+}
+
+/** A mark of ours may be under way: then the server counts as unread what is read here. */
+function readOf(row: Row, head: Head): Pick<Row, "readSeq" | "unread" | "mentions"> {
+  const { readSeq, unread, mentions } = head;
+  if (readSeq >= row.readSeq) return { readSeq, unread, mentions };
+  const most = row.unread + Math.max(0, head.seq - row.headSeq);
+  return { readSeq: row.readSeq, unread: Math.min(unread, most), mentions: Math.min(mentions, row.mentions, most) };
 }
 
 /** An event of a watched conversation. */
@@ -120,14 +125,17 @@ function mentions(message: Message, userId: string): boolean {
 }
 
 /**
- * The user has read up to here, on this device or another. `unread`: how many messages are above it,
- * where that is known. `null`: to be asked, unless nothing is.
+ * The user has read up to here, on this device or another. `unread`: how many messages are above it, as
+ * far as that is known; the server's word on it (`isSettled`) says when what is known may be asked for.
  */
-export function withRead(row: Row, readSeq: number, unread: number | null): Moved {
-  if (readSeq <= row.readSeq) return { row, staleHead: false, staleConversation: false };
+export function withRead(row: Row, readSeq: number, unread: number | null, isSettled: boolean): Moved {
+  const isNews = readSeq > row.readSeq;
+  const known = { row, staleHead: false, staleConversation: false };
+  if (readSeq < row.readSeq) return known;
   if (readSeq >= row.headSeq) {
-    return { row: { ...row, readSeq, unread: 0, mentions: 0 }, staleHead: false, staleConversation: false };
+    return isNews || row.unread > 0 ? { ...known, row: { ...row, readSeq, unread: 0, mentions: 0 } } : known;
   }
-  const staleHead = unread === null || row.mentions > 0;
-  return { row: { ...row, readSeq, unread: unread ?? row.unread }, staleHead, staleConversation: false };
+  const left = unread ?? row.unread;
+  const moved = isNews ? { ...row, readSeq, unread: left, mentions: Math.min(row.mentions, left) } : row;
+  return { ...known, row: moved, staleHead: isSettled && (isNews || row.unread > 0) };
 }

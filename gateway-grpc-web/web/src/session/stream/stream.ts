@@ -12,11 +12,12 @@ import { type End, Link, type Plan, type Subscribe } from "./link";
 import { judge } from "./verdict";
 import { INBOX, Wire } from "./wire";
 
-/** Milliseconds between two tries, growing; and from a wish to the connection that fulfils it. */
+/** Milliseconds between two tries, growing; from a wish to the connection that fulfils it; between acks. */
 const [FIRST_RETRY, LONGEST_RETRY] = [500, 30_000];
-const WATCH_DELAY = 30;
 const PRESENCE_DELAY = 1_500;
 const ACK_INTERVAL = 4_000;
+/** Milliseconds before a watch that was refused is asked for again. */
+const REFUSED_FOR = 5_000;
 
 /** What is to be followed: conversations from cursors, the inbox, people. */
 export interface Wants {
@@ -54,6 +55,7 @@ export class Stream {
   #backoff = new Backoff(FIRST_RETRY, LONGEST_RETRY);
   #tokenRefused = false;
   #tokenDue = false;
+  readonly #refused = new Set<string>();
   readonly #acked = new Map<string, number>();
   #ackTimer: ReturnType<typeof setTimeout> | undefined;
   #tokenTimer: ReturnType<typeof setTimeout> | undefined;
@@ -103,10 +105,12 @@ export class Stream {
   #reconsider(): void {
     const link = this.#active;
     if (link === null || this.#candidate !== null || this.#ended) return;
-    const isNew = [...this.#wants.watch.keys()].some((topic) => !link.watching.has(topic));
-    if (isNew) {
+    // A watch that ended here may live on, or again, in what a connection resumed.
+    const isFollowed = (topic: string) => link.watching.has(topic) && this.#wire.get(topic) !== undefined;
+    const isNew = (topic: string) => !isFollowed(topic) && !this.#refused.has(topic);
+    if ([...this.#wants.watch.keys()].some(isNew)) {
       this.#byCursors = true;
-      this.#openIn(WATCH_DELAY);
+      this.#openIn(0);
     } else if (this.#tokenDue) {
       this.#openIn(0);
     } else if (this.#wants.presence.some((user) => !link.plan.presence.includes(user))) {
@@ -114,16 +118,19 @@ export class Stream {
     }
   }
 
+  /** Without a timer where nothing is to be waited for: those of a hidden tab may take a minute. */
   #openIn(delay: number): void {
     const at = Date.now() + delay;
-    if (at >= this.#openAt && this.#openTimer !== undefined) return;
+    if (at >= this.#openAt) return;
     clearTimeout(this.#openTimer);
     this.#openAt = at;
-    this.#openTimer = setTimeout(() => {
-      this.#openTimer = undefined;
+    const open = () => {
+      if (this.#openAt !== at) return;
       this.#openAt = Number.POSITIVE_INFINITY;
       void this.#open();
-    }, delay);
+    };
+    if (delay === 0) queueMicrotask(open);
+    else this.#openTimer = setTimeout(open, delay);
   }
 
   async #open(): Promise<void> {
@@ -174,9 +181,8 @@ export class Stream {
       case "heartbeat":
         return;
       case "token-expiring":
-        this.host.tokens.forget(link.plan.token);
-        this.#tokenDue = true;
-        this.#reconsider();
+        // Tokens that do not live long are all about to end, in the server's eyes.
+        this.#renewToken(link.plan.token);
         return;
       case "goodbye":
         return;
@@ -186,8 +192,17 @@ export class Stream {
       if (news !== frame) this.host.problem("events were left out without a gap: they are read from the log");
       this.host.frame(news);
     }
+    if (frame.kind === "watch-ended") this.#refuse(frame.conversationId);
     if (link === this.#candidate && link.isSynced) this.#promote(link);
     this.#ackLater();
+  }
+
+  #refuse(topic: string): void {
+    this.#refused.add(topic);
+    setTimeout(() => {
+      this.#refused.delete(topic);
+      this.#reconsider();
+    }, REFUSED_FOR);
   }
 
   #welcome(link: Link, headInboxSeq: number): void {
@@ -274,10 +289,13 @@ export class Stream {
     const at = replaceAt(readClaims(token));
     if (!Number.isFinite(at)) return;
     const delay = Math.min(Math.max(at - Date.now(), 1_000), 0x7fff_ffff);
-    this.#tokenTimer = setTimeout(() => {
-      this.#tokenDue = true;
-      this.#reconsider();
-    }, delay);
+    this.#tokenTimer = setTimeout(() => this.#renewToken(token), delay);
+  }
+
+  #renewToken(token: string): void {
+    if (token !== this.#active?.plan.token || Date.now() < replaceAt(readClaims(token))) return;
+    this.#tokenDue = true;
+    this.#reconsider();
   }
 
   #ackLater(): void {

@@ -60,9 +60,8 @@ export class Handle implements ConversationHandle {
   markRead(seq: number): void {
     const { view, mark } = this.opened;
     const through = Math.min(seq, view.appliedSeq ?? 0);
-    if (through === 0) return;
+    if (!mark.move(through)) return;
     view.host.list.read(view.conversationId, through, view.unreadAbove(through));
-    mark.move(through);
     view.changed();
   }
 

@@ -19,13 +19,15 @@ export class ReadMark {
     private readonly conversationId: string,
   ) {}
 
-  move(seq: number): void {
-    if (seq <= this.#wanted) return;
+  /** `false`: it was there before. */
+  move(seq: number): boolean {
+    if (seq <= this.#wanted) return false;
     this.#wanted = seq;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       void this.#send();
     }, MARK_DELAY);
+    return true;
   }
 
   async #send(): Promise<void> {

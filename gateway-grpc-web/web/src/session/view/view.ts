@@ -83,6 +83,17 @@ export class View {
     this.store.changed();
   }
 
+  /** Somebody comes who does not know what was shown before. */
+  async reopen(): Promise<void> {
+    if (this.state !== null) {
+      this.readSeqAtOpen = this.host.list.row(this.conversationId)?.readSeq ?? this.readSeqAtOpen;
+      this.following = true;
+      // Whoever was here has read far from the end.
+      if (!this.state.reachesEnd()) this.state = null;
+    }
+    await this.open();
+  }
+
   /** Reads the snapshot, or what was missed since. */
   async open(): Promise<void> {
     if (this.state !== null && this.#status === "ready") {
@@ -96,7 +107,7 @@ export class View {
   }
 
   async #load(): Promise<void> {
-    if (this.#status === "failed") this.#status = "loading";
+    if (this.#status !== "gone") this.#status = "loading";
     this.changed();
     try {
       await this.#readSnapshot();
@@ -162,6 +173,10 @@ export class View {
         break;
       case "synced":
         this.#seen(frame.seq);
+        break;
+      case "head":
+        // It is not watched yet, or again.
+        this.#seen(frame.head.seq);
         break;
       case "receipt":
         this.#moveReceipt(frame.userId, frame.receipt);
