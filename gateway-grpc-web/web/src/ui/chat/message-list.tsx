@@ -109,7 +109,7 @@ export function MessageList(props: MessageListProps): JSX.Element {
         onKeyDown={(event) => onListKey(event, latest.current.rows, props.handlers)}
       />
       {(!atBottom || view.hasNewer) && (
-        <JumpToLatest count={view.newerCount} onJump={() => jumpToLatest(handle, props.control)} />
+        <JumpToLatest count={view.unread} onJump={() => jumpToLatest(handle, props.control)} />
       )}
     </div>
   );
