@@ -11,6 +11,13 @@ import { below, seeded } from "./support/random";
 
 const WINDOW = 700;
 
+/** Where a row ends, from the beginning of the list. */
+function endOf(layout: ListLayout, key: string): number {
+  const index = layout.indexOf(key);
+  assert.ok(index !== undefined, `row ${key} is gone`);
+  return layout.offsetOf(index + 1);
+}
+
 test("what is on the screen stays there while rows come, go and turn out higher than thought", () => {
   const random = seeded(20_261_127);
   const layout = new ListLayout();
@@ -25,6 +32,7 @@ test("what is on the screen stays there while rows come, go and turn out higher 
     const anchors = layout.anchorsAt(scrollTop, WINDOW);
     const [held] = anchors;
     assert.ok(held !== undefined, "nothing is on the screen");
+    const before = endOf(layout, held.key) - scrollTop;
 
     // Older rows are asked for near the beginning only, and push out those at the end.
     const grown = scrollTop < 3_000 ? 1 + below(random, 60) : 0;
@@ -35,9 +43,7 @@ test("what is on the screen stays there while rows come, go and turn out higher 
 
     const wanted = layout.scrollTopFor(anchors);
     assert.ok(wanted !== undefined, "all anchors are gone");
-    const index = layout.indexOf(held.key);
-    assert.ok(index !== undefined, `row ${held.key} is gone`);
-    assert.ok(Math.abs(layout.offsetOf(index + 1) - wanted - held.at) < 0.001, "a row has moved");
+    assert.ok(Math.abs(endOf(layout, held.key) - wanted - before) < 0.001, "a row has moved");
     scrollTop = Math.max(0, wanted - below(random, 400));
   }
 });
