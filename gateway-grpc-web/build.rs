@@ -27,12 +27,11 @@ fn main() -> io::Result<()> {
         let path = file.strip_prefix(&dist).map_err(io::Error::other)?;
         let gzip = out.join(format!("{number}.gz"));
         fs::write(&gzip, compressed(&fs::read(file)?)?)?;
-        writeln!(
-            list,
-            "File {{ path: {:?}, plain: include_bytes!({file:?}), gzip: include_bytes!({gzip:?}) }},",
-            format!("/{}", path.display()),
-        )
-        .map_err(io::Error::other)?;
+        let [path, file, gzip] = [path, file, &gzip].map(|path| path.to_string_lossy());
+        let (plain, gzip) =
+            (format!("include_bytes!({file:?})"), format!("include_bytes!({gzip:?})"));
+        writeln!(list, "File {{ path: \"/{path}\", plain: {plain}, gzip: {gzip} }},")
+            .map_err(io::Error::other)?;
     }
     list.push(']');
     fs::write(out.join("files.rs"), list)

@@ -145,3 +145,37 @@ fn content_type(path: &str) -> &'static str {
         _ => "application/octet-stream",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn a_file_that_the_browser_has_is_not_sent() {
+        let etag = HeaderValue::from_static("\"one\"");
+        let known = |value| is_known(&headers(IF_NONE_MATCH, value), &etag);
+        assert!(known("\"one\"") && known("W/\"one\"") && known("\"two\", \"one\"") && known("*"));
+        assert!(!known("\"two\"") && !known("one") && !is_known(&HeaderMap::new(), &etag));
+    }
+
+    #[test]
+    fn what_is_compressed_goes_to_who_takes_it() {
+        let takes = |value| takes_gzip(&headers(ACCEPT_ENCODING, value));
+        assert!(takes("gzip, deflate, br, zstd") && takes("br;q=1.0, gzip;q=0.5"));
+        assert!(!takes("br") && !takes("gzip;q=0") && !takes("") && !takes("xgzip"));
+    }
+
+    #[test]
+    fn every_file_has_a_type_and_a_tag_and_comes_as_it_is_stored() {
+        assert!(BY_PATH.contains_key("/index.html"));
+        for (path, asset) in &*BY_PATH {
+            assert_ne!(asset.content_type, "application/octet-stream", "{path}");
+            assert_eq!(asset.etag.len(), 26, "{path}");
+            assert!(asset.gzip.is_none_or(|gzip| gzip.starts_with(&[0x1f, 0x8b])), "{path}");
+        }
+    }
+}

@@ -166,3 +166,41 @@ pub(crate) fn wrong_content_type() -> Response<Body> {
     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_grpc_web_is_grpc_web() {
+        for (media_type, expected) in [
+            ("application/grpc-web", Some(Encoding::Binary)),
+            ("application/grpc-web+proto", Some(Encoding::Binary)),
+            (" Application/GRPC-web+PROTO ;charset=utf-8", Some(Encoding::Binary)),
+            ("application/grpc-web-text", Some(Encoding::Text)),
+            ("application/grpc-web-text+proto;a=b;c=d", Some(Encoding::Text)),
+            ("application/grpc", None),
+            ("application/grpc+proto", None),
+            ("application/grpc-web+json", None),
+            ("application/grpc-web-textual", None),
+            ("text/plain; application/grpc-web", None),
+            ("application/grpc-wé", None),
+            ("", None),
+        ] {
+            assert_eq!(Encoding::of(media_type), expected, "{media_type}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_written_as_it_is_accepted_else_as_it_was_asked_for() {
+        let answered = |accept: &'static str, asked| {
+            let accept = HeaderValue::from_static(accept);
+            accepted(&HeaderMap::from_iter([(ACCEPT, accept)]), asked)
+        };
+        let (binary, text) = (Encoding::Binary, Encoding::Text);
+        assert_eq!(answered("*/*", text), text);
+        assert_eq!(answered("text/html, application/grpc-web-text", binary), text);
+        assert_eq!(answered("application/grpc-web+proto", text), binary);
+        assert_eq!(accepted(&HeaderMap::new(), binary), binary);
+    }
+}

@@ -12,6 +12,7 @@ mod disk;
 mod docs;
 mod features;
 mod first_conversation;
+mod gateway;
 mod identity;
 mod mesh;
 mod model;

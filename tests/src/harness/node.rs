@@ -23,7 +23,8 @@ pub struct NodeOptions {
     pub(super) mutant: Option<String>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) listen: SocketAddr,
-    pub(super) gateway: SocketAddr,
+    /// A port on loopback.
+    pub(super) gateway: u16,
     allowed: Vec<String>,
     keys_dir: Option<PathBuf>,
 }
@@ -31,13 +32,12 @@ pub struct NodeOptions {
 impl NodeOptions {
     /// The program, with the configuration that everybody gets.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
             program: program.into(),
             mutant: None,
             environment: Vec::new(),
-            listen: any,
-            gateway: any,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            gateway: 0,
             allowed: Vec::new(),
             keys_dir: None,
         }
@@ -72,10 +72,10 @@ impl NodeOptions {
         self
     }
 
-    /// The same for browsers.
+    /// The same for browsers, at this port on loopback.
     #[must_use]
-    pub fn gateway(mut self, address: SocketAddr) -> Self {
-        self.gateway = address;
+    pub fn gateway(mut self, port: u16) -> Self {
+        self.gateway = port;
         self
     }
 
@@ -284,7 +284,8 @@ impl Node {
     /// # Panics
     /// Where the node has none, and before the first start, which nobody can see.
     pub fn gateway(&self) -> SocketAddr {
-        self.addresses.and_then(|addresses| addresses.gateway).expect("it has a gateway")
+        let port = self.addresses.and_then(|addresses| addresses.gateway);
+        SocketAddr::from(([127, 0, 0, 1], port.expect("it has a gateway")))
     }
 
     /// An address that stays the same over restarts.

@@ -19,7 +19,8 @@ pub(super) struct Addresses {
     pub(super) public: SocketAddr,
     pub(super) mesh: SocketAddr,
     pub(super) ops: SocketAddr,
-    pub(super) gateway: Option<SocketAddr>,
+    /// The gateway's port, on loopback.
+    pub(super) gateway: Option<u16>,
 }
 
 pub(super) struct Process {
@@ -104,7 +105,7 @@ fn command(options: &NodeOptions, data_dir: &Path, addresses: &Path) -> Command 
         .arg("serve")
         .args(["--listen", &options.listen.to_string()])
         .args(["--mesh-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
-        .args(["--gateway-listen", &options.gateway.to_string()])
+        .args(["--gateway-listen", &format!("127.0.0.1:{}", options.gateway)])
         .arg("--data-dir")
         .arg(data_dir)
         .arg("--addresses")
@@ -130,6 +131,6 @@ fn parse(text: &str) -> Checked<Addresses> {
         public: address("public")?,
         mesh: address("mesh")?,
         ops: address("ops")?,
-        gateway: address("gateway").ok(),
+        gateway: address("gateway").ok().map(|address: SocketAddr| address.port()),
     })
 }

@@ -60,7 +60,7 @@ impl Script<'_> {
     /// Runs it against a node with these options, whose gateway stays where it is.
     /// What it reports is the answer.
     pub(crate) async fn run(&self, tools: &Tools, options: NodeOptions) -> Checked<String> {
-        let mut node = Node::start(options.gateway(lasting_port()?)).await?;
+        let mut node = Node::start(options.gateway(lasting_port()?.port())).await?;
         let place = node.folder().join("browser");
         prepare(tools, &place)?;
         let mut script = self.start(tools, &node, &place)?;
@@ -93,7 +93,7 @@ impl Script<'_> {
             .env("CHROMIUM", &tools.chromium.program)
             .env("BROWSER_ENV", browser.map_err(Violation::unable)?)
             .env("GEN", GENERATED)
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(&self.environment)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

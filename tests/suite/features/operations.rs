@@ -113,7 +113,7 @@ async fn the_stages_of_a_send_are_measured_and_duplicates_are_counted() -> Check
 async fn a_second_process_on_the_folder_is_told_who_has_it() -> Checked {
     let node = Node::start(program(None)).await?;
     let ports = ["--listen", "127.0.0.1:0", "--mesh-listen", "127.0.0.1:0"];
-    let ops = ["--ops-listen", "127.0.0.1:0"];
+    let ops = ["--ops-listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0"];
     let arguments = [&["serve"][..], &ports, &ops].concat();
     let (_, complaint, well) = run(&arguments, &node.data_dir())?;
     equal(well, false)?;

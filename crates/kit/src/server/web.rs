@@ -47,3 +47,6 @@ impl Answers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
