@@ -164,6 +164,28 @@ test("a window that moved away and back shows what a fresh read shows", () => {
   }
 });
 
+test("a reader's own reaction that was taken back before the read is not marked again", () => {
+  const room = { conversationId: "room", createTime: 0, requestId: "", ordinal: 1 };
+  const bodies: readonly (readonly [string, LogEvent["body"]])[] = [
+    ["bob", { kind: "unknown" }],
+    ["bob", { kind: "reaction-added", messageSeq: 1, emoji: "👍" }],
+    ["alice", { kind: "reaction-added", messageSeq: 1, emoji: "👍" }],
+    ["alice", { kind: "reaction-removed", messageSeq: 1, emoji: "👍" }],
+  ];
+  const log = bodies.map(([actorId, body], index): LogEvent => ({ ...room, seq: index + 1, actorId, body }));
+  const message: Message = {
+    ...{ conversationId: "room", seq: 1, ordinal: 1, senderId: "bob", requestId: "", content: null, createTime: 0 },
+    ...{ editTime: null, deleteTime: null, appliedSeq: 4, replyToSeq: 0, threadSeq: 0, thread: null },
+    reactions: [{ emoji: "👍", count: 1, reacted: false }],
+  };
+  const read = { messages: [message], messagesAsOf: 4, startReached: true, participants: [], conversation: null };
+  const state = new ConversationState("room", "alice", { ...read, conversationAsOf: 4, asOfSeq: 1 });
+  for (const event of log.slice(1)) {
+    state.apply(event);
+    assert.deepEqual(state.messagesOf(), [message], `after event ${event.seq}`);
+  }
+});
+
 test("a missing event is a hole, and one that came before is passed over", () => {
   const [vector] = vectors;
   assert.ok(vector);

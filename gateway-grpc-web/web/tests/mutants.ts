@@ -27,7 +27,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: "event.actorId === this.readerId && event.seq > entry.ownAppliedSeq",
     to: "event.actorId === this.readerId",
     test: "fold",
-    pattern: "reads of different",
+    pattern: "taken back",
   },
   {
     name: "late-pages-as-they-are",

@@ -101,6 +101,10 @@ test("when the tab with the stream closes or dies, another one goes on where all
       return connection?.status === "online" && connection.leader;
     });
     for (const room of rooms) room.send("bob", `after ${index}`);
+    await until("what the others look at is watched", () => {
+      const watching = server.open.at(-1)?.watching;
+      return rest.every((handle) => watching?.has(handle.conversationId));
+    });
     const length = (index + 1) * 3;
     await until("all show all", () => rest.every((handle) => texts(handle).length === length));
   }

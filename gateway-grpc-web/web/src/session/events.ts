@@ -3,7 +3,6 @@
 
 import type {
   Content,
-  Conversation,
   ConversationType,
   HistoryVisibility,
   Message,
@@ -124,9 +123,3 @@ export type Frame =
   | { readonly kind: "typing"; readonly conversationId: string; readonly userId: string; readonly lasts: number }
   | { readonly kind: "presence"; readonly userId: string; readonly presence: Presence }
   | { readonly kind: "watch-ended"; readonly conversationId: string; readonly ending: Ending };
-
-/** A conversation together with the event that it is exact at. */
-export interface ConversationAsOf {
-  readonly conversation: Conversation;
-  readonly asOfSeq: number;
-}

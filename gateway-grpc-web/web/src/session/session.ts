@@ -73,11 +73,11 @@ export class ConfabSession implements Session {
       this.#list.store.changed();
       this.#opened.get(conversationId)?.view.changed();
     });
-    this.#list = new List(
-      this.#context,
-      (conversationId) => this.#live.typing(conversationId),
-      (conversationId) => this.#opened.get(conversationId)?.view.store.changed(),
-    );
+    this.#list = new List(this.#context, {
+      typing: (conversationId) => this.#live.typing(conversationId),
+      moved: (conversationId) => this.#opened.get(conversationId)?.view.store.changed(),
+      headRead: (head) => this.#opened.get(head.conversationId)?.view.takeFrame({ kind: "head", head }),
+    });
     this.#people = new People(this.#context);
     this.#inbox = new Inbox(this.#context, (event) => this.#takeInbox(event));
     this.#delivered = new Delivered(this.#context);
@@ -135,9 +135,10 @@ export class ConfabSession implements Session {
     this.connection.changed();
     if (status.status !== "online") return;
     this.#inbox.reached(status.inboxSeq);
+    // Another stream: heads that the one before still had to tell are told by nobody.
+    void this.#list.refresh().then(() => this.#listed());
     if (before === "online") return;
     this.#context.calls.wake();
-    void this.#list.refresh().then(() => this.#listed());
     for (const { view } of this.#opened.values()) view.resume();
     if (leader && this.#ownPresence !== null) void this.#sayPresence();
   }
@@ -226,8 +227,6 @@ export class ConfabSession implements Session {
 
   /** Who has read everything and then writes has read what they write. */
   #wrote(conversationId: string, seq: number): void {
-    const row = this.#list.row(conversationId);
-    if (row === undefined || (row.unread > 0 && row.readSeq < seq)) return;
     this.#list.read(conversationId, seq, 0);
     this.#get(conversationId).mark.move(seq);
   }

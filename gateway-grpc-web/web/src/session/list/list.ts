@@ -19,21 +19,28 @@ const MOST_ROWS = 2_000;
 const HEADS = 200;
 const NO_SETTINGS: Settings = { muted: false, muteUntil: null, archived: false, favourite: false };
 
+/** What the list needs of the session. */
+export interface ListHost {
+  typing(conversationId: string): readonly string[];
+  /** A row is another one than before. */
+  moved(conversationId: string): void;
+  /** A log was asked for its end, beside what the stream says. */
+  headRead(head: Head): void;
+}
+
 export class List {
   readonly store = new Cell<ConversationList>(() => this.#build());
   #rows = new Map<string, Row>();
   #status: ConversationList["status"] = "loading";
   #error: SessionError | null = null;
-  #loading: Promise<void> | null = null;
+  #loading: Promise<void> = Promise.resolve();
   readonly #peers: Peers;
   readonly #reads: Queue;
   readonly #heads = new Batch(150, (ids) => void this.#readHeads(ids.map((id) => [id, 0])));
 
   constructor(
     private readonly context: Context,
-    private readonly typing: (conversationId: string) => readonly string[],
-    /** A row is another one than before. */
-    private readonly moved: (conversationId: string) => void,
+    private readonly host: ListHost,
   ) {
     const failed = (error: unknown) => context.problem(`the list is behind: ${SessionError.from(error).message}`);
     this.#reads = new Queue(2, failed);
@@ -50,11 +57,10 @@ export class List {
     return rows.sort((a, b) => b.activityTime - a.activityTime || compareIds(a, b));
   }
 
-  /** Loads what is there, or only what has moved since. Called whenever the stream is online again. */
+  /** Loads what is there, or only what has moved since. Called for every new stream. */
   refresh(): Promise<void> {
-    this.#loading ??= (this.#status === "ready" ? this.#compare() : this.#load()).finally(() => {
-      this.#loading = null;
-    });
+    // What is under way began before: it does not know what was lost since.
+    this.#loading = this.#loading.then(() => (this.#status === "ready" ? this.#compare() : this.#load()));
     return this.#loading;
   }
 
@@ -93,7 +99,11 @@ export class List {
     try {
       const { conversations } = this.context.calls.services;
       const answer = await this.context.calls.call((options) => conversations.compareHeads(request, options));
-      for (const moved of answer.moved.map(head)) if (this.#rows.has(moved.conversationId)) this.takeHead(moved);
+      for (const moved of answer.moved.map(head)) {
+        if (!this.#rows.has(moved.conversationId)) continue;
+        this.takeHead(moved);
+        this.host.headRead(moved);
+      }
     } catch (thrown) {
       this.context.problem(`heads are behind: ${SessionError.from(thrown).message}`);
     }
@@ -232,7 +242,7 @@ export class List {
     if (this.#rows.get(conversationId) === row) return;
     this.#rows.set(conversationId, row);
     this.store.changed();
-    this.moved(conversationId);
+    this.host.moved(conversationId);
   }
 
   stop(): void {
@@ -250,7 +260,7 @@ export class List {
     const { conversation } = row;
     const { conversationId, type } = conversation;
     const peerId = row.peerId ?? this.#peers.of(conversation, row.lastMessage);
-    return { ...row, conversationId, type, peerId, typing: this.typing(conversationId) };
+    return { ...row, conversationId, type, peerId, typing: this.host.typing(conversationId) };
   }
 }
 

@@ -96,11 +96,6 @@ export class Stream {
     this.#end(new SessionError("closed", "another tab goes on"));
   }
 
-  /** Where a log stands; `undefined` when it is not followed. */
-  cursor(topic: string): number | undefined {
-    return this.#wire.get(topic);
-  }
-
   /** Opens another connection when the one that there is does not bring what is wanted. */
   #reconsider(): void {
     const link = this.#active;
@@ -288,12 +283,14 @@ export class Stream {
     clearTimeout(this.#tokenTimer);
     const at = replaceAt(readClaims(token));
     if (!Number.isFinite(at)) return;
-    const delay = Math.min(Math.max(at - Date.now(), 1_000), 0x7fff_ffff);
+    const delay = Math.min(Math.max(Math.ceil(at - Date.now()), 1_000), 0x7fff_ffff);
     this.#tokenTimer = setTimeout(() => this.#renewToken(token), delay);
   }
 
   #renewToken(token: string): void {
-    if (token !== this.#active?.plan.token || Date.now() < replaceAt(readClaims(token))) return;
+    if (token !== this.#active?.plan.token) return;
+    // Timers may be early.
+    if (Date.now() < replaceAt(readClaims(token))) return this.#watchToken(token);
     this.#tokenDue = true;
     this.#reconsider();
   }

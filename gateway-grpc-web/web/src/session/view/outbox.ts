@@ -17,6 +17,8 @@ interface Entry {
   readonly draft: Draft;
   /** `null`: no head was known; it is asked for before the first try. */
   afterSeq: number | null;
+  /** Everything was read when it was written. */
+  readonly hadRead: boolean;
   /** Its place in the log, once the server has said it. */
   seq: number | null;
 }
@@ -39,7 +41,9 @@ export class Outbox {
     readonly conversationId: string,
     private readonly appliedSeq: () => number | null,
     private readonly changed: () => void,
-    private readonly arrived: (seq: number) => void,
+    private readonly hasRead: () => boolean,
+    /** A message is in the log; `hadRead`: its writer had read everything before it. */
+    private readonly arrived: (seq: number, hadRead: boolean) => void,
   ) {
     for (const stored of this.#load()) this.#entries.push(revive(conversationId, stored));
   }
@@ -55,7 +59,9 @@ export class Outbox {
   send(draft: Draft): PendingMessage {
     const head = this.context.calls.heads.get(this.conversationId);
     const stored = { requestId: newRequestId(), afterSeq: head || null, createTime: Date.now(), draft };
-    const entry = revive(this.conversationId, stored);
+    // What is on its way counts as unread at the server, until it is marked.
+    const hadRead = this.hasRead() || this.#entries.some((one) => one.hadRead);
+    const entry = { ...revive(this.conversationId, stored), hadRead };
     this.#entries.push(entry);
     this.#save();
     this.changed();
@@ -137,7 +143,7 @@ export class Outbox {
     this.context.calls.heads.note(this.conversationId, seq);
     entry.seq = seq;
     this.#show(entry, { state: "sent", error: null });
-    this.arrived(seq);
+    this.arrived(seq, entry.hadRead);
     const applied = this.appliedSeq();
     if (applied === null || applied >= seq) this.discard(entry.pending.requestId);
   }
@@ -225,7 +231,7 @@ function revive(conversationId: string, stored: Stored): Entry {
   const { requestId, createTime, draft, afterSeq } = stored;
   const { text, replyToSeq = 0, threadSeq = 0 } = draft;
   const message = { requestId, conversationId, text, replyToSeq, threadSeq, createTime };
-  return { pending: { ...message, state: "sending", error: null }, draft, afterSeq, seq: null };
+  return { pending: { ...message, state: "sending", error: null }, draft, afterSeq, hadRead: false, seq: null };
 }
 
 function contentOf({ text, mentions = [] }: Draft) {

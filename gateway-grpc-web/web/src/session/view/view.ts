@@ -23,7 +23,7 @@ export interface ViewHost {
   readonly context: Context;
   readonly list: List;
   typing(conversationId: string): readonly string[];
-  /** A message of this tab has reached the log. */
+  /** A message of this tab has reached the log; everything was read when it was written. */
   wrote(conversationId: string, seq: number): void;
 }
 
@@ -62,9 +62,10 @@ export class View {
       conversationId,
       () => (this.handles > 0 && this.#status !== "gone" ? this.appliedSeq : null),
       () => this.changed(),
-      (seq) => {
+      () => host.list.row(conversationId)?.unread === 0,
+      (seq, hadRead) => {
         this.#seen(seq);
-        host.wrote(conversationId, seq);
+        if (hadRead) host.wrote(conversationId, seq);
       },
     );
   }
@@ -173,6 +174,8 @@ export class View {
         break;
       case "synced":
         this.#seen(frame.seq);
+        // Receipts that moved before it was watched were told to nobody.
+        if (this.handles > 0) void this.#readReceipts(false);
         break;
       case "head":
         // It is not watched yet, or again.
