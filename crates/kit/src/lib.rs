@@ -29,8 +29,8 @@ pub mod rates;
 pub mod role;
 mod secret_file;
 pub mod server;
-pub mod shared_cache;
 pub mod server_tls;
+pub mod shared_cache;
 pub mod task;
 pub mod telemetry;
 #[cfg(test)]

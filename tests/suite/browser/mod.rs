@@ -2,6 +2,7 @@
 //! against a node with a gateway in dev mode. A script checks what it sees, and asks
 //! for what it cannot do itself: to kill the node, and to start it again.
 
+mod chat;
 mod protocol;
 
 use std::{collections::BTreeMap, fs, path::Path, process::Stdio, time::Duration};
