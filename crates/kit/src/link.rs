@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -12,7 +12,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::{
     sync::Notify,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{backoff::doubled, lifecycle::Lifecycle, random, task};
@@ -37,7 +37,8 @@ pub type Told = fn(Result<(), &Away>);
 /// See the module.
 #[derive(Debug)]
 pub struct Link {
-    up: AtomicBool,
+    /// The number of the connection that is there, or 0.
+    up: AtomicU64,
     broken: Notify,
     told: Told,
     last: AtomicU8,
@@ -46,7 +47,7 @@ pub struct Link {
 impl Link {
     /// Not connected yet.
     pub fn new(told: Told) -> Self {
-        let (up, broken) = (AtomicBool::new(false), Notify::new());
+        let (up, broken) = (AtomicU64::new(0), Notify::new());
         Self { up, broken, told, last: AtomicU8::new(NOTHING) }
     }
 
@@ -74,7 +75,8 @@ impl Link {
         patience: Duration,
         call: impl Future<Output = Result<T, Away>>,
     ) -> Option<T> {
-        if !self.up.load(Ordering::Acquire) {
+        let connection = self.up.load(Ordering::Acquire);
+        if connection == 0 {
             return None;
         }
         let away = match timeout(patience, call).await {
@@ -82,7 +84,7 @@ impl Link {
             Ok(Err(away)) => away,
             Err(_) => Away(format!("no answer in {patience:?}")),
         };
-        self.breaks(&away);
+        self.breaks(connection, &away);
         None
     }
 
@@ -93,17 +95,21 @@ impl Link {
         connect: impl Fn() -> F,
         connected: impl Fn(),
     ) {
-        let mut failures = 0;
+        let (mut failures, mut connections) = (0, 0);
         loop {
             match connect().await {
                 Ok(()) => {
-                    failures = 0;
-                    self.up.store(true, Ordering::Release);
+                    connections += 1;
                     self.tell(UP, Ok(()));
+                    self.up.store(connections, Ordering::Release);
+                    let since = Instant::now();
                     connected();
                     self.broken.notified().await;
+                    if since.elapsed() >= MAX_BACKOFF {
+                        failures = 0;
+                    }
                 }
-                Err(away) => self.breaks(&away),
+                Err(away) => self.tell(AWAY, Err(&away)),
             }
             let delay = doubled(BACKOFF, failures, MAX_BACKOFF);
             failures += 1;
@@ -111,11 +117,14 @@ impl Link {
         }
     }
 
-    fn breaks(&self, away: &Away) {
-        if self.up.swap(false, Ordering::AcqRel) {
+    /// What was asked over a connection that has been replaced says nothing of the new
+    /// one.
+    fn breaks(&self, connection: u64, away: &Away) {
+        let order = (Ordering::AcqRel, Ordering::Relaxed);
+        if self.up.compare_exchange(connection, 0, order.0, order.1).is_ok() {
+            self.tell(AWAY, Err(away));
             self.broken.notify_one();
         }
-        self.tell(AWAY, Err(away));
     }
 
     fn tell(&self, news: u8, what: Result<(), &Away>) {
@@ -127,7 +136,7 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Mutex, PoisonError, atomic::AtomicBool};
 
     use futures_util::future::FutureExt as _;
 
@@ -166,8 +175,13 @@ mod tests {
         assert!(link.ask(second, async { broken() }).await.is_none());
         sleep(20 * second).await;
         assert!(link.ask(second, async { Ok(()) }).await.is_some());
+        // What was asked before a break says nothing of the connection that came after it.
+        let late = link.ask(9 * second, sleep(10 * second).map(|()| broken()));
+        let (late, broken) = tokio::join!(late, link.ask(second, async { broken() }));
+        assert!(late.is_none() && broken.is_none());
+        assert!(link.ask(second, async { Ok(()) }).await.is_some(), "it is the new one's");
         let told = TOLD.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        assert_eq!(told, [false, true, false, true, false, true]);
+        assert_eq!(told, [false, true, false, true, false, true, false, true]);
         lifecycle.stop();
     }
 }

@@ -139,7 +139,10 @@ impl<S: Store> Rosters<S> {
             },
             None => None,
         };
-        let seq = self.store.roster_seq(&key.0, &key.1).await?;
+        let Some(seq) = self.store.roster_seq(&key.0, &key.1).await? else {
+            count("miss");
+            return Ok(None);
+        };
         if let Some(roster) = known.filter(|known| known.seq == seq) {
             self.memory.confirm(&key, &roster, through);
             count("memory");
@@ -197,22 +200,24 @@ impl<S: Store> Rosters<S> {
                 memberships.entries.into_iter().map(|(id, _)| (tenant.clone(), id)).collect()
             }
             Forget::Everything => {
-                self.bus.publish(Signal::RostersForgotten);
                 let shared = match &self.shared {
                     Some(shared) => shared.remove_all(NAMES).await,
                     None => true,
                 };
+                // Not before: a process that has forgotten takes what Redis has.
+                self.bus.publish(Signal::RostersForgotten);
                 return Ok(Forgotten { conversations: 0, shared });
             }
         };
-        for (tenant, conversation) in keys.iter().cloned() {
-            self.bus.publish(Signal::RosterChanged { tenant, conversation });
-        }
         let shared = match &self.shared {
             Some(shared) => shared.remove(keys.iter().map(name).collect()).await,
             None => true,
         };
-        Ok(Forgotten { conversations: keys.len(), shared })
+        let conversations = keys.len();
+        for (tenant, conversation) in keys {
+            self.bus.publish(Signal::RosterChanged { tenant, conversation });
+        }
+        Ok(Forgotten { conversations, shared })
     }
 }
 

@@ -175,7 +175,8 @@ async fn rosters_are_paged_and_filtered<S: MemberStore>(store: &S) {
 async fn what_changed_a_roster_last_is_known<S: MemberStore>(store: &S) {
     let acme = tenant("acme");
     let seq = async |tenant: &TenantId, number| {
-        store.roster_seq(tenant, &conversation(number)).await.expect("a seq")
+        let seq = store.roster_seq(tenant, &conversation(number)).await.expect("a seq");
+        seq.expect("nothing is being changed")
     };
     let rows = |many: usize, seq| {
         let name = |number| user(&format!("user-{number:04}"));
@@ -197,6 +198,34 @@ async fn what_changed_a_roster_last_is_known<S: MemberStore>(store: &S) {
     assert_eq!(all.len(), 700, "it stands in nobody's place");
     let none = store.roster(&acme, &room, None, nobody, 1000).await.expect("roster");
     assert_eq!(none, []);
+}
+
+/// Whoever finds a row finds a label that no list without it has, also where its writer
+/// was cut off. Of a store whose statements fail and whose errors are not asked again.
+///
+/// # Errors
+/// Which event was found, and under which label.
+pub async fn labels_hold<S: MemberStore>(store: &S) -> Result<(), String> {
+    let (acme, room) = (tenant("acme"), conversation(1));
+    for seq in 1..=200 {
+        let effects = row_effects(seq, vec![(user("bob"), member(seq))]);
+        let _cut_off = store.apply(&acme, &room, effects).await.is_err();
+        let rows = loop {
+            if let Ok(rows) = store.roster(&acme, &room, None, Filter::Listed, 10).await {
+                break rows;
+            }
+        };
+        let label = loop {
+            if let Ok(label) = store.roster_seq(&acme, &room).await {
+                break label;
+            }
+        };
+        let newest = rows.first().map_or(0, |(_, row)| row.applied_seq);
+        if label.is_some_and(|label| label < newest) {
+            return Err(format!("a row of event {newest} under {label:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// An effect is taken once, also after thousands of others, also out of order.

@@ -93,17 +93,30 @@ impl CqlStore {
         Ok(())
     }
 
-    /// Notes the event that changed the rows last. Not before a quorum has the rows:
-    /// whoever sees the note, of whichever replica, then reads them.
-    async fn note_roster(
+    /// Writes one event's rows, between two notes. The first one is there before any of
+    /// the rows can be read, by whomever: one who finds them need not know whether their
+    /// writer has ended. The last one is not written before a quorum has the rows: who
+    /// sees it, of whichever replica, then reads them.
+    async fn change_roster(
         &self,
         tenant: &TenantId,
         conversation: &ConversationId,
-        seq: Seq,
+        effects: &Effects,
     ) -> Result<(), StoreError> {
-        let names = (text(tenant), id_bytes(conversation), NOBODY);
-        let values = (names.0, names.1, names.2, value::encode(&seq), number(seq));
-        self.statements.put_member.run(values).await
+        if effects.rows.is_empty() {
+            return Ok(());
+        }
+        let note = async |seq: Option<Seq>| {
+            let names = (text(tenant), id_bytes(conversation), NOBODY);
+            let order = number(effects.seq) * 2 + i64::from(seq.is_some());
+            let values = (names.0, names.1, names.2, value::encode(&seq), order);
+            self.statements.put_member.run(values).await
+        };
+        if !mutant::is("roster-noted-late") {
+            note(None).await?;
+        }
+        self.write_members(tenant, conversation, &effects.rows).await?;
+        note(Some(effects.seq)).await
     }
 }
 
@@ -176,10 +189,10 @@ impl MemberStore for CqlStore {
         &self,
         tenant: &TenantId,
         conversation: &ConversationId,
-    ) -> Result<Seq, StoreError> {
+    ) -> Result<Option<Seq>, StoreError> {
         let values = (text(tenant), id_bytes(conversation), NOBODY);
         let note: Option<(Vec<u8>,)> = self.statements.member.first(values).await?;
-        note.map_or(Ok(0), |(seq,)| value::decode(&seq))
+        note.map_or(Ok(Some(0)), |(seq,)| value::decode(&seq))
     }
 
     async fn apply(
@@ -193,13 +206,7 @@ impl MemberStore for CqlStore {
             let takes: Vec<_> = effects.inbox.iter().map(take).collect();
             stream::iter(takes).buffered(TOGETHER).try_collect::<Vec<_>>().await
         };
-        let members = async {
-            if effects.rows.is_empty() {
-                return Ok(());
-            }
-            self.write_members(tenant, conversation, &effects.rows).await?;
-            self.note_roster(tenant, conversation, effects.seq).await
-        };
+        let members = self.change_roster(tenant, conversation, &effects);
         let ((), taken, ()) =
             tokio::try_join!(members, inboxes, self.record(tenant, conversation, &effects),)?;
         Ok(taken.into_iter().flatten().collect())

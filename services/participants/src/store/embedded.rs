@@ -163,10 +163,11 @@ impl MemberStore for EmbeddedStore {
         &self,
         tenant: &TenantId,
         conversation: &ConversationId,
-    ) -> Result<Seq, StoreError> {
+    ) -> Result<Option<Seq>, StoreError> {
+        // It is written with the rows.
         let key = format::conversation_key(tenant, conversation);
         let seq = self.engine.snapshot().get(&self.spaces.rosters, key)?;
-        seq.map_or(Ok(0), |value| format::decode(&value))
+        seq.map_or(Ok(Some(0)), |value| format::decode(&value).map(Some))
     }
 
     async fn apply(

@@ -57,7 +57,7 @@ impl<S: Store> MemberStore for Settled<S> {
         &self,
         tenant: &TenantId,
         conversation: &ConversationId,
-    ) -> Result<Seq, StoreError> {
+    ) -> Result<Option<Seq>, StoreError> {
         Ok(settled!(self.store.roster_seq(tenant, conversation))?.0)
     }
 
