@@ -7,9 +7,10 @@ use confab_kit::{
     identity::{Claims, DEV_ISSUER, DevKey, Verifier},
 };
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::timeout;
 use tonic::body::Body;
 
 use crate::plain;
@@ -20,6 +21,8 @@ const PAGE: &str = "/dev";
 const TOKEN: &str = "/dev/token";
 /// A request has a name or four in it.
 const MAX_BODY_BYTES: usize = 4096;
+/// And comes in this time.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a token is good, in seconds, unless its request says otherwise.
 const LIFETIME: i64 = 86_400;
 
@@ -71,8 +74,14 @@ impl SignIn {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return refusal(status, "the content type must be application/json");
         }
-        let Ok(body) = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await else {
-            return refusal(StatusCode::PAYLOAD_TOO_LARGE, "the request is too long");
+        let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
+        let body = match timeout(PATIENCE, body).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                return refusal(StatusCode::PAYLOAD_TOO_LARGE, "the request is too long");
+            }
+            Ok(Err(_)) => return refusal(StatusCode::BAD_REQUEST, "the request has broken off"),
+            Err(_) => return refusal(StatusCode::REQUEST_TIMEOUT, "the request took too long"),
         };
         match serde_json::from_slice(&body.to_bytes()) {
             Ok(asked) => self.token(asked).await,

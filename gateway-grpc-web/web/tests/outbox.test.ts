@@ -120,3 +120,20 @@ test("what was not settled when the page went away is settled by the next one, o
   assert.equal(log.messages.size, 1);
   assert.equal(log.events.at(-1)?.requestId, requestId);
 });
+
+test("what was refused waits for its writer, also after a reload", async () => {
+  const server = new FakeServer();
+  const { session, handle, log, storage } = await opened(server);
+  server.before = (method) => {
+    if (method === "sendMessage") throw refused(Code.PermissionDenied, "MUTED");
+  };
+  handle.send({ text: "in anger" });
+  await until("it failed", () => handle.getSnapshot().pending[0]?.state === "failed");
+  await session.close();
+  server.before = () => undefined;
+  const next = await opened(server, storage);
+  next.handle.send({ text: "calm" });
+  await until("the other one", () => texts(next.handle).includes("calm"));
+  assert.deepEqual(next.handle.getSnapshot().pending.map((one) => [one.text, one.state]), [["in anger", "failed"]]);
+  assert.equal(log.messages.size, 1);
+});

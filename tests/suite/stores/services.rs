@@ -38,7 +38,9 @@ async fn a_remembered_list_is_never_taken_for_a_newer_one() {
     let run = async || {
         let faults = settled::faults(Seed::of(test), 0);
         let store = cql::CqlStore::open(&keyspaces.next_with(&faults).await).await;
-        conformance::labels_hold(&store.expect("opened")).await
+        // Which sets their rates.
+        let store = settled::Settled::new(store.expect("opened"), faults);
+        conformance::labels_hold(store.cut_off()).await
     };
     assert_eq!(run().await, Ok(()));
     mutant::set(Some("roster-noted-late"));

@@ -21,6 +21,8 @@ interface Entry {
   readonly hadRead: boolean;
   /** Its place in the log, once the server has said it. */
   seq: number | null;
+  /** The server will not have it: it waits for its writer, and nobody waits for it. */
+  refused: boolean;
 }
 
 /** What is kept of an entry. */
@@ -29,6 +31,7 @@ interface Stored {
   readonly afterSeq: number | null;
   readonly createTime: number;
   readonly draft: Draft;
+  readonly refused?: boolean;
 }
 
 export class Outbox {
@@ -65,15 +68,16 @@ export class Outbox {
     this.#entries.push(entry);
     this.#save();
     this.changed();
-    void this.run();
+    this.retryAll();
     return entry.pending;
   }
 
   retry(requestId: string): void {
     const entry = this.#find(requestId);
     if (entry?.pending.state !== "failed") return;
-    this.#show(entry, { state: "sending", error: null });
-    void this.run();
+    entry.refused = false;
+    this.#save();
+    this.retryAll();
   }
 
   discard(requestId: string): void {
@@ -82,7 +86,9 @@ export class Outbox {
 
   /** Tries again what failed only because nobody could be reached. */
   retryAll(): void {
-    for (const { pending } of this.#entries) if (pending.error?.isRetryable) this.retry(pending.requestId);
+    for (const entry of this.#entries) {
+      if (entry.pending.state === "failed" && !entry.refused) this.#show(entry, { state: "sending", error: null });
+    }
     void this.run();
   }
 
@@ -103,8 +109,9 @@ export class Outbox {
     this.#sending = true;
     try {
       for (;;) {
-        const next = this.#entries.find((entry) => entry.pending.state === "sending");
-        if (next === undefined) return;
+        const next = this.#entries.find(({ pending, refused }) => pending.state !== "sent" && !refused);
+        // What could not be sent for now is not overtaken.
+        if (next?.pending.state !== "sending") return;
         await this.#sendOne(next);
       }
     } finally {
@@ -135,7 +142,10 @@ export class Outbox {
       const error = SessionError.from(thrown);
       if (error.reason === "AFTER_SEQ_ABOVE_HEAD") calls.heads.forget(conversationId);
       // Its event may have come before the answer was lost.
-      if (this.#find(requestId) !== undefined) this.#show(entry, { state: "failed", error });
+      if (this.#find(requestId) === undefined) return;
+      entry.refused = error.kind === "refused" && !error.isRetryable;
+      this.#save();
+      this.#show(entry, { state: "failed", error });
     }
   }
 
@@ -183,9 +193,9 @@ export class Outbox {
   #save(): void {
     const { storage, userId } = this.context;
     const key = storageKey(userId, this.conversationId);
-    const stored = this.#entries.map(({ pending, draft, afterSeq }): Stored => {
+    const stored = this.#entries.map(({ pending, draft, afterSeq, refused }): Stored => {
       const { requestId, createTime } = pending;
-      return { requestId, afterSeq, createTime, draft };
+      return { requestId, afterSeq, createTime, draft, refused };
     });
     try {
       if (stored.length === 0) storage?.removeItem(key);
@@ -228,10 +238,11 @@ function isStored(value: unknown): value is Stored {
 }
 
 function revive(conversationId: string, stored: Stored): Entry {
-  const { requestId, createTime, draft, afterSeq } = stored;
+  const { requestId, createTime, draft, afterSeq, refused = false } = stored;
   const { text, replyToSeq = 0, threadSeq = 0 } = draft;
   const message = { requestId, conversationId, text, replyToSeq, threadSeq, createTime };
-  return { pending: { ...message, state: "sending", error: null }, draft, afterSeq, hadRead: false, seq: null };
+  const state = refused ? "failed" : "sending";
+  return { pending: { ...message, state, error: null }, draft, afterSeq, hadRead: false, seq: null, refused };
 }
 
 function contentOf({ text, mentions = [] }: Draft) {

@@ -34,7 +34,15 @@ export interface ComposerProps {
   readonly onStopTyping: () => void;
 }
 
-const drafts = new Map<string, string>();
+/** What is written and not sent, by the session that it was written in: it ends with that. */
+const drafted = new WeakMap<object, Map<string, string>>();
+
+function draftsOf(session: object): Map<string, string> {
+  const drafts = drafted.get(session) ?? new Map<string, string>();
+  drafted.set(session, drafts);
+  return drafts;
+}
+
 const MAX_HEIGHT = 200;
 
 /** Fits the field to its text. */
@@ -46,6 +54,7 @@ function fit(field: HTMLTextAreaElement): void {
 /** The composer. */
 export function Composer(props: ComposerProps): JSX.Element {
   const app = useApp();
+  const drafts = draftsOf(app);
   const field = useRef<HTMLTextAreaElement>(null);
   const [text, setText] = useState(drafts.get(props.draftKey) ?? "");
   const [caret, setCaret] = useState(text.length);
