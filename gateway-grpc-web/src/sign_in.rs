@@ -2,6 +2,8 @@
 //! nothing of it exists. Who may ask is settled before (see `origin`); a content type
 //! that no form can send is asked for all the same.
 
+use std::time::Duration;
+
 use confab_kit::{
     clock,
     identity::{Claims, DEV_ISSUER, DevKey, Verifier},
