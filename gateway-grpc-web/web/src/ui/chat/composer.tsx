@@ -3,7 +3,7 @@
  * up in an empty field edits one's last message, Escape gives up what was begun.
  */
 import type { JSX } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Message } from "../../session/index";
 import { Icon } from "../icons";
 import { useLayer } from "../kit/layers";
@@ -70,7 +70,8 @@ export function Composer(props: ComposerProps): JSX.Element {
   useLayoutEffect(() => {
     if (field.current !== null) fit(field.current);
   }, [text]);
-  useEffect(() => {
+  // Before anybody sees the mode: what is typed then is not written over.
+  useLayoutEffect(() => {
     if (props.mode === null) {
       setText(drafts.get(props.draftKey) ?? "");
     } else {
