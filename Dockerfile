@@ -5,6 +5,9 @@ COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
 COPY proto proto
 COPY crates crates
 COPY services services
+COPY gateway-grpc-web/Cargo.toml gateway-grpc-web/build.rs gateway-grpc-web/
+COPY gateway-grpc-web/src gateway-grpc-web/src
+COPY gateway-grpc-web/web/dist gateway-grpc-web/web/dist
 COPY tests tests
 RUN cargo build --release --locked --package confab --features cql
 

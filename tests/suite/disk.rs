@@ -296,7 +296,8 @@ async fn check_second_process() -> Checked {
     let id = alice.create_group("mine", &[]).await?.conversation_id;
     let folder = node.data_dir();
     let any = "127.0.0.1:0";
-    let serve = ["serve", "--listen", any, "--mesh-listen", any, "--ops-listen", any];
+    let clients = ["serve", "--listen", any, "--gateway-listen", any];
+    let serve = [&clients[..], &["--mesh-listen", any, "--ops-listen", any]].concat();
     for arguments in [&serve[..], &["verify"]] {
         let mut second = Command::new(PROGRAM);
         second.args(arguments).arg("--data-dir").arg(&folder).kill_on_drop(true);

@@ -92,6 +92,16 @@ pub enum Signal {
     /// Some signals of other processes may have been lost: whoever needs them reads
     /// what they would have told. Of this process only.
     Missed,
+    /// Who is in a conversation, or with what rights, has changed: what is remembered of
+    /// it is of no use.
+    RosterChanged {
+        /// Whose.
+        tenant: TenantId,
+        /// Which conversation.
+        conversation: ConversationId,
+    },
+    /// Whatever is remembered of who is in conversations is to be forgotten.
+    RostersForgotten,
     /// An event stands in a user's inbox.
     Inbox {
         /// Whose.

@@ -40,6 +40,11 @@ pub fn timestamp(micros: i64) -> Timestamp {
     Timestamp { seconds, nanos }
 }
 
+/// Seconds since 1970-01-01T00:00:00Z as people read them: `2026-11-27T09:32:36Z`.
+pub fn rfc3339(seconds: i64) -> String {
+    Timestamp { seconds, nanos: 0 }.to_string()
+}
+
 /// Microseconds of a time from outside; `None` when it is not a valid one.
 /// Finer parts are cut off.
 pub fn micros(time: &Timestamp) -> Option<i64> {

@@ -3,7 +3,9 @@
 //! nothing but those files.
 
 mod explain;
+mod gateway;
 mod mesh;
+mod participant_cache;
 mod rates;
 mod redis;
 mod secret;
@@ -25,7 +27,9 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 pub use crate::{address::AddressRange, role::Role};
+pub use gateway::{Gateway, Origin};
 pub use mesh::Mesh;
+pub use participant_cache::ParticipantCache;
 pub use rates::{Rate, Rates};
 pub use redis::Redis;
 pub use secret::Secret;
@@ -85,10 +89,14 @@ pub struct Config {
     pub limits: Limits,
     /// How much each user may ask for.
     pub rates: Rates,
+    /// The browsers' door.
+    pub gateway: Gateway,
     /// The mesh of Confab processes.
     pub mesh: Mesh,
     /// What processes tell each other over.
     pub redis: Redis,
+    /// How lists of participants are remembered.
+    pub participant_cache: ParticipantCache,
     /// Where everything durable is kept.
     pub store: Store,
 }
@@ -114,8 +122,10 @@ impl Default for Config {
             auth: Auth::default(),
             limits: Limits::default(),
             rates: Rates::default(),
+            gateway: Gateway::default(),
             mesh: Mesh::default(),
             redis: Redis::default(),
+            participant_cache: ParticipantCache::default(),
             store: Store::default(),
         }
     }
@@ -154,6 +164,9 @@ pub enum ConfigError {
     /// The issuer's keys cannot be fetched from there.
     #[error("configuration: auth.jwks_url: {0}")]
     JwksUrl(#[from] crate::identity::UrlError),
+    /// TLS towards browsers cannot be used.
+    #[error("configuration: gateway.tls: {0}")]
+    GatewayTls(crate::mesh_tls::TlsError),
     /// TLS between processes cannot be used.
     #[error("configuration: mesh.tls: {0}")]
     MeshTls(#[from] crate::mesh_tls::TlsError),
@@ -192,9 +205,22 @@ impl Config {
         self.auth.keys.is_empty() && self.auth.jwks_url.is_none()
     }
 
-    /// What this process serves.
+    /// The RPCs' roles that this process serves.
     pub fn roles(&self) -> BTreeSet<Role> {
-        if self.roles.is_empty() { Role::ALL.into() } else { self.roles.iter().copied().collect() }
+        if self.roles.is_empty() {
+            return Role::ALL.into();
+        }
+        self.roles.iter().copied().filter(|role| *role != Role::Gateway).collect()
+    }
+
+    /// Where browsers are served, if this process does that.
+    pub fn gateway_listen(&self) -> Option<SocketAddr> {
+        let is_gateway = if self.roles.is_empty() {
+            self.gateway.enabled
+        } else {
+            self.roles.contains(&Role::Gateway)
+        };
+        is_gateway.then_some(self.gateway.listen)
     }
 
     /// Where generated keys live.
@@ -218,7 +244,8 @@ impl Config {
             ("mesh_listen", self.mesh_listen),
             ("ops_listen", self.ops_listen),
         ];
-        for (key, address) in listeners {
+        let gateway = self.gateway_listen().map(|address| ("gateway.listen", address));
+        for (key, address) in listeners.into_iter().chain(gateway) {
             if self.is_dev_mode() && !address.ip().is_loopback() {
                 return Err(invalid(
                     key,
@@ -241,9 +268,11 @@ impl Config {
         }
         self.auth.check()?;
         self.limits.check()?;
+        self.gateway.check(self.is_dev_mode(), self.limits.request_bytes)?;
         self.mesh.check()?;
         self.check_roles()?;
         self.redis.check()?;
+        self.participant_cache.check()?;
         self.store.check()?;
         sections::exclusive(
             "page_token_key",

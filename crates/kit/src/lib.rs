@@ -6,7 +6,7 @@
 //! [`admission`] proves that they may, the handler answers with [`error`]s of
 //! one shape. Services reach each other over a [`channel`].
 
-mod address;
+pub mod address;
 pub mod admission;
 pub mod backoff;
 pub mod bus;
@@ -19,6 +19,7 @@ pub mod health;
 pub mod identity;
 pub mod layers;
 pub mod lifecycle;
+pub mod link;
 pub mod mesh_tls;
 pub mod page_token;
 pub mod peers;
@@ -28,6 +29,8 @@ pub mod rates;
 pub mod role;
 mod secret_file;
 pub mod server;
+pub mod server_tls;
+pub mod shared_cache;
 pub mod task;
 pub mod telemetry;
 #[cfg(test)]

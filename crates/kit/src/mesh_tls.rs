@@ -104,7 +104,7 @@ impl MeshTls {
     }
 }
 
-fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = CertificateDer::pem_file_iter(path).map_err(|error| bad(path, &error))?;
     let found: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| bad(path, &error))?;
     if found.is_empty() {
@@ -113,7 +113,7 @@ fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError
     Ok(found)
 }
 
-fn bad(path: &std::path::Path, problem: &dyn fmt::Display) -> TlsError {
+pub(crate) fn bad(path: &std::path::Path, problem: &dyn fmt::Display) -> TlsError {
     TlsError::File { path: path.display().to_string(), problem: problem.to_string() }
 }
 

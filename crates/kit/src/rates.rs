@@ -21,7 +21,7 @@ use confab_log::mutant;
 use futures_util::future::BoxFuture;
 
 pub(crate) use memory::MemoryBudgets;
-pub use shared::{Away, SharedBudgets};
+pub use shared::SharedBudgets;
 pub use streams::StreamSlot;
 
 use crate::{

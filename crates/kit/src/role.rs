@@ -17,10 +17,12 @@ pub enum Role {
     Participants,
     /// Streams and sessions.
     Realtime,
+    /// The browsers' door. It owns no RPC: it is an entry to those of the others.
+    Gateway,
 }
 
 impl Role {
-    /// All of them.
+    /// All that serve RPCs.
     pub const ALL: [Self; 4] =
         [Self::Messages, Self::Conversations, Self::Participants, Self::Realtime];
 
@@ -31,12 +33,14 @@ impl Role {
             Self::Conversations => "conversations",
             Self::Participants => "participants",
             Self::Realtime => "realtime",
+            Self::Gateway => "gateway",
         }
     }
 
     /// Whose the RPC is: `/confab.messages.v1.LogService/Append` is of `messages`.
     pub fn of_path(path: &str) -> Option<Self> {
-        path.strip_prefix("/confab.")?.split('.').next()?.parse().ok()
+        let area = path.strip_prefix("/confab.")?.split('.').next()?;
+        Self::ALL.into_iter().find(|role| role.name() == area)
     }
 }
 
@@ -50,10 +54,11 @@ impl FromStr for Role {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|role| role.name() == text);
+        let mut all = Self::ALL.into_iter().chain([Self::Gateway]);
+        let found = all.find(|role| role.name() == text);
         found.ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
-            format!("there is no role {text:?}; there are {names}")
+            format!("there is no role {text:?}; there are {names}, gateway")
         })
     }
 }
@@ -76,7 +81,8 @@ mod tests {
             let expected = (path == "/confab.messages").then_some(Role::Messages);
             assert_eq!(Role::of_path(path), expected, "{path}");
         }
-        for role in Role::ALL {
+        assert_eq!(Role::of_path("/confab.gateway.v1.Service/Method"), None);
+        for role in Role::ALL.into_iter().chain([Role::Gateway]) {
             assert_eq!(role.name().parse(), Ok(role));
         }
         assert!("Messages".parse::<Role>().is_err());

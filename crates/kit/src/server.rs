@@ -1,5 +1,5 @@
-//! Three listeners (public, mesh, operations), their connections, and how all
-//! of it ends. Knows HTTP/2, no RPC.
+//! The listeners (public, mesh, operations, and the gateway's where there is one),
+//! their connections, and how all of it ends. Knows HTTP, no RPC.
 //!
 //! What protects the others from one client: connections are capped, in all
 //! and for each address, and those that never prove who they are go first; streams per connection, the
@@ -12,8 +12,10 @@ mod linger;
 mod pieces;
 mod registry;
 mod secured;
+mod serving;
 mod stall;
 mod stream;
+mod web;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -31,11 +33,14 @@ use crate::{
     layers::Layered,
     lifecycle::Lifecycle,
     mesh_tls::MeshTls,
+    server_tls::ServerTls,
     task,
 };
 
 use registry::Registry;
 pub use stream::StreamReset;
+use web::Answers;
+pub use web::Web;
 
 /// File descriptors that connections leave to the store and to us.
 const RESERVED_FILES: u64 = 512;
@@ -59,6 +64,9 @@ pub struct Addresses {
     pub mesh: SocketAddr,
     /// For operators.
     pub ops: SocketAddr,
+    /// For browsers, where this process has a gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<SocketAddr>,
 }
 
 /// What a server serves.
@@ -70,6 +78,8 @@ pub struct Services {
     pub mesh: Layered,
     /// On the operations port.
     pub health: Health,
+    /// On the gateway's port.
+    pub gateway: Option<Web>,
 }
 
 /// Why a server cannot listen.
@@ -87,10 +97,12 @@ pub struct Server {
     public: TcpListener,
     mesh: TcpListener,
     ops: TcpListener,
+    gateway: Option<TcpListener>,
     addresses: Addresses,
     limits: Limits,
-    arrivals: arrivals::Arrivals,
+    arrivals: Arc<arrivals::Arrivals>,
     mesh_tls: Option<MeshTls>,
+    gateway_tls: Option<ServerTls>,
 }
 
 impl Server {
@@ -100,17 +112,43 @@ impl Server {
         let (public, public_address) = listen("listen", config.listen)?;
         let (mesh, mesh_address) = listen("mesh_listen", config.mesh_listen)?;
         let (ops, ops_address) = listen("ops_listen", config.ops_listen)?;
-        let addresses = Addresses { public: public_address, mesh: mesh_address, ops: ops_address };
+        let (gateway, gateway_address) = match config.gateway_listen() {
+            Some(address) => Some(listen("gateway.listen", address)?).unzip(),
+            None => (None, None),
+        };
+        let addresses = Addresses {
+            public: public_address,
+            mesh: mesh_address,
+            ops: ops_address,
+            gateway: gateway_address,
+        };
         let mut limits = config.limits.clone();
         limits.max_connections = limits.max_connections.min(connections_that_fit());
-        let arrivals = arrivals::Arrivals::new(config);
-        Ok(Self { public, mesh, ops, addresses, limits, arrivals, mesh_tls: None })
+        let arrivals = Arc::new(arrivals::Arrivals::new(config));
+        Ok(Self {
+            public,
+            mesh,
+            ops,
+            gateway,
+            addresses,
+            limits,
+            arrivals,
+            mesh_tls: None,
+            gateway_tls: None,
+        })
     }
 
     /// Speaks TLS on the mesh's port.
     #[must_use]
     pub fn with_mesh_tls(mut self, tls: Option<MeshTls>) -> Self {
         self.mesh_tls = tls;
+        self
+    }
+
+    /// Speaks TLS on the gateway's port.
+    #[must_use]
+    pub fn with_gateway_tls(mut self, tls: Option<ServerTls>) -> Self {
+        self.gateway_tls = tls;
         self
     }
 
@@ -124,17 +162,27 @@ impl Server {
     /// calls; what is still open at the hard stop is dropped.
     pub async fn serve(self, services: Services, lifecycle: Lifecycle) {
         let connections = TaskTracker::new();
-        let acceptor = |port, routes, limits: &Limits| {
+        let acceptor = |port, answers, limits: &Limits| {
             let (limits, lifecycle) = (limits.clone(), lifecycle.clone());
-            connection::Acceptor::new(port, routes, limits, lifecycle, connections.clone())
+            connection::Acceptor::new(port, answers, limits, lifecycle, connections.clone())
         };
-        let public = acceptor("public", services.public, &self.limits).limiting(self.arrivals);
+        let public = Answers::Grpc(services.public);
+        let arrivals = Arc::clone(&self.arrivals);
+        let public = acceptor("public", public, &self.limits).limiting(arrivals);
         connections.spawn_named("acceptor", public.run(self.public));
         // Processes share few connections, whatever a client may have.
         let streams_per_connection = self.limits.streams_per_connection.max(MESH_STREAMS);
         let mesh_limits = Limits { streams_per_connection, ..self.limits.clone() };
-        let mesh = acceptor("mesh", services.mesh, &mesh_limits).inside(self.mesh_tls);
+        let mesh = Answers::Grpc(services.mesh);
+        let tls = self.mesh_tls.map(|tls| tls.acceptor().clone());
+        let mesh = acceptor("mesh", mesh, &mesh_limits).inside(tls);
         connections.spawn_named("acceptor", mesh.run(self.mesh));
+        if let (Some(listener), Some(web)) = (self.gateway, services.gateway) {
+            let tls = self.gateway_tls.map(|tls| tls.acceptor().clone());
+            let gateway = acceptor("gateway", Answers::Web(web), &self.limits);
+            let gateway = gateway.limiting(self.arrivals).inside(tls);
+            connections.spawn_named("acceptor", gateway.run(listener));
+        }
         let ops = TaskTracker::new();
         let ops_end = CancellationToken::new();
         let serving = serve_ops(self.ops, services.health.clone(), ops_end.clone());

@@ -2,12 +2,13 @@
 //! Nothing durable is kept there, and no promise rests on it.
 //!
 //! It owns how to connect, how long an answer may take, and what is sent: sharded
-//! publish and subscribe ([`Line`]) and scripts ([`Script`]). It never knows what the
+//! publish and subscribe ([`Line`]), scripts ([`Script`]) and values ([`Values`]). It never knows what the
 //! bytes mean. One server, or whatever looks like one: it follows no redirection of a
 //! Redis Cluster.
 
 mod line;
 mod script;
+mod values;
 
 use std::{fmt, time::Duration};
 
@@ -16,7 +17,7 @@ use redis::{
     ProtocolVersion, RedisError, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 
-pub use self::{line::Line, script::Script};
+pub use self::{line::Line, script::Script, values::Values};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(2);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{
-    Args, Parser, Subcommand,
+    ArgGroup, Args, Parser, Subcommand,
     builder::{OsStringValueParser, TypedValueParser as _},
 };
 use confab_kit::config::{Config, ConfigError, Role};
@@ -59,6 +59,11 @@ pub(crate) enum Command {
     Restore(RestoreArguments),
     /// Change which log lines a running node writes, until it ends.
     LogLevel(LogLevelArguments),
+    /// Switch the participant cache of a running node on or off, or let it forget.
+    ///
+    /// To find out whether it is to blame for what somebody sees. It is as the
+    /// configuration says again when the node starts.
+    ParticipantCache(CacheArguments),
     /// Print every RPC with its policy: who may call it, and what it costs.
     ///
     /// CALLERS: any one is enough. SCOPE: what the token's `scope` claim must
@@ -74,17 +79,17 @@ pub(crate) enum Command {
 pub(crate) struct ConfigArguments {
     /// TOML file with the configuration.
     #[arg(
-        long, env = "CONFAB_CONFIG",
+        long, env = "CONFAB_CONFIG", global = true,
         value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     #[serde(skip)]
     pub(crate) config: Option<PathBuf>,
     /// Folder of the embedded store and the generated keys.
-    #[arg(long)]
+    #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Folder of the generated keys, where several processes share them.
-    #[arg(long)]
+    #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) keys_dir: Option<PathBuf>,
 }
@@ -106,8 +111,8 @@ pub(crate) struct NodeArguments {
     #[command(flatten)]
     #[serde(flatten)]
     source: ConfigArguments,
-    /// Serve these roles only, of messages, conversations, participants and
-    /// realtime; mesh.peers says where the others are.
+    /// Serve these roles only, of messages, conversations, participants, realtime
+    /// and gateway; mesh.peers says where the others are.
     #[arg(long, value_delimiter = ',')]
     #[serde(rename = "roles", skip_serializing_if = "Option::is_none")]
     only: Option<Vec<Role>>,
@@ -123,6 +128,23 @@ pub(crate) struct NodeArguments {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ops_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    #[serde(skip_serializing_if = "GatewayArguments::is_empty")]
+    gateway: GatewayArguments,
+}
+
+#[derive(Clone, Debug, Default, Args, Serialize)]
+struct GatewayArguments {
+    /// Address for browsers.
+    #[arg(long)]
+    #[serde(rename = "listen", skip_serializing_if = "Option::is_none")]
+    gateway_listen: Option<SocketAddr>,
+}
+
+impl GatewayArguments {
+    fn is_empty(&self) -> bool {
+        self.gateway_listen.is_none()
+    }
 }
 
 impl NodeArguments {
@@ -156,6 +178,45 @@ pub(crate) struct LogLevelArguments {
     pub(crate) filter: String,
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CacheArguments {
+    #[command(subcommand)]
+    pub(crate) command: CacheCommand,
+    /// The mesh port of the node; without it, it is the one that serves the data
+    /// folder.
+    #[arg(long, global = true)]
+    pub(crate) at: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Remember lists of participants.
+    On,
+    /// Remember none, and read each from the store.
+    Off,
+    /// Forget lists, here and in Redis, and tell the other processes to.
+    Forget(ForgetArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true))]
+pub(crate) struct ForgetArguments {
+    /// The tenant.
+    #[arg(long, default_value = "dev")]
+    pub(crate) tenant: String,
+    /// One conversation, by its id.
+    #[arg(long, group = "what")]
+    pub(crate) conversation: Option<String>,
+    /// Every conversation that this user is or was in.
+    #[arg(long, group = "what")]
+    pub(crate) user: Option<String>,
+    /// Every conversation of every tenant.
+    #[arg(long, group = "what")]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]

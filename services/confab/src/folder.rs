@@ -66,7 +66,8 @@ fn remembered(known: &Keyspace) -> Result<BTreeSet<Role>, StoreError> {
     let Some(names) = value(known, "roles")? else { return Ok(Role::ALL.into()) };
     let unknown = || StoreError::corrupt("the roles of the folder have an unknown form");
     let names = String::from_utf8(names).map_err(|_| unknown())?;
-    names.split(',').map(|name| name.parse().map_err(|_| unknown())).collect()
+    let names = names.split(',').filter(|name| !name.is_empty());
+    names.map(|name| name.parse().map_err(|_| unknown())).collect()
 }
 
 fn value(known: &Keyspace, key: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -16,6 +16,7 @@ mod migrate;
 mod neighbour;
 pub mod node;
 mod output;
+mod participant_cache;
 mod policies;
 mod serve;
 mod store;
@@ -52,6 +53,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Backup(arguments) => block_on(backup::run(arguments)),
         Command::Restore(arguments) => backup::restore(&arguments),
         Command::LogLevel(arguments) => block_on(log_level::run(arguments)),
+        Command::ParticipantCache(arguments) => block_on(participant_cache::run(arguments)),
         Command::Token(arguments) => token::run(&arguments),
         Command::Config(arguments) => output::print(&arguments.load()?.to_toml()?),
         Command::Policies => policies::print(),

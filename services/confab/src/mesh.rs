@@ -129,6 +129,8 @@ impl Mesh {
                 Role::Conversations => ("conversations", "conversations_fits"),
                 Role::Participants => ("participants", "participants_fits"),
                 Role::Realtime => ("realtime", "realtime_fits"),
+                // The configuration refuses it.
+                Role::Gateway => continue,
             };
             health.add_probe(name, Importance::Optional, move || ready(reachable.reachable()));
             health.add_probe(keys_name, Importance::Required, move || ready(fitting.fitting()));

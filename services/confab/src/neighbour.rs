@@ -38,10 +38,17 @@ pub(crate) fn announce(data_dir: &Path, addresses: Addresses) -> std::io::Result
 /// Reaches the node that serves the configured folder. The credential goes to
 /// nobody else: where a node has ended, another program may listen by now.
 pub(crate) fn operations(config: &Config) -> Result<OperationsServiceClient<Channel>, Failure> {
-    let addresses = addresses(&config.data_dir)?;
-    let credential = config.mesh_credential()?;
-    let channel = direct(of_this_machine(addresses.mesh), &credential, config.mesh.tls()?);
-    Ok(OperationsServiceClient::new(channel))
+    Ok(OperationsServiceClient::new(of_folder(config)?))
+}
+
+/// The same, for any of its services.
+pub(crate) fn of_folder(config: &Config) -> Result<Channel, Failure> {
+    at(of_this_machine(addresses(&config.data_dir)?.mesh), config)
+}
+
+/// Reaches the node whose mesh port this is, with the configured credential.
+pub(crate) fn at(address: SocketAddr, config: &Config) -> Result<Channel, Failure> {
+    Ok(direct(address, &config.mesh_credential()?, config.mesh.tls()?))
 }
 
 fn addresses(data_dir: &Path) -> Result<Addresses, Failure> {

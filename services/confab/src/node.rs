@@ -3,6 +3,7 @@
 //! the mesh's other processes, which carry the same requests, credentials and
 //! deadlines.
 
+mod gateway;
 pub mod redis;
 mod services;
 
@@ -23,9 +24,11 @@ use confab_kit::{
     rates::Budgets,
     role::Role,
     server::{Addresses, BindError, Server, Services},
+    shared_cache::Values,
     task, telemetry,
 };
 use confab_proto::{messages::v1::log_service_client::LogServiceClient, method::METHODS};
+use confab_realtime::store::Rooms;
 use confab_store::StoreError;
 
 pub use crate::{folder::FolderError, keys::KeysError, store::StoreOpenError};
@@ -88,6 +91,7 @@ struct Common<B> {
     keys: Keys,
     store: B,
     bus: Bus,
+    rooms: Option<Arc<dyn Rooms>>,
     sealer: Sealer,
     admission: Admission,
     verifier: Verifier,
@@ -96,6 +100,8 @@ struct Common<B> {
     /// The public services as another service reaches them on a user's behalf.
     reads: Channel,
     mesh: Mesh,
+    /// What is remembered for all processes, with a Redis.
+    values: Option<Arc<dyn Values>>,
     lifecycle: Lifecycle,
 }
 
@@ -120,7 +126,9 @@ impl Node {
         let identity = config.identity()?;
         let credential = config.mesh_credential()?;
         let tls = config.mesh.tls()?;
-        let listening = Server::bind(&config)?.with_mesh_tls(tls.clone());
+        let browsers_tls = config.gateway.tls()?;
+        let listening = Server::bind(&config)?;
+        let listening = listening.with_mesh_tls(tls.clone()).with_gateway_tls(browsers_tls);
         let addresses = listening.addresses();
         if let Some(engine) = store.engine() {
             neighbour::announce(engine.path(), addresses).map_err(StartError::Announce)?;
@@ -133,12 +141,14 @@ impl Node {
         let second_key = config.page_token_second_key()?;
         let bus = Bus::default();
         let revocations = identity.revocations;
-        let (broker, budgets) = match redis::open(&config)? {
+        let (broker, budgets, rooms, values) = match redis::open(&config)? {
             Some(redis) => (
                 Some(bus.attach_broker(redis.broker, lifecycle.clone())),
                 Budgets::shared(&config, redis.budgets, lifecycle.clone()),
+                Some(redis.rooms),
+                Some(redis.values),
             ),
-            None => (None, Budgets::new(&config)),
+            None => (None, Budgets::new(&config), None, None),
         };
         let ear = ear(&config, &bus, &revocations);
         let mesh = Mesh::new(MeshOptions {
@@ -157,6 +167,7 @@ impl Node {
             verifier: identity.verifier,
             revocations,
             bus,
+            rooms,
             lifecycle: lifecycle.clone(),
             reads: public.with_mesh_credential(&credential),
             config,
@@ -164,6 +175,7 @@ impl Node {
             store,
             public,
             mesh,
+            values,
         };
         let health = Health::new(lifecycle.clone()).await;
         let store = common.store.clone();
@@ -207,7 +219,9 @@ impl Node {
         task::spawn("chores", chores);
 
         health.set_ready().await;
-        let services = Services { public, mesh, health };
+        let dev_key = identity.dev_key;
+        let gateway = gateway::before(&common.config, &common.verifier, dev_key, &public);
+        let services = Services { public, mesh, health, gateway };
         let served = task::spawn("server", listening.serve(services, lifecycle.clone()));
         Ok(Self { addresses, lifecycle, served })
     }

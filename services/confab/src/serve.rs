@@ -66,6 +66,7 @@ struct Banner {
     keys: Option<PathBuf>,
     roles: BTreeSet<Role>,
     dev_mode: bool,
+    tls: bool,
 }
 
 impl Banner {
@@ -75,12 +76,17 @@ impl Banner {
             keys: config.keys_dir.clone(),
             roles: config.roles(),
             dev_mode: config.is_dev_mode(),
+            tls: config.gateway.tls_cert_file.is_some(),
         }
     }
 
     fn text(&self, at: Addresses) -> String {
+        let chat = at.gateway.map_or(String::new(), |gateway| {
+            let scheme = if self.tls { "https" } else { "http" };
+            format!("  chat        {scheme}://{gateway}\n")
+        });
         let mut text = format!(
-            "confab {}\n  clients     http://{}\n  mesh        http://{}\n  \
+            "confab {}\n{chat}  clients     http://{}\n  mesh        http://{}\n  \
              operations  http://{}/readyz, /healthz, /metrics\n  data        {}\n",
             env!("CARGO_PKG_VERSION"),
             at.public,

@@ -13,7 +13,7 @@ use confab_kit::{
     role::Role,
 };
 use confab_messages::store::{LogStore, RuleStore};
-use confab_realtime::store::{PresenceStore, RevocationStore, SessionStore};
+use confab_realtime::store::{LastSeenStore, RevocationStore, SessionStore};
 use confab_store::{OpenError, StoreError, embedded::Engine};
 
 use crate::{Failure, folder::FolderError, keys};
@@ -51,7 +51,7 @@ pub enum StoreOpenError {
 pub(crate) struct Realtime {
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) revoked: Arc<dyn RevocationStore>,
-    pub(crate) presence: Arc<dyn PresenceStore>,
+    pub(crate) last_seen: Arc<dyn LastSeenStore>,
 }
 
 /// An engine.

@@ -16,8 +16,8 @@ use confab_proto::messages::v1 as pb;
 
 use self::content::content;
 use crate::{
-    domain::{Mark, Page, Send},
-    store::Cursors,
+    domain::{Listing, Mark, Page, Send},
+    store::{Cursors, Direction},
 };
 
 /// Bounds of a message.
@@ -150,6 +150,22 @@ pub(crate) fn page(
     let conversation =
         conversation.ok_or_else(|| KitError::violation("request", "is incomplete"))?;
     Ok(Page { conversation, size, token })
+}
+
+pub(crate) fn list(request: &pb::ListMessagesRequest) -> Result<(Page, Listing), KitError> {
+    let direction = match pb::ListOrder::try_from(request.order) {
+        Ok(pb::ListOrder::OldestFirst) => Direction::OldestFirst,
+        Ok(_) => Direction::NewestFirst,
+        Err(_) => return Err(KitError::violation("order", "must be a known order")),
+    };
+    let thread = Some(request.thread_seq).filter(|seq| *seq > 0);
+    let token = request.page_token.clone();
+    let page = page(&request.conversation_id, request.page_size, (50, 200), token)?;
+    Ok((page, Listing { direction, from: request.from_seq, thread }))
+}
+
+pub(crate) fn events(request: &pb::ListEventsRequest) -> Result<Page, KitError> {
+    page(&request.conversation_id, request.page_size, (100, 500), String::new())
 }
 
 pub(crate) fn one(conversation_id: &str, seq: Seq) -> Result<(ConversationId, Seq), KitError> {

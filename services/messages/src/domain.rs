@@ -1,8 +1,10 @@
 //! What the messages service does: commands go to the log, reads look at its
 //! head first and show nothing that the reader may not see. No Protobuf here.
 
+mod ahead;
 mod flights;
 mod heads;
+mod listing;
 mod lists;
 mod pages;
 mod reads;
@@ -25,10 +27,12 @@ use confab_log::{
 };
 use tokio::time::Instant;
 
+pub(crate) use ahead::Ahead;
 pub(crate) use heads::{Head, HeadQuery};
+pub(crate) use listing::Listing;
 pub(crate) use pages::Pages;
-pub(crate) use reads::{Listing, Messages};
-pub(crate) use sight::Sight;
+pub(crate) use reads::Messages;
+pub(crate) use sight::{Sight, Span};
 
 use crate::{
     convert::rules::Replace,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use confab_kit::{
     admission::{Admission, Admitted},
     error::{Coded, Error as KitError},
+    identity::Caller,
 };
 use confab_proto::{
     messages::v1::{self as pb, messages_service_server::MessagesService},
@@ -14,7 +15,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     convert::{self, Limits, event},
-    domain::{Domain, Listing, Messages, Send},
+    domain::{Domain, Messages, Send, Span},
     error::Error,
     stage::Stage,
     store::{Direction, LogStore, RuleStore},
@@ -72,10 +73,11 @@ impl<S: LogStore + RuleStore> MessagesService for MessagesHandler<S> {
         &self,
         request: Request<pb::GetMessageRequest>,
     ) -> Answer<pb::GetMessageResponse> {
-        let admitted = self.admission.admit(request).await?;
-        let get = admitted
-            .try_map(|request| convert::one(&request.conversation_id, request.message_seq))?;
-        let found = self.domain.get(get).await.map_err(refuse)?;
+        let get = convert::one(&request.get_ref().conversation_id, request.get_ref().message_seq);
+        let wanted = get.as_ref().ok().map(|(id, seq)| (id.clone(), Span::one(*seq)));
+        let (admitted, ahead) = self.domain.admit(&self.admission, request, wanted).await?;
+        let get = admitted.try_map(|_| get)?;
+        let found = self.domain.get(get, ahead).await.map_err(refuse)?;
         let as_of_seq = found.as_of;
         Ok(Response::new(pb::GetMessageResponse { message: messages(&found).pop(), as_of_seq }))
     }
@@ -84,26 +86,15 @@ impl<S: LogStore + RuleStore> MessagesService for MessagesHandler<S> {
         &self,
         request: Request<pb::ListMessagesRequest>,
     ) -> Answer<pb::ListMessagesResponse> {
-        let admitted = self.admission.admit(request).await?;
-        let direction = match pb::ListOrder::try_from(admitted.message().order) {
-            Ok(pb::ListOrder::OldestFirst) => Direction::OldestFirst,
-            Ok(_) => Direction::NewestFirst,
-            Err(_) => {
-                return Err(KitError::violation("order", "must be a known order").into());
-            }
-        };
-        let request = admitted.message();
-        let thread = Some(request.thread_seq).filter(|seq| *seq > 0);
-        let listing = Listing { direction, from: request.from_seq, thread };
-        let page = admitted.try_map(|request| {
-            convert::page(
-                &request.conversation_id,
-                request.page_size,
-                (50, 200),
-                request.page_token,
-            )
-        })?;
-        let mut found = self.domain.list(page, listing).await.map_err(refuse)?;
+        let list = convert::list(request.get_ref());
+        let caller = request.extensions().get::<Caller>();
+        let wanted = caller.zip(list.as_ref().ok()).and_then(|(caller, (page, listing))| {
+            let span = self.domain.list_span(caller, page, *listing)?;
+            Some((page.conversation.clone(), span))
+        });
+        let (admitted, ahead) = self.domain.admit(&self.admission, request, wanted).await?;
+        let list = admitted.try_map(|_| list)?;
+        let mut found = self.domain.list(list, ahead).await.map_err(refuse)?;
         let next_page_token = std::mem::take(&mut found.next_page_token);
         let as_of_seq = found.as_of;
         let messages = messages(&found);
@@ -246,12 +237,14 @@ impl<S: LogStore + RuleStore> MessagesService for MessagesHandler<S> {
         &self,
         request: Request<pb::ListEventsRequest>,
     ) -> Answer<pb::ListEventsResponse> {
-        let admitted = self.admission.admit(request).await?;
-        let after = admitted.message().after_seq;
-        let page = admitted.try_map(|request| {
-            convert::page(&request.conversation_id, request.page_size, (100, 500), String::new())
-        })?;
-        let found = self.domain.events(page, after).await.map_err(refuse)?;
+        let (after, page) = (request.get_ref().after_seq, convert::events(request.get_ref()));
+        let wanted = page.as_ref().ok().map(|page| {
+            let span = Span::beside(after, Direction::OldestFirst, page.size);
+            (page.conversation.clone(), span)
+        });
+        let (admitted, ahead) = self.domain.admit(&self.admission, request, wanted).await?;
+        let page = admitted.try_map(|_| page)?;
+        let found = self.domain.events(page, after, ahead).await.map_err(refuse)?;
         let events = found
             .rows
             .iter()

@@ -74,11 +74,8 @@ impl<S: LogStore> LogService for LogHandler<S> {
         request: Request<pb::HeadsRequest>,
     ) -> Result<Response<pb::HeadsResponse>, Status> {
         let (user, queries) = head_queries(&request.into_inner())?;
-        let mut heads = Vec::with_capacity(queries.len());
-        for query in queries {
-            let head = self.domain.head(&user, query).await.map_err(refuse)?;
-            heads.extend(head.map(|head| head_to_pb(&user, &head)));
-        }
+        let heads = self.domain.heads(&user, queries).await.map_err(refuse)?;
+        let heads = heads.iter().map(|head| head_to_pb(&user, head)).collect();
         Ok(Response::new(pb::HeadsResponse { heads }))
     }
 }

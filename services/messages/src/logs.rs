@@ -9,7 +9,10 @@ mod sweeper;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use confab_kit::{bus::Bus, clock, task, trouble::Trouble};
@@ -47,11 +50,32 @@ struct Inner<S> {
     projections: Projections,
     bus: Bus,
     options: appender::Options,
-    drivers: Mutex<HashMap<LogKey, mpsc::Sender<Job>>>,
+    drivers: Mutex<HashMap<LogKey, Handle>>,
     /// Of all drivers: they share what they work with.
     trouble: Trouble,
     stages: Stages,
     io_times: IoTimes,
+}
+
+/// A driver, as others see it.
+struct Handle {
+    jobs: mpsc::Sender<Job>,
+    quiet: Arc<Quiet>,
+}
+
+/// How far a log is folded, and all of it applied, while nothing is to be appended
+/// to it here; 0 otherwise. What it once said stays true.
+#[derive(Default)]
+struct Quiet(AtomicU64);
+
+impl Quiet {
+    fn set(&self, folded: Option<Seq>) {
+        self.0.store(folded.unwrap_or(0), Ordering::Release);
+    }
+
+    fn get(&self) -> Option<Seq> {
+        Some(self.0.load(Ordering::Acquire)).filter(|folded| *folded > 0)
+    }
 }
 
 /// A command's event stands in the log.
@@ -141,30 +165,37 @@ impl<S: LogStore> Logs<S> {
         self.drivers().contains_key(key)
     }
 
+    /// How far this node has folded a log, with all effects applied, unless it is busy
+    /// appending to it. Others may have appended since.
+    pub(crate) fn quiet_at(&self, key: &LogKey) -> Option<Seq> {
+        self.drivers().get(&slot(key))?.quiet.get()
+    }
+
     fn submit(&self, key: &LogKey, job: Job) -> Result<(), Error> {
         let mut drivers = self.drivers();
         // Sent under the lock: a driver retires under it, when its queue is empty.
-        let sender = drivers.entry(slot(key)).or_insert_with(|| self.start(key));
-        match sender.try_send(job) {
+        let handle = drivers.entry(slot(key)).or_insert_with(|| self.start(key));
+        match handle.jobs.try_send(job) {
             Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => Err(Error::Overloaded),
             Err(mpsc::error::TrySendError::Closed(job)) => {
                 // The driver's task died; nothing of this job has happened.
-                *sender = self.start(key);
-                sender.try_send(job).map_err(|_| Error::Overloaded)
+                *handle = self.start(key);
+                handle.jobs.try_send(job).map_err(|_| Error::Overloaded)
             }
         }
     }
 
-    fn start(&self, key: &LogKey) -> mpsc::Sender<Job> {
+    fn start(&self, key: &LogKey) -> Handle {
         let (sender, jobs) = mpsc::channel(QUEUE);
-        let driver = Driver::new(self.clone(), key.clone(), jobs);
+        let quiet = Arc::<Quiet>::default();
+        let driver = Driver::new(self.clone(), key.clone(), jobs, Arc::clone(&quiet));
         task::spawn("conversation", driver.run());
         metrics::gauge!("confab_conversations_loaded").increment(1);
-        sender
+        Handle { jobs: sender, quiet }
     }
 
-    fn drivers(&self) -> MutexGuard<'_, HashMap<LogKey, mpsc::Sender<Job>>> {
+    fn drivers(&self) -> MutexGuard<'_, HashMap<LogKey, Handle>> {
         self.inner.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -83,6 +83,12 @@ pub trait LogStore: Send + Sync + 'static {
     /// The newest row and `applied_through`; `None` for an empty log.
     fn end(&self, key: &LogKey) -> impl Future<Output = StoreResult<Option<LogEnd>>> + Send;
 
+    /// The newest row's seq, asked by who knows of the row `known`. No less than
+    /// [`end`](Self::end) would say; a store may find it with less.
+    fn head_from(&self, key: &LogKey, known: Seq) -> impl Future<Output = StoreResult<Seq>> + Send {
+        async move { Ok(self.end(key).await?.map_or(known, |end| end.head.seq)) }
+    }
+
     /// Rows `from..=to` in one direction, at most `limit`.
     fn read(
         &self,

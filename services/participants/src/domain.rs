@@ -146,6 +146,8 @@ pub(crate) struct ListInbox {
 pub enum Filter {
     /// The participants of now.
     Active,
+    /// Those whom any of the others may show.
+    Listed,
     /// Those whom a ban keeps out of an event of this time.
     BannedAt(Micros),
 }
@@ -155,6 +157,7 @@ impl Filter {
     pub fn shows(self, row: &MemberRow) -> bool {
         match self {
             Self::Active => row.is_active(),
+            Self::Listed => row.is_active() || row.ban.is_some(),
             Self::BannedAt(time) => row.banned_at(time).is_some(),
         }
     }

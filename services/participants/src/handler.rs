@@ -1,6 +1,8 @@
 //! gRPC in, domain out: [`public`], [`users`] and [`moderation`] for users and
-//! applications, [`mesh`] for the log's effects and other services.
+//! applications, [`mesh`] for the log's effects and other services, [`cache`] for
+//! operators.
 
+pub(crate) mod cache;
 pub(crate) mod mesh;
 pub(crate) mod moderation;
 pub(crate) mod public;

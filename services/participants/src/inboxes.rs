@@ -48,7 +48,13 @@ impl<S: Store> Inboxes<S> {
             let ApplyMembers { tenant, conversation, effects } = apply;
             let users = effects.inbox.iter().map(|effect| &effect.user);
             let _turn = shared.order.turn(&tenant, users).await;
+            // Of a conversation that has just begun nobody remembers anything.
+            let roster_changed = effects.seq > 1 && !effects.rows.is_empty();
             let taken = shared.store.apply(&tenant, &conversation, effects).await?;
+            if roster_changed {
+                let tenant = tenant.clone();
+                shared.bus.publish(Signal::RosterChanged { tenant, conversation });
+            }
             for (user, event) in &taken {
                 shared.publish(&tenant, user, event);
             }

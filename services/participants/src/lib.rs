@@ -15,6 +15,7 @@ mod error;
 mod handler;
 mod inboxes;
 mod order;
+mod rosters;
 pub mod store;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use confab_proto::{
     participants::v1::{
         member_rows_service_server::MemberRowsServiceServer,
         moderation_service_server::ModerationServiceServer,
+        participant_cache_service_server::ParticipantCacheServiceServer,
         participants_service_server::ParticipantsServiceServer,
         users_service_server::UsersServiceServer,
     },
@@ -33,8 +35,10 @@ use metrics::describe_counter;
 
 use blocks::Blocks;
 pub use error::Error;
-pub use handler::{mesh::Mesh, moderation::Moderation, public::Public, users::Users};
+pub use handler::{cache::Cache, mesh::Mesh, moderation::Moderation, public::Public, users::Users};
 use inboxes::Inboxes;
+pub use rosters::CacheOptions;
+use rosters::Rosters;
 pub use store::{EmbeddedStore, MemberStore, Store};
 
 /// What the service is made of.
@@ -49,8 +53,10 @@ pub struct Options<S> {
     pub admission: Admission,
     /// Signs page tokens; every node has the same key.
     pub sealer: Sealer,
-    /// Where inbox signals go.
+    /// Where inbox signals go, and what is told of changed lists comes from.
     pub bus: Bus,
+    /// How lists of participants are remembered.
+    pub cache: CacheOptions,
 }
 
 /// The service.
@@ -59,18 +65,21 @@ pub struct Service<S> {
     users: Arc<Users<S>>,
     moderation: Arc<Moderation<S>>,
     mesh: Arc<Mesh<S>>,
+    cache: Arc<Cache<S>>,
 }
 
 impl<S: Store> Service<S> {
     /// Puts it together. It holds nothing that must be stopped.
     pub fn new(options: Options<S>) -> Self {
         describe();
-        let Options { store, log, public: channel, admission, sealer, bus } = options;
+        let Options { store, log, public: channel, admission, sealer, bus, cache } = options;
         let store = Arc::new(store);
+        let rosters = Arc::new(Rosters::new(Arc::clone(&store), cache, &bus));
         let inboxes = Inboxes::new(Arc::clone(&store), bus);
         let blocks = || Blocks { store: Arc::clone(&store), log: log.clone() };
         let public = Public {
             store: Arc::clone(&store),
+            rosters: Arc::clone(&rosters),
             inboxes: inboxes.clone(),
             log: log.clone(),
             admission: admission.clone(),
@@ -91,6 +100,7 @@ impl<S: Store> Service<S> {
             users: Arc::new(users),
             moderation: Arc::new(moderation),
             mesh: Arc::new(mesh),
+            cache: Arc::new(Cache { rosters }),
         }
     }
 
@@ -113,9 +123,18 @@ impl<S: Store> Service<S> {
     pub fn mesh(&self) -> MemberRowsServiceServer<Mesh<S>> {
         MemberRowsServiceServer::from_arc(Arc::clone(&self.mesh))
     }
+
+    /// What operators call.
+    pub fn cache(&self) -> ParticipantCacheServiceServer<Cache<S>> {
+        ParticipantCacheServiceServer::from_arc(Arc::clone(&self.cache))
+    }
 }
 
 fn describe() {
     describe_counter!("confab_participants_added_total", "users who became participants");
     describe_counter!("confab_participants_removed_total", "users who are participants no longer");
+    describe_counter!(
+        "confab_participant_cache_total",
+        "lists of participants that were asked for"
+    );
 }

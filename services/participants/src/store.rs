@@ -41,6 +41,17 @@ pub trait MemberStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(UserId, MemberRow)>, StoreError>> + Send;
 
+    /// The newest event that has changed rows of the conversation, 0 before the first;
+    /// `None` while rows are being changed, and after a change that did not end, until
+    /// the next one. Every roster that is read afterwards has what that event and those
+    /// before it made, and it is never below an event of which any row can be read: rows
+    /// that were read after it are good as long as it stays the same.
+    fn roster_seq(
+        &self,
+        tenant: &TenantId,
+        conversation: &ConversationId,
+    ) -> impl Future<Output = Result<Option<Seq>, StoreError>> + Send;
+
     /// Writes one event's rows, each unless the stored one is as new or newer,
     /// takes its inbox effects, each unless the inbox took it or a later one
     /// of that conversation before, and keeps its actions and reports. Whoever gets

@@ -139,6 +139,16 @@ pub(crate) fn presence(user: &UserId, presence: &Presence) -> pb::Presence {
     }
 }
 
+/// What somebody says who is not offline.
+pub(crate) fn said(presence: &pb::Presence) -> Option<(Status, &str)> {
+    let status = match presence.status() {
+        PresenceStatus::Online => Status::Online,
+        PresenceStatus::Away => Status::Away,
+        PresenceStatus::Offline | PresenceStatus::Unspecified => return None,
+    };
+    Some((status, &presence.text))
+}
+
 /// Why users are not watched.
 pub(crate) fn presence_refused(users: Vec<String>, error: &Error) -> pb::PresenceRefused {
     pb::PresenceRefused { user_ids: users, failure: Some(error.to_error().to_failure()) }

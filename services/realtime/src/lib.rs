@@ -68,7 +68,7 @@ use crate::{
     claims::Claims,
     hub::Hub,
     presence::Presences,
-    store::{PresenceStore, RevocationStore, SessionStore},
+    store::{LastSeenStore, RevocationStore, Rooms, SessionStore},
     typing::Typists,
 };
 
@@ -101,8 +101,10 @@ pub struct Options {
     pub sessions: Arc<dyn SessionStore>,
     /// What was revoked.
     pub revoked: Arc<dyn RevocationStore>,
-    /// How present users are.
-    pub presence: Arc<dyn PresenceStore>,
+    /// When users were last here.
+    pub last_seen: Arc<dyn LastSeenStore>,
+    /// Who is at which process, where there may be several.
+    pub rooms: Option<Arc<dyn Rooms>>,
     /// Sizes and times.
     pub limits: Limits,
     /// Cancelled when the process drains: every stream is said goodbye to.
@@ -147,7 +149,8 @@ impl Service {
         let bus = options.bus;
         let presences = Presences::new(
             bus.clone(),
-            options.presence,
+            options.last_seen,
+            options.rooms,
             options.limits.presence_grace,
             options.draining.clone(),
         );
@@ -176,8 +179,19 @@ impl Service {
             presence_frames: metrics::counter!("confab_presence_frames_total"),
         });
         let (hub, claims) = (Arc::clone(&shared.hub), Arc::clone(&shared.claims));
-        let revocations = shared.revocations.clone();
-        shared.bus.attach(Arc::new(move |signal| hear(&hub, &claims, &revocations, signal)));
+        let (revocations, presences) = (shared.revocations.clone(), Arc::clone(&shared.presences));
+        shared.bus.attach(Arc::new(move |signal| {
+            match signal {
+                // Before the streams look whether it concerns them.
+                Signal::Revoked(revocation) => revocations.note(revocation),
+                Signal::SessionEnded { tenant, user, session_id } => {
+                    claims.end(tenant, user, session_id);
+                }
+                Signal::Presence { tenant, presence } => presences.heard(tenant, presence),
+                _ => {}
+            }
+            hub.dispatch(signal);
+        }));
         task::spawn("realtime sweep", sweep(Arc::clone(&shared)));
         Self { shared }
     }
@@ -198,19 +212,6 @@ impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service").field("limits", &self.shared.limits).finish_non_exhaustive()
     }
-}
-
-/// What the service does about a signal, whichever node it comes from.
-fn hear(hub: &Hub, claims: &Claims, revocations: &Revocations, signal: &Signal) {
-    match signal {
-        // Before the streams look whether it concerns them.
-        Signal::Revoked(revocation) => revocations.note(revocation),
-        Signal::SessionEnded { tenant, user, session_id } => {
-            claims.end(tenant, user, session_id);
-        }
-        _ => {}
-    }
-    hub.dispatch(signal);
 }
 
 async fn sweep(shared: Arc<Shared>) {

@@ -1,6 +1,7 @@
 //! The ports to what this service keeps: sessions (what a device watched and
-//! acknowledged, from one stream to the next), what was revoked, and how present
-//! users are. They hold cursors and names, never content.
+//! acknowledged, from one stream to the next), what was revoked, and when users were
+//! last here. They hold cursors and names, never content. All of it is durable; who is
+//! here now is not, and has a port of its own ([`Rooms`]).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,10 +13,14 @@ pub mod conformance;
 #[cfg(feature = "cql")]
 pub mod cql;
 pub mod embedded;
+#[cfg(feature = "redis")]
+pub mod redis;
+mod rooms;
 mod value;
 
 pub use confab_store::StoreError;
-pub use embedded::{EmbeddedPresence, EmbeddedRevocations, EmbeddedSessions};
+pub use embedded::{EmbeddedLastSeen, EmbeddedRevocations, EmbeddedSessions};
+pub use rooms::{LIVES, Rooms, Said, Word};
 
 /// How long a session outlives its last sign of life. A live stream gives one
 /// at least every hour, so that none is lost within 24 h of a stream's end.
@@ -208,32 +213,28 @@ pub struct Presence {
     pub status: Status,
     /// What the user wrote beside it; empty of somebody offline.
     pub text: String,
-    /// A time at which the user was so; of somebody offline the end of the last
-    /// stream. 0: unknown.
+    /// Of somebody offline the end of the last stream. 0: unknown.
     pub since: Micros,
 }
 
-/// What nodes tell each other of users' presence. Each node tells of its own
-/// streams, and a node that is gone tells of nobody: an adapter for many nodes
-/// keeps each node's word apart and lets it run out. A node knows its own users
-/// without asking, so an adapter for one node keeps only when somebody was last
-/// here. That is lasting, and may lag behind by minutes.
-pub trait PresenceStore: Send + Sync + 'static {
-    /// This node's word on a user; returns what all nodes together say.
-    fn tell<'a>(
+/// Keeps when users were last here. May lag behind by minutes.
+pub trait LastSeenStore: Send + Sync + 'static {
+    /// The user was here then. Nothing is written where a time is known that is later,
+    /// or at most `slack` microseconds before.
+    fn note<'a>(
         &'a self,
         tenant: &'a TenantId,
         user: &'a UserId,
-        presence: &'a Presence,
-    ) -> BoxFuture<'a, Result<Presence, StoreError>>;
+        time: Micros,
+        slack: Micros,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// What all nodes together say of each, in the order asked; the default of
-    /// who was never here.
-    fn ask<'a>(
+    /// The last time of each, in the order asked; 0 of who was never here.
+    fn times<'a>(
         &'a self,
         tenant: &'a TenantId,
         users: &'a [UserId],
-    ) -> BoxFuture<'a, Result<Vec<Presence>, StoreError>>;
+    ) -> BoxFuture<'a, Result<Vec<Micros>, StoreError>>;
 }
 
 /// Whether a session that wrote last then is gone by now.

@@ -1,11 +1,12 @@
 //! Real servers for tests: Redis and a CQL server, from ordinary packages, or
 //! those that `CONFAB_TEST_REDIS` and `CONFAB_TEST_CQL` name. One of each is
 //! started for a whole test run and shared; a test that stops or starves a server
-//! starts its own. What they are started from is described in `tests/backends`.
+//! starts its own. And a browser. What they are started from is described in `tests/backends`.
 //!
 //! It knows no driver: whoever talks to a server brings one.
 
 pub mod cassandra;
+mod chromium;
 mod fetch;
 pub mod redis;
 mod server;
@@ -16,6 +17,7 @@ use std::{
 };
 
 pub use cassandra::Cassandra;
+pub use chromium::Chromium;
 pub use redis::Redis;
 pub use server::Server;
 

@@ -3,12 +3,14 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
 use confab_client::{Client, ClientOptions};
 use confab_kit::role::Role;
+use futures_util::future::try_join_all;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -18,6 +20,7 @@ use super::{
     eventually,
     node::Place,
     ops,
+    process::migrate,
 };
 
 /// How long the processes of a mesh may take to find each other.
@@ -30,13 +33,14 @@ pub enum Shape {
     Single,
     /// One for each role, each on a data folder of its own.
     Mesh,
-    /// On one keyspace of the run's CQL server: one for each role, and a second one
-    /// for those that a team runs many of. Whoever asks for it looks first whether
-    /// there is a server.
+    /// On one keyspace of the run's CQL server, and telling each other over the run's
+    /// Redis: one for each role, and a second one for those that a team runs many of.
+    /// Whoever asks for it looks first whether there are servers.
     Cluster,
-    /// As [`Shape::Cluster`], with a second process of participants too, and parted:
-    /// what comes in at one of [`Deployment::entries`] is decided by another process
-    /// than what comes in at the other, and they meet nowhere but in the store.
+    /// As [`Shape::Cluster`], but without Redis, with a second process of participants
+    /// too, and parted: what comes in at one of [`Deployment::entries`] is decided by
+    /// another process than what comes in at the other, and they meet nowhere but in the
+    /// store.
     Halves,
 }
 
@@ -73,8 +77,7 @@ pub struct Deployment {
     links: BTreeMap<(usize, usize), Proxy>,
     /// In front of the nodes' public ports: addresses that outlive restarts.
     doors: Vec<Proxy>,
-    /// Keeps the keys' folder.
-    _keys: TempDir,
+    keys: TempDir,
     turn: AtomicUsize,
 }
 
@@ -87,7 +90,10 @@ impl Deployment {
         match shape {
             Shape::Single => Self::single(options).await,
             Shape::Mesh => Self::mesh(options, &Role::ALL).await,
-            Shape::Cluster => Self::mesh(on_the_runs_server(options).await?, &CLUSTER).await,
+            Shape::Cluster => {
+                let options = on_the_runs_redis(on_the_runs_server(options).await?).await?;
+                Self::mesh(options, &CLUSTER).await
+            }
             Shape::Halves => {
                 let halves = Self::mesh(on_the_runs_server(options).await?, &HALVES).await?;
                 halves.part();
@@ -96,12 +102,15 @@ impl Deployment {
         }
     }
 
-    /// A [`Shape::Cluster`] on a CQL server of the test's own, to do to it as it likes.
+    /// A [`Shape::Cluster`] on CQL servers of the test's own, to do to them as it likes:
+    /// its tables are made first, once, as operators do it.
     ///
     /// # Errors
     /// [`Violation::Unable`] when it does not start.
     pub async fn cluster_on(server: &CqlAddresses, options: NodeOptions) -> Checked<Self> {
-        Self::mesh(on_cql(server, options), &CLUSTER).await
+        let options = on_the_runs_redis(on_cql(server, options)).await?;
+        migrate(&options).await?;
+        Self::mesh(options.env("CONFAB_STORE__CQL__MIGRATE", "false"), &CLUSTER).await
     }
 
     async fn single(options: NodeOptions) -> Checked<Self> {
@@ -119,7 +128,7 @@ impl Deployment {
         for (_, node) in &nodes {
             doors.push(node.proxy().await?);
         }
-        Ok(Self { nodes, links, doors, _keys: keys, turn: AtomicUsize::new(0) })
+        Ok(Self { nodes, links, doors, keys, turn: AtomicUsize::new(0) })
     }
 
     async fn mesh(options: NodeOptions, roles: &[Role]) -> Checked<Self> {
@@ -211,6 +220,11 @@ impl Deployment {
         self.nodes.iter_mut().map(|(_, node)| node)
     }
 
+    /// The folder of the keys that all processes share.
+    pub fn keys(&self) -> &Path {
+        self.keys.path()
+    }
+
     /// How many processes there are.
     pub fn size(&self) -> usize {
         self.nodes.len()
@@ -265,16 +279,32 @@ impl Deployment {
         node.restart().await
     }
 
+    /// Kills every process, and then starts them all again.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when one does not start.
+    pub async fn kill_all(&mut self) -> Checked {
+        self.nodes_mut().for_each(Node::kill9);
+        try_join_all(self.nodes_mut().map(Node::restart)).await?;
+        self.meet().await
+    }
+
     /// Breaks a promise on purpose from the next start on, and starts everything again.
     ///
     /// # Errors
     /// [`Violation::Unable`] when it does not start.
     pub async fn mutate(&mut self, mutant: Option<&str>) -> Checked {
-        for node in self.nodes_mut() {
-            node.mutate(mutant);
-            node.restart().await?;
-        }
-        self.meet().await
+        self.nodes_mut().for_each(|node| node.mutate(mutant));
+        self.kill_all().await
+    }
+
+    /// An address that leads to one of [`Deployment::entries`] after the other: whoever
+    /// comes back comes to another process than the one it left.
+    ///
+    /// # Errors
+    /// [`Violation::Unable`] when none is to be had.
+    pub async fn balancer(&self) -> Checked<Proxy> {
+        Proxy::balance(self.entries().into_iter().map(Node::place).collect()).await
     }
 
     /// The next entry.
@@ -310,6 +340,15 @@ impl Deployment {
         Ok(Client::connect(ClientOptions::new(door.uri()).token(token)).await?)
     }
 
+    /// Finds out whether anything has logged so far what the test did not expect: before
+    /// it is mutated, for nobody looks afterwards.
+    ///
+    /// # Errors
+    /// [`Violation::Broken`] with the lines.
+    pub fn is_quiet(&self) -> Checked {
+        self.nodes().try_for_each(Node::is_quiet)
+    }
+
     /// Ends it, and finds out whether anything logged what the test did not expect.
     ///
     /// # Errors
@@ -338,12 +377,26 @@ async fn on_the_runs_server(options: NodeOptions) -> Checked<NodeOptions> {
     Ok(on_cql(&server, options).env("CONFAB_STORE__CQL__REQUEST_TIMEOUT_MS", "20000"))
 }
 
+/// The same, telling each other over the run's Redis, below a prefix of its own.
+async fn on_the_runs_redis(options: NodeOptions) -> Checked<NodeOptions> {
+    let address = backends::redis().await.map_err(Violation::unable)?;
+    let prefix = format!("confab_cluster_{:016x}", rand::random::<u64>());
+    // A process that gets no time for seconds loses it: the whole suite runs beside it.
+    let complaints = ["redis is lost", "budgets are not shared", "rooms are not shared"];
+    let options = complaints.into_iter().fold(options, NodeOptions::allow);
+    Ok(options
+        .env("CONFAB_REDIS__URL", &format!("redis://{address}"))
+        .env("CONFAB_REDIS__PREFIX", &prefix))
+}
+
 /// The same, with a keyspace of its own as the store.
 fn on_cql(server: &CqlAddresses, options: NodeOptions) -> NodeOptions {
     let keyspace = format!("confab_cluster_{:016x}", rand::random::<u64>());
     options
         // The driver, where others make tables while it asks for them.
         .allow("Initial metadata read failed")
+        // All of them note the same keys at once, in a server that has just made tables.
+        .allow("whether a key was noted is not known")
         .env("CONFAB_STORE__KIND", "cql")
         .env("CONFAB_STORE__CQL__CONTACT_POINTS", &format!("[{}]", server.0.join(",")))
         .env("CONFAB_STORE__CQL__KEYSPACE", &keyspace)

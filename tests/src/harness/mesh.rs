@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path};
 
 use confab::node::Node;
 use confab_client::{Client, ClientOptions};
-use confab_kit::config::Config;
+use confab_kit::config::{Config, Gateway};
 use tempfile::TempDir;
 
 use super::{Checked, Tokens, Violation};
@@ -37,6 +37,7 @@ impl Mesh {
             listen: any,
             mesh_listen: any,
             ops_listen: any,
+            gateway: Gateway { listen: any, ..Gateway::default() },
             ..Config::default()
         };
         change(&mut config);

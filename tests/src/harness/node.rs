@@ -23,6 +23,8 @@ pub struct NodeOptions {
     pub(super) mutant: Option<String>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) listen: SocketAddr,
+    /// A port on loopback.
+    pub(super) gateway: u16,
     allowed: Vec<String>,
     keys_dir: Option<PathBuf>,
 }
@@ -35,6 +37,7 @@ impl NodeOptions {
             mutant: None,
             environment: Vec::new(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            gateway: 0,
             allowed: Vec::new(),
             keys_dir: None,
         }
@@ -66,6 +69,13 @@ impl NodeOptions {
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
+        self
+    }
+
+    /// The same for browsers, at this port on loopback.
+    #[must_use]
+    pub fn gateway(mut self, port: u16) -> Self {
+        self.gateway = port;
         self
     }
 
@@ -269,12 +279,26 @@ impl Node {
         self.addresses.expect("it was started").ops
     }
 
+    /// The gateway's port.
+    ///
+    /// # Panics
+    /// Where the node has none, and before the first start, which nobody can see.
+    pub fn gateway(&self) -> SocketAddr {
+        let port = self.addresses.and_then(|addresses| addresses.gateway);
+        SocketAddr::from(([127, 0, 0, 1], port.expect("it has a gateway")))
+    }
+
     /// An address that stays the same over restarts.
     ///
     /// # Errors
     /// [`Violation::Unable`] when none is to be had.
     pub async fn proxy(&self) -> Checked<Proxy> {
         Proxy::start(self.place.clone()).await
+    }
+
+    /// Where clients reach it now.
+    pub(super) fn place(&self) -> Place {
+        self.place.clone()
     }
 
     /// Signs tokens that it accepts, and others.
@@ -310,9 +334,14 @@ impl Node {
     fn check_log(&mut self) -> Checked {
         self.kill9();
         self.checked = true;
-        if self.options.mutant.is_some() {
-            return Ok(());
-        }
+        if self.options.mutant.is_some() { Ok(()) } else { self.is_quiet() }
+    }
+
+    /// Finds out whether it has logged so far what the test did not expect.
+    ///
+    /// # Errors
+    /// [`Violation::Broken`] with the lines.
+    pub fn is_quiet(&self) -> Checked {
         let lines = self.log.unexpected(&self.options.allowed);
         Violation::unless(lines.is_empty(), || {
             format!("{} unexpected lines in the log:\n{}", lines.len(), lines.join("\n"))

@@ -19,6 +19,8 @@ pub(super) struct Addresses {
     pub(super) public: SocketAddr,
     pub(super) mesh: SocketAddr,
     pub(super) ops: SocketAddr,
+    /// The gateway's port, on loopback.
+    pub(super) gateway: Option<u16>,
 }
 
 pub(super) struct Process {
@@ -91,7 +93,19 @@ impl Drop for Process {
     }
 }
 
-fn command(options: &NodeOptions, data_dir: &Path, addresses: &Path) -> Command {
+/// Makes the tables that nodes with these options share: `confab migrate`.
+pub(super) async fn migrate(options: &NodeOptions) -> Checked {
+    let mut command = program(options);
+    command.arg("migrate").stdin(Stdio::null());
+    let ended = tokio::task::spawn_blocking(move || command.output()).await;
+    let output = ended.map_err(Violation::unable)?.map_err(Violation::unable)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Violation::unable(format!("no tables: {}", String::from_utf8_lossy(&output.stderr))))
+}
+
+fn program(options: &NodeOptions) -> Command {
     let mut command = Command::new(&options.program);
     // Whatever the tests' own environment sets is not for the node.
     for (name, _) in std::env::vars_os() {
@@ -99,16 +113,22 @@ fn command(options: &NodeOptions, data_dir: &Path, addresses: &Path) -> Command 
             command.env_remove(name);
         }
     }
+    command.envs(options.environment.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+fn command(options: &NodeOptions, data_dir: &Path, addresses: &Path) -> Command {
+    let mut command = program(options);
     command
         .arg("serve")
         .args(["--listen", &options.listen.to_string()])
         .args(["--mesh-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
+        .args(["--gateway-listen", &format!("127.0.0.1:{}", options.gateway)])
         .arg("--data-dir")
         .arg(data_dir)
         .arg("--addresses")
         .arg(addresses)
         .env("CONFAB_LOG__FORMAT", "json")
-        .envs(options.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
@@ -124,5 +144,10 @@ fn parse(text: &str) -> Checked<Addresses> {
         let address = json[name].as_str().and_then(|text| text.parse().ok());
         address.ok_or_else(|| Violation::unable(format!("no address `{name}` in {text}")))
     };
-    Ok(Addresses { public: address("public")?, mesh: address("mesh")?, ops: address("ops")? })
+    Ok(Addresses {
+        public: address("public")?,
+        mesh: address("mesh")?,
+        ops: address("ops")?,
+        gateway: address("gateway").ok().map(|address: SocketAddr| address.port()),
+    })
 }

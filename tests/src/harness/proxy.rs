@@ -1,5 +1,6 @@
-//! A TCP proxy in front of a node: an address that outlives restarts, and a
-//! network that cuts connections where it is told to. It knows no protocol.
+//! A TCP proxy in front of a node, or of several by turns: an address that outlives
+//! restarts, and a network that cuts connections where it is told to. It knows no
+//! protocol.
 
 use std::{
     net::SocketAddr,
@@ -42,7 +43,7 @@ pub struct Proxy {
 }
 
 struct Shared {
-    place: Place,
+    places: Vec<Place>,
     plan: Mutex<Plan>,
     connections: AtomicU64,
     faults: AtomicU64,
@@ -52,11 +53,16 @@ struct Shared {
 
 impl Proxy {
     pub(super) async fn start(place: Place) -> Checked<Self> {
+        Self::balance(vec![place]).await
+    }
+
+    /// In front of several: each connection goes to the next one that is up.
+    pub(super) async fn balance(places: Vec<Place>) -> Checked<Self> {
         let unable = |error: std::io::Error| Violation::unable(error);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(unable)?;
         let address = listener.local_addr().map_err(unable)?;
         let shared = Arc::new(Shared {
-            place,
+            places,
             plan: Mutex::new(Box::new(|_| Fault::default())),
             connections: AtomicU64::new(0),
             faults: AtomicU64::new(0),
@@ -117,6 +123,16 @@ impl Drop for Proxy {
     }
 }
 
+impl Shared {
+    /// Where a connection of this number goes; nowhere while all are down.
+    fn address(&self, number: u64) -> Option<SocketAddr> {
+        let count = self.places.len();
+        let turn = usize::try_from(number).unwrap_or(0) % count.max(1);
+        let mut by_turns = self.places.iter().cycle().skip(turn).take(count);
+        by_turns.find_map(|place| *place.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((client, _)) = listener.accept().await {
         let number = shared.connections.fetch_add(1, Ordering::Relaxed);
@@ -126,16 +142,15 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             tokio::select! {
-                () = carry(client, fault, &shared) => {}
+                () = carry(client, number, fault, &shared) => {}
                 _ = generation.changed() => {}
             }
         });
     }
 }
 
-async fn carry(mut client: TcpStream, fault: Fault, shared: &Shared) {
-    let place = *shared.place.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(address) = place else { return };
+async fn carry(mut client: TcpStream, number: u64, fault: Fault, shared: &Shared) {
+    let Some(address) = shared.address(number) else { return };
     let Ok(mut node) = TcpStream::connect(address).await else { return };
     let _late = (client.set_nodelay(true), node.set_nodelay(true));
     let (from_client, to_client) = client.split();

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    hash::{DefaultHasher, Hash, Hasher as _},
     io,
     path::{Path, PathBuf},
     process::Command,
@@ -51,46 +51,21 @@ impl Packages {
         let version = output(Command::new(program).arg("--version"))?;
         let source = Path::new(CLIENTS).join(language.name());
         let wanted = fs::read_to_string(source.join(lock_file)).map_err(|e| e.to_string())?;
-        let mut key = DefaultHasher::new();
-        (version, wanted).hash(&mut key);
-        let folder = format!("{}-{:016x}", language.name(), key.finish());
-        let packages = Self { language, folder: Path::new(CACHE).join(folder) };
-        packages.fill(&source)?;
-        Ok(packages)
-    }
-
-    fn fill(&self, source: &Path) -> Result<(), String> {
-        let told = |error: io::Error| error.to_string();
-        fs::create_dir_all(&self.folder).map_err(told)?;
-        // Tests run beside each other, and so do test runs.
-        let lock = File::create(self.folder.with_extension("lock")).map_err(told)?;
-        lock.lock().map_err(told)?;
-        if self.folder.join(COMPLETE).exists() {
-            return Ok(());
-        }
-        match self.language {
+        let folder = prepared(language.name(), (version, wanted), |folder| match language {
             Language::Python => {
                 let mut venv = Command::new("python3");
-                output(venv.args(["-m", "venv", "--clear"]).arg(&self.folder))?;
-                let mut pip = Command::new(self.python());
+                output(venv.args(["-m", "venv", "--clear"]).arg(folder))?;
+                let mut pip = Command::new(python(folder));
                 let options = ["-m", "pip", "install", "--quiet", "--requirement"];
-                output(pip.args(options).arg(source.join("requirements.txt")))?;
+                output(pip.args(options).arg(source.join("requirements.txt"))).map(drop)
             }
-            Language::JavaScript => {
-                for file in ["package.json", "package-lock.json"] {
-                    fs::copy(source.join(file), self.folder.join(file)).map_err(told)?;
-                }
-                let mut npm = Command::new("npm");
-                let options = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-                output(npm.args(options).current_dir(&self.folder))?;
-            }
-        }
-        File::create(self.folder.join(COMPLETE)).map_err(told)?;
-        Ok(())
+            Language::JavaScript => npm_packages(&source, folder),
+        })?;
+        Ok(Self { language, folder })
     }
 
     fn python(&self) -> PathBuf {
-        self.folder.join("bin/python")
+        python(&self.folder)
     }
 
     /// The scenario, ready to be given its arguments. `place` is an empty folder.
@@ -162,8 +137,43 @@ fn copy_contract(contract: Contract, to: &Path) -> Checked<Vec<PathBuf>> {
     Ok(copies)
 }
 
+fn python(folder: &Path) -> PathBuf {
+    folder.join("bin/python")
+}
+
+/// A folder that is filled once for each version of what is asked for.
+pub(crate) fn prepared(
+    name: &str,
+    wanted: impl Hash,
+    fill: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<PathBuf, String> {
+    let told = |error: io::Error| error.to_string();
+    let mut key = DefaultHasher::new();
+    wanted.hash(&mut key);
+    let folder = Path::new(CACHE).join(format!("{name}-{:016x}", key.finish()));
+    fs::create_dir_all(&folder).map_err(told)?;
+    // Tests run beside each other, and so do test runs.
+    let lock = File::create(folder.with_extension("lock")).map_err(told)?;
+    lock.lock().map_err(told)?;
+    if !folder.join(COMPLETE).exists() {
+        fill(&folder)?;
+        File::create(folder.join(COMPLETE)).map_err(told)?;
+    }
+    Ok(folder)
+}
+
+/// Installs what the lock file in `source` names, below `folder`.
+pub(crate) fn npm_packages(source: &Path, folder: &Path) -> Result<(), String> {
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(source.join(file), folder.join(file)).map_err(|error| error.to_string())?;
+    }
+    let mut npm = Command::new("npm");
+    let options = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+    output(npm.args(options).current_dir(folder)).map(drop)
+}
+
 /// What a program prints, or why it did not end well.
-fn output(command: &mut Command) -> Result<String, String> {
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("{program}: {error}"))?;
     if output.status.success() {

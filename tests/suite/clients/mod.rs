@@ -4,7 +4,7 @@
 //! again in the same place. The script checks what it sees; what it reports is
 //! then compared with the log.
 
-mod install;
+pub(crate) mod install;
 
 use std::{collections::BTreeMap, process::Stdio, time::Duration};
 

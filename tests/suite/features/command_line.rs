@@ -225,7 +225,8 @@ fn what_stops_a_start_is_said_once_and_named() -> Checked {
     let any = "127.0.0.1:0";
     let addresses = folder.path().join("nowhere/addresses");
     let addresses = addresses.to_string_lossy();
-    let serve = ["serve", "--listen", any, "--mesh-listen", any, "--ops-listen", any];
+    let clients = ["serve", "--listen", any, "--gateway-listen", any];
+    let serve = [&clients[..], &["--mesh-listen", any, "--ops-listen", any]].concat();
     let (banner, complaint, well) =
         run(&[&serve[..], &["--addresses", &addresses]].concat(), &place)?;
     equal((banner.as_str(), well), ("", false))?;
@@ -275,6 +276,7 @@ async fn files_hold_no_colours_and_the_last_line_says_that_it_has_stopped() -> C
     let addresses = folder.path().join("addresses");
     let serve = Command::new(CONFAB)
         .args(["serve", "--listen", any, "--mesh-listen", any, "--ops-listen", any])
+        .args(["--gateway-listen", any])
         .arg("--data-dir")
         .arg(folder.path().join("data"))
         .arg("--addresses")

@@ -12,7 +12,7 @@ use confab_proto::{
         event::Kind,
     },
 };
-use confab_tests::harness::{Checked, Mesh, Violation, eventually};
+use confab_tests::harness::{Checked, Violation, eventually};
 use prost_types::FieldMask;
 
 use super::{Cast, PATIENCE, equal, get, refused};
@@ -121,11 +121,11 @@ async fn whoever_was_away_sees_the_times_of_their_membership() -> Checked {
 
 #[tokio::test]
 async fn messages_expire_when_there_are_too_many() -> Checked {
-    let mesh = Mesh::in_process_with(|config| config.limits.retention_seconds = 1).await?;
-    let (alice, bob) = (mesh.client("dev", "alice").await?, mesh.client("dev", "bob").await?);
+    let cast = Cast::with_quick_retention().await?;
+    let (alice, bob) = (&cast.alice, &cast.bob);
     let keep = Retention { max_messages: 3, ..Retention::default() };
     let with = CreateConversationRequest { retention: Some(keep), ..Default::default() };
-    let id = group(&alice, with).await?;
+    let id = group(alice, with).await?;
     let kept = alice.create_group("kept", &["bob"]).await?.conversation_id;
     for n in 2..=8 {
         alice.send(&id, format!("message {n}")).await?;
@@ -136,7 +136,7 @@ async fn messages_expire_when_there_are_too_many() -> Checked {
         Ok((conversation.expired_through_seq >= 5).then_some(()))
     })
     .await?;
-    let left = messages(&bob, &id).await?;
+    let left = messages(bob, &id).await?;
     let said: Vec<_> = left.iter().filter_map(|message| message.content.clone()).collect();
     let texts: Vec<_> = said.iter().map(|content| content.text.as_str()).collect();
     equal(texts, vec!["message 6", "message 7", "message 8"])?;
@@ -146,20 +146,20 @@ async fn messages_expire_when_there_are_too_many() -> Checked {
     equal(seqs, (1..=head).collect())?;
     let said = format!("{events:?}");
     Violation::unless(!said.contains("message 2") && said.contains("MessagesExpired"), || said)?;
-    equal(messages(&bob, &kept).await?.len(), 7)
+    equal(messages(bob, &kept).await?.len(), 7)
 }
 
 #[tokio::test]
 async fn what_is_expired_cannot_be_changed() -> Checked {
-    let mesh = Mesh::in_process_with(|config| config.limits.retention_seconds = 1).await?;
-    let (alice, bob) = (mesh.client("dev", "alice").await?, mesh.client("dev", "bob").await?);
+    let cast = Cast::with_quick_retention().await?;
+    let (alice, bob) = (&cast.alice, &cast.bob);
     let keep = Retention { max_messages: 1, ..Retention::default() };
     let with = CreateConversationRequest { retention: Some(keep), ..Default::default() };
-    let id = group(&alice, with).await?;
+    let id = group(alice, with).await?;
     let first = alice.send(&id, "first").await?.seq;
     alice.send(&id, "second").await?;
     eventually(PATIENCE, "an expiry", || async {
-        let message = get(&bob, &id, first).await?;
+        let message = get(bob, &id, first).await?;
         Ok(message.content.is_none().then_some(()))
     })
     .await?;

@@ -1,11 +1,12 @@
 //! What the checklist promises, line by line, through the public API of a whole
-//! node. docs/features.md names the test beside each line. Nothing here tries
+//! node, and of a cluster (`cluster`). docs/features.md names the test beside each line. Nothing here tries
 //! to break anything: that is for `promises` and `bad_input`.
 
 mod applications;
 mod backup;
 mod channels;
 mod clock;
+mod cluster;
 mod command_line;
 mod conversations;
 mod history;
@@ -21,22 +22,24 @@ mod reactions;
 mod realtime;
 mod reports;
 mod rules;
+mod stage;
 mod threads;
 
 use std::time::Duration;
 
-use confab_client::{Client, ClientOptions, Error};
-use confab_kit::{error::Reason, identity::Claims};
+use confab_client::{Client, Error};
+use confab_kit::error::Reason;
 use confab_proto::messages::v1::{GetMessageRequest, Message};
-use confab_tests::harness::{Checked, Mesh, Violation};
+use confab_tests::harness::{Checked, Violation};
+
+use self::stage::Stage;
 
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Alice, Bob and Carol of one tenant, and its backend, on a node of their own.
+/// Alice, Bob and Carol of one tenant, and its backend, where nobody else of it is.
 struct Cast {
-    /// Ends when it is dropped.
-    mesh: Mesh,
+    stage: Stage,
     alice: Client,
     bob: Client,
     carol: Client,
@@ -46,29 +49,35 @@ struct Cast {
 
 impl Cast {
     async fn new() -> Checked<Self> {
-        let mesh = Mesh::in_process().await?;
-        let alice = mesh.client("dev", "alice").await?;
-        let bob = mesh.client("dev", "bob").await?;
-        let carol = mesh.client("dev", "carol").await?;
-        let token = mesh.tokens()?.application("dev", "backend");
-        let app = with_token(&mesh, token).await?;
-        Ok(Self { mesh, alice, bob, carol, app })
+        Self::on(Stage::find(|_| {}).await?).await
+    }
+
+    /// Where retentions are kept every second.
+    async fn with_quick_retention() -> Checked<Self> {
+        Self::on(Stage::find(|config| config.limits.retention_seconds = 1).await?).await
+    }
+
+    async fn on(stage: Stage) -> Checked<Self> {
+        let alice = stage.client("dev", "alice").await?;
+        let bob = stage.client("dev", "bob").await?;
+        let carol = stage.client("dev", "carol").await?;
+        let app = stage.application("dev", "backend").await?;
+        Ok(Self { stage, alice, bob, carol, app })
     }
 
     /// A client of somebody else.
     async fn client(&self, tenant: &str, user: &str) -> Checked<Client> {
-        self.mesh.client(tenant, user).await
+        self.stage.client(tenant, user).await
     }
 
     /// Another application.
     async fn application(&self, tenant: &str, name: &str) -> Checked<Client> {
-        with_token(&self.mesh, self.mesh.tokens()?.application(tenant, name)).await
+        self.stage.application(tenant, name).await
     }
 
     /// The tenant's administrator.
     async fn admin(&self) -> Checked<Client> {
-        let claims = Claims::tenant_admin("dev", "admin");
-        with_token(&self.mesh, self.mesh.tokens()?.sign(&claims)).await
+        self.stage.admin("dev", "admin").await
     }
 
     /// A group of the three: Alice owns it.
@@ -76,10 +85,6 @@ impl Cast {
         let group = self.alice.create_group("the group", &["bob", "carol"]).await?;
         Ok(group.conversation_id)
     }
-}
-
-async fn with_token(mesh: &Mesh, token: String) -> Checked<Client> {
-    Ok(Client::connect(ClientOptions::new(mesh.uri()).token(token)).await?)
 }
 
 /// A message as a user reads it.

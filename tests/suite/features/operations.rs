@@ -113,7 +113,7 @@ async fn the_stages_of_a_send_are_measured_and_duplicates_are_counted() -> Check
 async fn a_second_process_on_the_folder_is_told_who_has_it() -> Checked {
     let node = Node::start(program(None)).await?;
     let ports = ["--listen", "127.0.0.1:0", "--mesh-listen", "127.0.0.1:0"];
-    let ops = ["--ops-listen", "127.0.0.1:0"];
+    let ops = ["--ops-listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0"];
     let arguments = [&["serve"][..], &ports, &ops].concat();
     let (_, complaint, well) = run(&arguments, &node.data_dir())?;
     equal(well, false)?;
@@ -229,6 +229,51 @@ async fn what_is_logged_can_be_changed_while_it_runs() -> Checked {
     Violation::unless(well, || complaint)?;
     holds(&told, "(was confab_kit=debug)")?;
     equal(logs(&node, "DEBUG").await?, false)?;
+    node.finish()
+}
+
+/// How many lists came from what is remembered.
+async fn remembered(node: &Node) -> Checked<u64> {
+    let series = r#"confab_participant_cache_total{outcome="memory"}"#;
+    Ok(node.scrape().await?.count(series))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_participant_cache_can_be_switched_off_while_it_runs() -> Checked {
+    let node = Node::start(program(None)).await?;
+    let alice = node.client("dev", "alice").await?;
+    let id = alice.create_group("group", &["bob"]).await?.conversation_id;
+    let cache = |words: &[&str]| -> Checked<String> {
+        let words = [&["participant-cache"], words].concat();
+        let (told, complaint, well) = run(&words, &node.data_dir())?;
+        Violation::unless(well, || complaint)?;
+        Ok(told)
+    };
+    let list = async || Ok::<_, Violation>(alice.all_participants(&id).await?.len());
+    equal(list().await?, 2)?;
+    equal(list().await?, 2)?;
+    equal(remembered(&node).await?, 1)?;
+    equal(cache(&["off"])?.as_str(), "off (was on)\n")?;
+    equal(list().await?, 2)?;
+    equal(list().await?, 2)?;
+    equal(remembered(&node).await?, 1)?;
+    equal(cache(&["on", "--at", &node.mesh().to_string()])?.as_str(), "on (was off)\n")?;
+    for forgotten in [
+        (&["forget", "--conversation", &id][..], "1 forgotten\n"),
+        (&["forget", "--user", "bob"], "1 forgotten\n"),
+        (&["forget", "--user", "nobody"], "0 forgotten\n"),
+        (&["forget", "--all"], "all forgotten\n"),
+    ] {
+        equal(list().await?, 2)?;
+        let before = node.scrape().await?.value("confab_participant_cache_conversations");
+        equal(before, 1.0)?;
+        equal(cache(forgotten.0)?.as_str(), forgotten.1)?;
+        let left = node.scrape().await?.value("confab_participant_cache_conversations");
+        equal(left, if forgotten.1.starts_with('0') { 1.0 } else { 0.0 })?;
+    }
+    let (_, complaint, well) = run(&["participant-cache", "forget"], &node.data_dir())?;
+    equal(well, false)?;
+    holds(&complaint, "--all")?;
     node.finish()
 }
 

@@ -33,7 +33,12 @@ impl Pair {
             .env("CONFAB_RATES__ENABLED", "true")
             .env("CONFAB_RATES__READ", &format!("{{per_minute=0,per_hour={CALLS}}}"))
             .keys_dir(keys.path());
-        let complaints = ["redis is lost", "dependency is lost", "budgets are not shared"];
+        let complaints = [
+            "redis is lost",
+            "dependency is lost",
+            "budgets are not shared",
+            "rooms are not shared",
+        ];
         let options = complaints.into_iter().fold(options, NodeOptions::allow);
         let nodes = [Node::start(options.clone()).await?, Node::start(options.clone()).await?];
         let clients =

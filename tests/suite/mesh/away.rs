@@ -128,6 +128,8 @@ async fn run() -> Checked {
                 works("a list", away, &place.list().await)?;
                 works("an inbox", away, &place.inbox().await)?;
             }
+            // Nobody asks it anything.
+            Role::Gateway => {}
         }
         confab.of_mut(away).restart().await?;
         confab.meet().await?;

@@ -13,7 +13,7 @@ use confab_tests::harness::{Checked, Deployment, Shape, Violation, within};
 
 use super::removal::{Both, at, both};
 use crate::promises::{
-    WHOLE, all_events, among_kills, can_be_clustered, caught,
+    WHOLE, all_events, among_kills, can_be_parted, caught,
     p3_idempotent::{send, settle},
 };
 
@@ -150,7 +150,7 @@ async fn run(mutant: Option<&str>) -> Checked {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_that_differ_change_no_order_and_no_mute() -> Checked {
-    if !can_be_clustered("mesh::clocks::clocks_that_differ_change_no_order_and_no_mute").await {
+    if !can_be_parted("mesh::clocks::clocks_that_differ_change_no_order_and_no_mute").await {
         return Ok(());
     }
     within(WHOLE, "clocks", Box::pin(run(None))).await?
@@ -158,7 +158,7 @@ async fn clocks_that_differ_change_no_order_and_no_mute() -> Checked {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn going_by_the_clock_is_caught() {
-    if !can_be_clustered("mesh::clocks::going_by_the_clock_is_caught").await {
+    if !can_be_parted("mesh::clocks::going_by_the_clock_is_caught").await {
         return;
     }
     let mutant = "time-of-the-clock";

@@ -12,7 +12,7 @@ use futures_util::future::try_join_all;
 
 use super::removal::{Both, at, both};
 use crate::promises::{
-    WHOLE, all_events, among_kills, can_be_clustered, caught, p3_idempotent::settle,
+    WHOLE, all_events, among_kills, can_be_parted, caught, p3_idempotent::settle,
 };
 
 /// Conversations that are left at a time, and how often.
@@ -125,7 +125,7 @@ async fn partings(mutant: Option<&str>) -> Checked {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_two_leave_on_two_nodes() -> Checked {
-    if !can_be_clustered("mesh::last_two::the_last_two_leave_on_two_nodes").await {
+    if !can_be_parted("mesh::last_two::the_last_two_leave_on_two_nodes").await {
         return Ok(());
     }
     within(WHOLE, "partings", Box::pin(partings(None))).await?
@@ -133,7 +133,7 @@ async fn the_last_two_leave_on_two_nodes() -> Checked {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deciding_once_only_is_caught_by_the_last_two() {
-    if !can_be_clustered("mesh::last_two::deciding_once_only_is_caught_by_the_last_two").await {
+    if !can_be_parted("mesh::last_two::deciding_once_only_is_caught_by_the_last_two").await {
         return;
     }
     let mutant = "no-second-decision";

@@ -3,13 +3,18 @@
 
 mod away;
 mod bus;
+mod cache;
 mod clocks;
 mod cql_away;
 mod crowd;
 mod faults;
 mod last_two;
 mod parted;
-mod redis;
+mod presence;
+pub(crate) mod redis;
 mod removal;
+mod replicas;
+mod resume;
 mod revocation;
 mod smoke;
+mod untold;

@@ -7,7 +7,7 @@ use confab_kit::role::Role;
 use confab_tests::harness::{Checked, Deployment, Node, Seed, Shape, Violation, within};
 
 use super::crowd::Crowd;
-use crate::promises::{WHOLE, among_kills, can_be_clustered, caught};
+use crate::promises::{WHOLE, among_kills, can_be_parted, caught};
 
 const STOPS: usize = 4;
 
@@ -46,7 +46,7 @@ async fn fight(mutant: Option<&str>) -> Checked {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_messages_processes_fight_and_wake_up_and_lose_nothing() -> Checked {
     let test = "mesh::parted::two_messages_processes_fight_and_wake_up_and_lose_nothing";
-    if !can_be_clustered(test).await {
+    if !can_be_parted(test).await {
         return Ok(());
     }
     within(WHOLE, "a fight", Box::pin(fight(None))).await?
@@ -54,7 +54,7 @@ async fn two_messages_processes_fight_and_wake_up_and_lose_nothing() -> Checked 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fight_of_processes_catches_mutants() {
-    if !can_be_clustered("mesh::parted::a_fight_of_processes_catches_mutants").await {
+    if !can_be_parted("mesh::parted::a_fight_of_processes_catches_mutants").await {
         return;
     }
     let mutant = "append-unconditional";

@@ -11,7 +11,7 @@ use confab_tests::harness::{
     eventually, ops, within,
 };
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
     sync::watch,
     task::JoinSet,
@@ -26,16 +26,27 @@ const BEFORE_ANY_LOOK: Duration = Duration::from_secs(12);
 fn options(redis: &Redis, mutant: Option<&str>) -> NodeOptions {
     let url = format!("redis://{}", redis.address());
     let options = among_kills(mutant).env("CONFAB_REDIS__URL", &url);
-    let complaints = ["redis is lost", "dependency is lost", "budgets are not shared"];
+    let complaints =
+        ["redis is lost", "dependency is lost", "budgets are not shared", "rooms are not shared"];
     complaints.into_iter().fold(options, NodeOptions::allow)
 }
 
-async fn flush(redis: &Redis) -> Checked {
-    let mut stream = TcpStream::connect(redis.address()).await.map_err(Violation::unable)?;
-    stream.write_all(b"FLUSHALL\r\n").await.map_err(Violation::unable)?;
-    let mut answer = [0; 5];
-    stream.read_exact(&mut answer).await.map_err(Violation::unable)?;
-    Violation::unless(&answer == b"+OK\r\n", || format!("{answer:?} to FLUSHALL"))
+pub(super) async fn flush(redis: &Redis) -> Checked {
+    let answer = command(&redis.address().to_string(), "FLUSHALL").await?;
+    Violation::unless(answer == "+OK", || format!("{answer:?} to FLUSHALL"))
+}
+
+/// A command, and the first line of its answer.
+pub(crate) async fn command(address: &str, command: &str) -> Checked<String> {
+    let stream = TcpStream::connect(address).await.map_err(Violation::unable)?;
+    let mut stream = BufReader::new(stream);
+    let line = format!("{command}\r\n");
+    stream.write_all(line.as_bytes()).await.map_err(Violation::unable)?;
+    let mut answer = String::new();
+    stream.read_line(&mut answer).await.map_err(Violation::unable)?;
+    let refused = answer.starts_with('-');
+    Violation::unless(!refused, || format!("{answer:?} to {command}"))?;
+    Ok(answer.trim_end().to_owned())
 }
 
 /// What a process says of itself, and of its Redis.

@@ -14,7 +14,7 @@ use rand::{Rng as _, rngs::StdRng};
 use tokio::task::JoinSet;
 
 use crate::promises::{
-    WHOLE, all_ended, all_events, among_kills, can_be_clustered, caught,
+    WHOLE, all_ended, all_events, among_kills, can_be_parted, caught,
     p3_idempotent::{send, settle},
 };
 
@@ -130,7 +130,7 @@ async fn removals(mutant: Option<&str>) -> Checked {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_races_with_sends_on_two_nodes() -> Checked {
-    if !can_be_clustered("mesh::removal::a_removal_races_with_sends_on_two_nodes").await {
+    if !can_be_parted("mesh::removal::a_removal_races_with_sends_on_two_nodes").await {
         return Ok(());
     }
     within(WHOLE, "removals", Box::pin(removals(None))).await?
@@ -138,7 +138,7 @@ async fn a_removal_races_with_sends_on_two_nodes() -> Checked {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deciding_once_only_is_caught_by_who_is_removed() {
-    if !can_be_clustered("mesh::removal::deciding_once_only_is_caught_by_who_is_removed").await {
+    if !can_be_parted("mesh::removal::deciding_once_only_is_caught_by_who_is_removed").await {
         return;
     }
     let mutant = "no-second-decision";

@@ -28,7 +28,8 @@ async fn refusal(confab: &Deployment, role: Role, token: &str) -> Checked<Option
         Role::Messages => raw.unary(&nothing).await?,
         Role::Conversations => raw.unary(&ListConversationsRequest::default()).await?,
         Role::Participants => raw.unary(&ListInboxEventsRequest::default()).await?,
-        Role::Realtime => raw.unary(&ListSessionsRequest::default()).await?,
+        // Any RPC will do for an entry that serves none.
+        Role::Realtime | Role::Gateway => raw.unary(&ListSessionsRequest::default()).await?,
     };
     Ok(answer.err().map(|refused| refused.reason))
 }

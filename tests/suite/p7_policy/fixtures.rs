@@ -259,6 +259,13 @@ static FIXTURES: &[Fixture] = &[
         "owner".clone_into(&mut request.user_id);
         "admin".clone_into(&mut request.other_id);
     }),
+    fixture!(participants::SetParticipantCacheRequest, Nothing, |request, _, _| {
+        request.enabled = true;
+    }),
+    mesh!(participants::ForgetParticipantsRequest, |request, room, _| {
+        request.what =
+            Some(participants::forget_participants_request::What::ConversationId(room.id.clone()));
+    }),
     // Users and moderation.
     fixture!(participants::GetUserRequest, Nothing, |request, _, _| {
         "owner".clone_into(&mut request.user_id);

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use confab_kit::policy;
 use confab_proto::method::{Caller, Idempotency, METHODS, Method, Policy, Target};
-use confab_tests::harness::{Checked, Deployment, Shape, Violation, must_be_caught};
+use confab_tests::harness::{Checked, Deployment, Shape, Violation, effort, must_be_caught};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::promises::program;
+use crate::promises::{can_be_clustered, program};
 use expected::Scenario;
 use people::People;
 use public::Rooms;
@@ -28,6 +28,10 @@ const MESH_CREDENTIAL: &str = "a-credential-for-this-test-only";
 const AT_A_TIME: usize = 8;
 
 async fn check(shape: Shape, mutant: Option<&str>) -> Checked {
+    // Each command that is carried out is so in a room of its own, which takes twenty
+    // commands to furnish: in a cluster one caller of each shows that it is carried out,
+    // and all who are refused are refused.
+    let all = shape != Shape::Cluster || effort() > 1;
     fixtures::cover_the_contract()?;
     let options = program(mutant).env("CONFAB_MESH__CREDENTIAL", MESH_CREDENTIAL);
     // A fixture's backup has no place to go to.
@@ -41,7 +45,7 @@ async fn check(shape: Shape, mutant: Option<&str>) -> Checked {
         let (people, rooms, turns) = (Arc::clone(&people), Arc::clone(&rooms), Arc::clone(&turns));
         checks.spawn(async move {
             let _turn = turns.acquire().await.map_err(Violation::unable)?;
-            public::check(Arc::clone(&people), Arc::clone(&rooms), method).await?;
+            public::check(Arc::clone(&people), Arc::clone(&rooms), method, all).await?;
             mesh::check(people, rooms, method).await
         });
     }
@@ -61,6 +65,14 @@ async fn every_rpc_answers_every_caller_as_declared() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_rpc_answers_every_caller_as_declared_through_an_entry() {
     check(Shape::Mesh, None).await.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rpc_answers_every_caller_as_declared_in_a_cluster() {
+    if can_be_clustered("p7_policy::every_rpc_answers_every_caller_as_declared_in_a_cluster").await
+    {
+        check(Shape::Cluster, None).await.unwrap_or_else(|violation| panic!("{violation}"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

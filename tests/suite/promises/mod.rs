@@ -1,6 +1,7 @@
 //! The promises of DESIGN §1, each with a test that tries to break it: run on
 //! the program, where it must pass, and on mutants, where it must fail.
 
+mod cluster;
 pub(crate) mod history;
 pub(crate) mod load;
 mod order;
@@ -13,12 +14,13 @@ mod p2_order;
 pub(crate) mod p3_idempotent;
 mod p3_lost_rights;
 mod p4_resume;
+mod p5_ahead;
 mod p5_fold;
 mod p6_slow_reader;
 mod p8_tenants;
 mod p9_drain;
 mod people;
-mod raw_stream;
+pub(crate) mod raw_stream;
 mod smoke;
 mod support;
 
@@ -43,10 +45,17 @@ pub(crate) fn among_kills(mutant: Option<&str>) -> NodeOptions {
     complaints.into_iter().fold(program(mutant), NodeOptions::allow)
 }
 
-/// Whether there is a server for [`Shape::Cluster`]; without one the test is told as
-/// skipped.
+/// Whether there are the servers for [`Shape::Cluster`]; without them the test is told
+/// as skipped.
 ///
 /// [`Shape::Cluster`]: confab_tests::harness::Shape::Cluster
 pub(crate) async fn can_be_clustered(test: &str) -> bool {
+    backends::cql_or_skip(test).await.is_some() && backends::redis_or_skip(test).await.is_some()
+}
+
+/// The same for [`Shape::Halves`], which have no Redis.
+///
+/// [`Shape::Halves`]: confab_tests::harness::Shape::Halves
+pub(crate) async fn can_be_parted(test: &str) -> bool {
     backends::cql_or_skip(test).await.is_some()
 }

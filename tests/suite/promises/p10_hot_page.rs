@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use confab_client::{Client, Error, Rpc};
 use confab_kit::error::Reason;
+use confab_kit::role::Role;
 use confab_proto::messages::v1::{GetMessageRequest, ListMessagesRequest, ListMessagesResponse};
-use confab_tests::harness::{Checked, Node, Violation, must_be_caught, within};
+use confab_tests::harness::{Checked, Deployment, Shape, Violation, must_be_caught, within};
 use http::uri::PathAndQuery;
 use tokio::task::JoinSet;
 use tonic::{Request, client::Grpc};
 use tonic_prost::ProstCodec;
 
 use super::{
-    program,
+    can_be_clustered, program,
     support::{WHOLE, all_ended},
 };
 
@@ -34,7 +35,7 @@ const READS: &str = "confab_page_reads_total";
 const SHARED: &str = "confab_page_reads_shared_total";
 
 struct Scene {
-    node: Node,
+    confab: Deployment,
     alice: Client,
     id: String,
     /// Seq of each message.
@@ -42,10 +43,11 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(mutant: Option<&str>) -> Checked<Self> {
+    async fn new(shape: Shape, mutant: Option<&str>) -> Checked<Self> {
         let mutants = mutant.map(|mutant| format!("{SLOWLY},{mutant}"));
-        let node = Node::start(program(mutants.as_deref()).env("CONFAB_MUTANT", SLOWLY)).await?;
-        let alice = node.client("acme", "alice").await?;
+        let options = program(mutants.as_deref()).env("CONFAB_MUTANT", SLOWLY);
+        let confab = Deployment::start(shape, options).await?;
+        let alice = confab.client("acme", "alice").await?;
         let users: Vec<String> = (0..USERS).map(user).collect();
         let users: Vec<&str> = users.iter().map(String::as_str).collect();
         let id = alice.create_group("hot", &users).await?.conversation_id;
@@ -53,7 +55,7 @@ impl Scene {
         for number in 0..MESSAGES {
             messages.push(alice.send(&id, format!("{number}")).await?.seq);
         }
-        Ok(Self { node, alice, id, messages })
+        Ok(Self { confab, alice, id, messages })
     }
 
     fn page(&self) -> ListMessagesRequest {
@@ -69,9 +71,15 @@ impl Scene {
         self.messages[..messages].iter().rev().take(PAGE as usize).copied().collect()
     }
 
+    /// Of all processes that read pages.
     async fn counters(&self) -> Checked<(u64, u64)> {
-        let scrape = self.node.scrape().await?;
-        Ok((scrape.count(READS), scrape.count(SHARED)))
+        let (mut reads, mut shared) = (0, 0);
+        for node in self.confab.all_of(Role::Messages) {
+            let scrape = node.scrape().await?;
+            reads += scrape.count(READS);
+            shared += scrape.count(SHARED);
+        }
+        Ok((reads, shared))
     }
 }
 
@@ -98,7 +106,7 @@ fn seqs(page: &ListMessagesResponse) -> Vec<u64> {
 async fn a_thousand_readers(scene: &Scene) -> Checked {
     let mut clients = Vec::new();
     for number in 0..USERS {
-        clients.push(scene.node.client("acme", &user(number)).await?);
+        clients.push(scene.confab.client("acme", &user(number)).await?);
     }
     let mut costs = Vec::new();
     for _ in 0..TRIES {
@@ -136,7 +144,7 @@ async fn a_thousand_readers(scene: &Scene) -> Checked {
 async fn nobody_sees_the_past(scene: &Scene) -> Checked {
     let get =
         GetMessageRequest { conversation_id: scene.id.clone(), message_seq: scene.messages[0] };
-    let reader = scene.node.client("acme", &user(0)).await?;
+    let reader = scene.confab.client("acme", &user(0)).await?;
     let (reads, _) = scene.counters().await?;
     let (early, request) = (reader.clone(), get.clone());
     let early = tokio::spawn(async move { patiently(&early, request).await });
@@ -155,10 +163,10 @@ async fn nobody_sees_the_past(scene: &Scene) -> Checked {
 
 /// Members, somebody who was removed, and a stranger ask for the same page.
 async fn each_on_their_own(scene: &mut Scene) -> Checked {
-    let removed = scene.node.client("acme", &user(1)).await?;
-    let member = scene.node.client("acme", &user(2)).await?;
-    let stranger = scene.node.client("acme", "stranger").await?;
-    let foreigner = scene.node.client("other", &user(2)).await?;
+    let removed = scene.confab.client("acme", &user(1)).await?;
+    let member = scene.confab.client("acme", &user(2)).await?;
+    let stranger = scene.confab.client("acme", "stranger").await?;
+    let foreigner = scene.confab.client("other", &user(2)).await?;
     scene.alice.remove_participant(&scene.id, &user(1)).await?;
     let before = scene.messages.len();
     scene.messages.push(scene.alice.send(&scene.id, "among us").await?.seq);
@@ -181,30 +189,37 @@ async fn each_on_their_own(scene: &mut Scene) -> Checked {
     Ok(())
 }
 
-async fn check(mutant: Option<&str>) -> Checked {
-    let mut scene = Scene::new(mutant).await?;
+async fn check(shape: Shape, mutant: Option<&str>) -> Checked {
+    let mut scene = Scene::new(shape, mutant).await?;
     let checks = async {
         nobody_sees_the_past(&scene).await?;
         a_thousand_readers(&scene).await?;
         each_on_their_own(&mut scene).await
     };
     within(WHOLE, "hot pages", checks).await??;
-    scene.node.finish()
+    scene.confab.finish()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hot_page_is_read_once() {
-    check(None).await.unwrap_or_else(|violation| panic!("{violation}"));
+    check(Shape::Single, None).await.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_page_is_read_once_in_a_cluster() {
+    if can_be_clustered("promises::p10_hot_page::a_hot_page_is_read_once_in_a_cluster").await {
+        check(Shape::Cluster, None).await.unwrap_or_else(|violation| panic!("{violation}"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn joining_a_read_under_way_is_caught() {
     let mutant = "page-flight-joined";
-    must_be_caught(mutant, check(Some(mutant)).await);
+    must_be_caught(mutant, check(Shape::Single, Some(mutant)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reading_for_each_reader_is_caught() {
     let mutant = "pages-not-shared";
-    must_be_caught(mutant, check(Some(mutant)).await);
+    must_be_caught(mutant, check(Shape::Single, Some(mutant)).await);
 }

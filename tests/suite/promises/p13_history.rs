@@ -13,7 +13,7 @@ use confab_proto::{
         event::Kind,
     },
 };
-use confab_tests::harness::{Checked, Node, Violation, must_be_caught};
+use confab_tests::harness::{Checked, Deployment, Shape, Violation, must_be_caught};
 
 use super::{
     program,
@@ -35,9 +35,9 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(node: &Node) -> Checked<Self> {
-        let owner = node.client("dev", "owner").await?;
-        let late = node.client("dev", "late").await?;
+    async fn new(confab: &Deployment) -> Checked<Self> {
+        let owner = confab.client("dev", "owner").await?;
+        let late = confab.client("dev", "late").await?;
         let request = CreateConversationRequest {
             r#type: ConversationType::Group.into(),
             title: "closed".to_owned(),
@@ -131,16 +131,21 @@ impl Scene {
 }
 
 async fn run(mutant: Option<&str>) -> Checked {
-    let node = Node::start(program(mutant)).await?;
-    let scene = Scene::new(&node).await?;
+    let confab = Deployment::start(Shape::Single, program(mutant)).await?;
+    on(&confab).await?;
+    confab.finish()
+}
+
+/// The whole check, on what runs already.
+pub(super) async fn on(confab: &Deployment) -> Checked {
+    let scene = Scene::new(confab).await?;
     let watch = |from: u64| BTreeMap::from([(scene.id.clone(), from)]);
     let mut live = RawStream::watch(&scene.late, &watch(scene.join)).await??;
     let last = scene.touch().await?;
     scene.check_reads().await?;
     scene.check_stream(&mut live, scene.join, last).await?;
     let mut whole = RawStream::watch(&scene.late, &watch(0)).await??;
-    scene.check_stream(&mut whole, 0, last).await?;
-    node.finish()
+    scene.check_stream(&mut whole, 0, last).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

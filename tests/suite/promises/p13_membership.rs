@@ -14,7 +14,7 @@ use confab_proto::{
         UnmuteParticipantRequest,
     },
 };
-use confab_tests::harness::{Checked, Node, Seed, Violation, must_be_caught, within};
+use confab_tests::harness::{Checked, Deployment, Seed, Shape, Violation, must_be_caught, within};
 use rand::{Rng as _, rngs::StdRng};
 use tokio::task::JoinSet;
 
@@ -27,7 +27,7 @@ use super::{
 /// Two of three take the victim out.
 const ROUNDS: usize = 150;
 /// Enough for a mutant to show.
-const FEW_ROUNDS: usize = 24;
+pub(super) const FEW_ROUNDS: usize = 24;
 const HANDS: usize = 4;
 const SENDS: usize = 40;
 const VICTIM: &str = "victim";
@@ -71,6 +71,8 @@ struct Round {
     witness: Client,
     victim: Client,
     id: String,
+    /// The longest that a storm goes on before its end.
+    longest: Duration,
 }
 
 impl Round {
@@ -122,7 +124,7 @@ impl Round {
             let name = format!("storm-{number}-{hand}");
             hands.spawn(storm(self.victim.clone(), self.id.clone(), name));
         }
-        tokio::time::sleep(Duration::from_micros(random.random_range(0..15_000))).await;
+        tokio::time::sleep(random.random_range(Duration::ZERO..self.longest)).await;
         let at = self.end(end).await?;
         let after = self.witness.send(&self.id, SECRET).await?.seq;
         self.witness.edit(&self.id, before, SECRET).await?;
@@ -235,13 +237,19 @@ fn check_log(log: &[Event]) -> Checked {
 }
 
 async fn run(mutant: Option<&str>, rounds: usize) -> Checked {
+    let confab = Deployment::start(Shape::Single, program(mutant)).await?;
+    on(&confab, rounds, Duration::from_millis(15)).await?;
+    confab.finish()
+}
+
+/// The whole check, on what runs already; a storm goes on for so long at most.
+pub(super) async fn on(confab: &Deployment, rounds: usize, longest: Duration) -> Checked {
     let seed = Seed::of("p13");
-    let node = Node::start(program(mutant)).await?;
-    let owner = node.client("dev", "owner").await?;
+    let owner = confab.client("dev", "owner").await?;
     let id = owner.create_group("storm", &["witness", VICTIM]).await?.conversation_id;
-    let witness = node.client("dev", "witness").await?;
-    let victim = node.client("dev", VICTIM).await?;
-    let round = Round { owner, witness, victim, id };
+    let witness = confab.client("dev", "witness").await?;
+    let victim = confab.client("dev", VICTIM).await?;
+    let round = Round { owner, witness, victim, id, longest };
     let mut random = seed.part(0);
     let mut in_the_middle = 0;
     for number in 0..rounds {
@@ -254,8 +262,7 @@ async fn run(mutant: Option<&str>, rounds: usize) -> Checked {
     if in_the_middle * 2 < rounds {
         return Err(Violation::unable("too few ends came in the middle of a storm"));
     }
-    check_log(&all_events(&round.owner, &round.id).await?)?;
-    node.finish()
+    check_log(&all_events(&round.owner, &round.id).await?)
 }
 
 async fn checked(mutant: Option<&str>, rounds: usize) -> Checked {

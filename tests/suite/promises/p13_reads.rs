@@ -23,7 +23,7 @@ use confab_proto::{
     },
     participants::v1::ListParticipantsRequest,
 };
-use confab_tests::harness::{Checked, Node, Seed, Violation, must_be_caught, within};
+use confab_tests::harness::{Checked, Deployment, Seed, Shape, Violation, must_be_caught, within};
 use rand::Rng as _;
 use tokio::task::JoinSet;
 
@@ -179,10 +179,17 @@ async fn go_on(owner: &Client, leaver: &Client, id: &str, message: u64) -> Check
 }
 
 async fn run(rounds: u64, mutant: Option<&str>) -> Checked {
+    let confab = Deployment::start(Shape::Single, program(mutant)).await?;
+    on(&confab, rounds).await?;
+    confab.finish()
+}
+
+/// The whole check, on what runs already: where nobody else has the victim in a
+/// conversation.
+pub(super) async fn on(confab: &Deployment, rounds: u64) -> Checked {
     let mut random = Seed::of("p13 reads").part(1);
-    let node = Node::start(program(mutant)).await?;
-    let owner = node.client("dev", "owner").await?;
-    let leaver = node.client("dev", "leaver").await?;
+    let owner = confab.client("dev", "owner").await?;
+    let leaver = confab.client("dev", "leaver").await?;
     let mut answers = 0;
     for _ in 0..rounds {
         let id = owner.create_group("reads", &["victim", "leaver"]).await?.conversation_id;
@@ -190,7 +197,7 @@ async fn run(rounds: u64, mutant: Option<&str>) -> Checked {
         let stop = Arc::new(AtomicBool::new(false));
         let mut asking = JoinSet::new();
         for question in QUESTIONS {
-            let client = node.client("dev", "victim").await?;
+            let client = confab.client("dev", "victim").await?;
             let asked = question.ask_on(client, id.clone(), message, Arc::clone(&stop));
             asking.spawn(async move { (question, asked.await) });
         }
@@ -210,10 +217,10 @@ async fn run(rounds: u64, mutant: Option<&str>) -> Checked {
         }
         // Only this round's conversation is to be listed in the next one.
         owner.add_participants(&id, &["victim"]).await?;
-        node.client("dev", "victim").await?.leave(&id).await?;
+        confab.client("dev", "victim").await?.leave(&id).await?;
     }
     println!("{answers} answers in {rounds} rounds");
-    node.finish()
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use confab_client::{Client, StreamOptions, Update};
 use confab_proto::messages::v1::{Event, ListMessagesRequest, ListOrder, Message, event::Kind};
-use confab_tests::harness::{Checked, Node, Seed, Violation, effort, must_be_caught, within};
+use confab_tests::harness::{
+    Checked, Deployment, Seed, Shape, Violation, effort, must_be_caught, within,
+};
 use rand::{Rng as _, rngs::StdRng};
 use tokio::{sync::watch, task::JoinSet};
 
@@ -169,9 +171,14 @@ struct Readers {
 }
 
 impl Readers {
-    async fn begin(node: &Node, ids: &[String], finish: &Finish, chance: Seed) -> Checked<Self> {
+    async fn begin(
+        confab: &Deployment,
+        ids: &[String],
+        finish: &Finish,
+        chance: Seed,
+    ) -> Checked<Self> {
         let mut readers = Self { streams: JoinSet::new(), walks: JoinSet::new() };
-        let reader = async || node.client("dev", "reader").await;
+        let reader = async || confab.client("dev", "reader").await;
         for number in 0..2 {
             let (ids, finish) = (ids.to_vec(), finish.clone());
             readers.streams.spawn(follow(reader().await?, ids.clone(), finish.clone()));
@@ -199,9 +206,15 @@ impl Readers {
 }
 
 async fn run(mutant: Option<&str>) -> Checked {
+    let confab = Deployment::start(Shape::Single, program(mutant)).await?;
+    on(&confab).await?;
+    confab.finish()
+}
+
+/// The whole check, on what runs already.
+pub(super) async fn on(confab: &Deployment) -> Checked {
     let chance = Seed::of("p2");
-    let node = Node::start(program(mutant)).await?;
-    let owner = node.client("dev", "owner").await?;
+    let owner = confab.client("dev", "owner").await?;
     let writers: Vec<String> = (0..WRITERS).map(|n| format!("writer{n}")).collect();
     let mut names: Vec<&str> = writers.iter().map(String::as_str).collect();
     names.push("reader");
@@ -214,11 +227,11 @@ async fn run(mutant: Option<&str>) -> Checked {
     let load = Arc::new(load);
 
     let (finished, finish) = watch::channel(None);
-    let readers = Readers::begin(&node, &ids, &finish, chance).await?;
+    let readers = Readers::begin(confab, &ids, &finish, chance).await?;
     let mut workers = JoinSet::new();
     for (number, writer) in (0..).zip(&writers) {
         for hand in 0..HANDS {
-            let client = node.client("dev", writer).await?;
+            let client = confab.client("dev", writer).await?;
             let random = chance.part(number * HANDS + hand);
             workers.spawn(Worker::new(&load, client, writer, hand, random).run());
         }
@@ -235,7 +248,7 @@ async fn run(mutant: Option<&str>) -> Checked {
     finished.send_replace(Some(Ends { heads, inbox: 0 }));
     let walks = readers.check(&logs).await?;
     println!("{} acknowledged, {walks} walks", load.history.acknowledged());
-    node.finish()
+    Ok(())
 }
 
 /// Times and ordinals never go back.

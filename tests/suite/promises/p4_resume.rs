@@ -51,6 +51,7 @@ fn bad_network(mut random: StdRng) -> impl FnMut(u64) -> Fault + Send {
 }
 
 struct World {
+    shape: Shape,
     confab: Deployment,
     ids: Vec<String>,
     seed: Seed,
@@ -69,12 +70,16 @@ impl World {
         }
         fill(&owner, &ids[0]).await?;
         confab.mutate(mutant).await?;
-        Ok(Self { confab, ids, seed: Seed::of("p4"), gaps: Arc::default() })
+        Ok(Self { shape, confab, ids, seed: Seed::of("p4"), gaps: Arc::default() })
     }
 
-    /// A client behind a network of its own.
+    /// A client behind a network of its own; in a cluster each connection leads to
+    /// another process than the one before.
     async fn reader(&self, number: u64) -> Checked<(Client, Proxy)> {
-        let proxy = self.confab.entry().proxy().await?;
+        let proxy = match self.shape {
+            Shape::Cluster => self.confab.balancer().await?,
+            _ => self.confab.entry().proxy().await?,
+        };
         proxy.plan(bad_network(self.seed.part(number)));
         Ok((self.client(&proxy, "reader").await?, proxy))
     }

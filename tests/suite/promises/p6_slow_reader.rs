@@ -6,15 +6,17 @@
 use std::time::Duration;
 
 use confab_client::Client;
-use confab_kit::error::Reason;
+use confab_kit::{error::Reason, role::Role};
 use confab_proto::{
     messages::v1::ListMessagesRequest,
     realtime::v1::{Hello, connect_request, connect_response::Frame},
 };
-use confab_tests::harness::{Checked, Node, Violation, eventually, must_be_caught, within};
+use confab_tests::harness::{
+    Checked, Deployment, Node, Shape, Violation, eventually, must_be_caught, within,
+};
 use tokio::task::JoinHandle;
 
-use super::{program, support::WHOLE};
+use super::{can_be_clustered, program, support::WHOLE};
 use crate::raw::{Connection, PATIENCE, Reader, Taken, Windows, hello, watching};
 
 /// May wait for one reader. Windows and the server's own buffers come to it.
@@ -33,9 +35,9 @@ const STALL_SECONDS: &str = "2";
 /// Goodbye is tried for a second, and a test that looks for it may be late.
 const GOODBYE_TRIES: usize = 5;
 
-/// A node, one conversation, and somebody who reads all of it.
+/// One conversation, and somebody who reads all of it.
 struct Scene {
-    node: Node,
+    confab: Deployment,
     alice: Client,
     id: String,
     healthy: Reader,
@@ -46,23 +48,23 @@ struct Scene {
 
 impl Scene {
     /// What waits for too long when it is written: a `WRITE` or an `ANSWER`.
-    async fn new(stall: &str, mutant: Option<&str>) -> Checked<Self> {
+    async fn new(shape: Shape, stall: &str, mutant: Option<&str>) -> Checked<Self> {
         let options = program(mutant)
             .env("CONFAB_LIMITS__STREAM_QUEUE_BYTES", QUEUE_BYTES)
             .env(&format!("CONFAB_LIMITS__{stall}_STALL_SECONDS"), STALL_SECONDS);
-        let node = Node::start(options).await?;
-        let alice = node.client("acme", "alice").await?;
+        let confab = Deployment::start(shape, options).await?;
+        let alice = confab.client("acme", "alice").await?;
         let id = alice.create_group("slow", &USERS).await?.conversation_id;
-        let token = node.tokens()?.user("acme", "alice");
-        let shared = Connection::open(node.public(), &token, Windows::USUAL).await?;
+        let token = confab.tokens()?.user("acme", "alice");
+        let shared = Connection::open(reading(&confab).public(), &token, Windows::USUAL).await?;
         let mut healthy = shared.watch(hello(&[&id])).await?;
         let seq = synced(&mut healthy, &id).await?;
-        Ok(Self { node, alice, id, healthy, shared, seq })
+        Ok(Self { confab, alice, id, healthy, shared, seq })
     }
 
     async fn connect(&self, user: &str, windows: Windows) -> Checked<Connection> {
-        let token = self.node.tokens()?.user("acme", user);
-        Connection::open(self.node.public(), &token, windows).await
+        let token = self.confab.tokens()?.user("acme", user);
+        Connection::open(reading(&self.confab).public(), &token, windows).await
     }
 
     /// Many large messages, each of which the healthy stream has before the next.
@@ -95,7 +97,7 @@ impl Scene {
     }
 
     async fn value(&self, series: &str) -> Checked<f64> {
-        Ok(self.node.scrape().await?.value(series))
+        Ok(reading(&self.confab).scrape().await?.value(series))
     }
 
     async fn becomes(&self, series: &str, what: impl Fn(f64) -> bool) -> Checked {
@@ -105,6 +107,11 @@ impl Scene {
         });
         looked.await
     }
+}
+
+/// Where all of them read.
+fn reading(confab: &Deployment) -> &Node {
+    confab.of(Role::Realtime)
 }
 
 /// Reads until the stream has all that stands in the log.
@@ -253,11 +260,11 @@ enum Way {
     Goodbye,
 }
 
-async fn check(mutant: Option<&str>, ways: &[Way]) -> Checked {
+async fn check(shape: Shape, mutant: Option<&str>, ways: &[Way]) -> Checked {
     // Streams that are reset for their queue must not be reset for this before.
     let is_answer = |way: &Way| matches!(way, Way::Answer);
     let stall = if ways.iter().any(is_answer) { "ANSWER" } else { "WRITE" };
-    let mut scene = Scene::new(stall, mutant).await?;
+    let mut scene = Scene::new(shape, stall, mutant).await?;
     for way in ways {
         match way {
             Way::Stream => {
@@ -272,54 +279,64 @@ async fn check(mutant: Option<&str>, ways: &[Way]) -> Checked {
         scene.becomes("confab_streams_active", |now| now <= 1.0).await?;
     }
     drop(scene.alice);
-    scene.node.finish()
+    scene.confab.finish()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_hurts_only_itself() {
-    let checked = check(None, &[Way::Stream, Way::Socket, Way::Goodbye]);
+    let checked = check(Shape::Single, None, &[Way::Stream, Way::Socket, Way::Goodbye]);
     let checked = within(WHOLE, "slow readers", checked).await;
     checked.flatten().unwrap_or_else(|violation| panic!("{violation}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_nobody_takes_are_reset() {
-    let checked = within(WHOLE, "answers", check(None, &[Way::Answer])).await;
+    let checked = within(WHOLE, "answers", check(Shape::Single, None, &[Way::Answer])).await;
     checked.flatten().unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_hurts_only_itself_in_a_cluster() {
+    let test = "promises::p6_slow_reader::a_slow_reader_hurts_only_itself_in_a_cluster";
+    if can_be_clustered(test).await {
+        let ways = [Way::Stream, Way::Socket, Way::Goodbye];
+        let checked = within(WHOLE, test, Box::pin(check(Shape::Cluster, None, &ways))).await;
+        checked.flatten().unwrap_or_else(|violation| panic!("{violation}"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_without_a_bound_is_caught() {
     let mutant = "unbounded-outbox";
-    must_be_caught(mutant, check(Some(mutant), &[Way::Stream]).await);
+    must_be_caught(mutant, check(Shape::Single, Some(mutant), &[Way::Stream]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_that_are_never_reset_are_caught() {
     let mutant = "slow-no-reset";
-    must_be_caught(mutant, check(Some(mutant), &[Way::Stream]).await);
+    must_be_caught(mutant, check(Shape::Single, Some(mutant), &[Way::Stream]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn resetting_the_wrong_stream_is_caught() {
     let mutant = "reset-wrong-stream";
-    must_be_caught(mutant, check(Some(mutant), &[Way::Stream]).await);
+    must_be_caught(mutant, check(Shape::Single, Some(mutant), &[Way::Stream]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_wait_for_ever_are_caught() {
     let mutant = "stall-unnoticed";
-    must_be_caught(mutant, check(Some(mutant), &[Way::Answer]).await);
+    must_be_caught(mutant, check(Shape::Single, Some(mutant), &[Way::Answer]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sockets_that_take_nothing_for_ever_are_caught() {
     let mutant = "stall-unnoticed";
-    must_be_caught(mutant, check(Some(mutant), &[Way::Socket]).await);
+    must_be_caught(mutant, check(Shape::Single, Some(mutant), &[Way::Socket]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_that_is_not_told_is_caught() {
     let mutant = "slow-no-goodbye";
-    must_be_caught(mutant, check(Some(mutant), &[Way::Goodbye]).await);
+    must_be_caught(mutant, check(Shape::Single, Some(mutant), &[Way::Goodbye]).await);
 }

@@ -11,16 +11,18 @@ use std::{
 };
 
 use confab_client::text;
-use confab_kit::error::Reason;
+use confab_kit::{error::Reason, role::Role};
 use confab_proto::{
     messages::v1::{EditMessageRequest, event::Kind},
     realtime::v1::{Goodbye, Hello, connect_request, connect_response::Frame, result::Outcome},
 };
-use confab_tests::harness::{Checked, Node, Violation, effort, eventually, must_be_caught, within};
+use confab_tests::harness::{
+    Checked, Deployment, Node, Shape, Violation, effort, eventually, must_be_caught, within,
+};
 use tokio::{net::TcpStream, task::JoinSet};
 
 use super::{
-    program,
+    can_be_clustered, program,
     support::{WHOLE, all_ended},
 };
 use crate::raw::{
@@ -44,10 +46,10 @@ const CALLS: usize = 30;
 /// Each change of a message takes about 40 ms with this one, which breaks nothing.
 const SLOWLY: &str = "late-effects";
 
-/// A node, a conversation that everybody watches, and one whose messages are
+/// A conversation that everybody watches, and one whose messages are
 /// being changed.
 struct Scene {
-    node: Node,
+    confab: Deployment,
     users: u32,
     id: String,
     head: u64,
@@ -56,15 +58,15 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(users: u32, mutant: Option<&str>) -> Checked<Self> {
+    async fn new(shape: Shape, users: u32, mutant: Option<&str>) -> Checked<Self> {
         let mutants = mutant.map(|mutant| format!("{SLOWLY},{mutant}"));
         // The program itself takes its time too; its log is looked at.
         let options = program(mutants.as_deref())
             .env("CONFAB_MUTANT", SLOWLY)
             .env("CONFAB_DRAIN_SECONDS", &DRAIN_SECONDS.to_string())
             .env("CONFAB_LIMITS__HELLO_TIMEOUT_MS", "60000");
-        let node = Node::start(options).await?;
-        let alice = node.client("acme", "alice").await?;
+        let confab = Deployment::start(shape, options).await?;
+        let alice = confab.client("acme", "alice").await?;
         let id = alice.create_group("drain", &[]).await?.conversation_id;
         let names: Vec<String> = (0..users).map(user).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -78,7 +80,12 @@ impl Scene {
         for number in 0..2 * CALLS {
             messages.push(alice.send(&changed, format!("{number}")).await?.seq);
         }
-        Ok(Self { node, users, id, head, changed, messages })
+        Ok(Self { confab, users, id, head, changed, messages })
+    }
+
+    /// The process that is told to end: streams and calls come to it.
+    fn node(&self) -> &Node {
+        self.confab.of(Role::Realtime)
     }
 
     fn hello(&self) -> connect_request::Frame {
@@ -87,8 +94,8 @@ impl Scene {
     }
 
     async fn connect(&self, user: &str) -> Checked<Connection> {
-        let token = self.node.tokens()?.user("acme", user);
-        Connection::open(self.node.public(), &token, Windows::USUAL).await
+        let token = self.confab.tokens()?.user("acme", user);
+        Connection::open(self.node().public(), &token, Windows::USUAL).await
     }
 
     /// A stream that has everything up to the head.
@@ -136,7 +143,7 @@ async fn odd_ones(scene: &Scene) -> Checked<Odd> {
         streams.push(scene.stream(&frozen).await?);
         frozen.freeze();
         connections.extend([deaf, mute, frozen]);
-        sockets.push(TcpStream::connect(scene.node.public()).await.map_err(Violation::unable)?);
+        sockets.push(TcpStream::connect(scene.node().public()).await.map_err(Violation::unable)?);
     }
     Ok(Odd { _connections: connections, _streams: streams, _sockets: sockets })
 }
@@ -173,9 +180,9 @@ async fn goodbye_of(reader: Reader) -> Checked<Goodbye> {
 
 /// Changes that have reached the node; how each is answered.
 async fn calls_in_flight(scene: &Scene, calls: &mut JoinSet<Checked>) -> Checked {
-    let token = scene.node.tokens()?.user("acme", "alice");
+    let token = scene.confab.tokens()?.user("acme", "alice");
     for number in 0..CALLS {
-        let raw = Raw::connect(scene.node.uri()).await?.token(&token);
+        let raw = Raw::connect(scene.node().uri()).await?.token(&token);
         let edit = scene.edit(number);
         calls.spawn(async move {
             let answer = raw.unary(&edit).await?;
@@ -206,7 +213,7 @@ async fn calls_in_flight(scene: &Scene, calls: &mut JoinSet<Checked>) -> Checked
     let ended = format!("confab_rpc_requests_total{{{method},code=\"OK\",reason=\"\"}}");
     let all = f64::from(u32::try_from(2 * CALLS).unwrap_or(u32::MAX));
     eventually(PATIENCE, "every change in flight", || async {
-        let scrape = scene.node.scrape().await?;
+        let scrape = scene.node().scrape().await?;
         let open = scrape.value(&open);
         Ok((open + scrape.value(&ended) >= all).then_some(open))
     })
@@ -234,7 +241,7 @@ fn spread(goodbyes: &[Goodbye]) -> Checked {
 /// While something is open, operators see that it drains.
 async fn is_draining(scene: &Scene) -> Checked {
     let ask = async |path| {
-        let answer = scene.node.get(path).await;
+        let answer = scene.node().get(path).await;
         answer.map_err(|gone| Violation::broken(format!("{path} while draining: {gone}")))
     };
     eventually(PATIENCE, "readiness turns false", || async {
@@ -245,38 +252,38 @@ async fn is_draining(scene: &Scene) -> Checked {
     let (alive, _) = ask("/healthz").await?;
     Violation::unless(alive == 200, || format!("/healthz answers {alive} while draining"))?;
     eventually(PATIENCE, "no new connections", || async {
-        Ok(TcpStream::connect(scene.node.public()).await.is_err().then_some(()))
+        Ok(TcpStream::connect(scene.node().public()).await.is_err().then_some(()))
     })
     .await
 }
 
-async fn check(users: u32, mutant: Option<&str>) -> Checked {
-    let mut scene = Scene::new(users, mutant).await?;
+async fn check(shape: Shape, users: u32, mutant: Option<&str>) -> Checked {
+    let mut scene = Scene::new(shape, users, mutant).await?;
     let odd = odd_ones(&scene).await?;
     let streams = many_streams(&scene).await?;
     let mut calls = JoinSet::new();
     calls_in_flight(&scene, &mut calls).await?;
 
     let begun = Instant::now();
-    scene.node.sigterm()?;
+    scene.node().sigterm()?;
     let calls = all_ended(calls, PATIENCE, "the calls in flight");
     let (calls, draining) = tokio::join!(calls, is_draining(&scene));
     calls.and(draining)?;
     let goodbyes = all_ended(streams, PATIENCE, "the goodbyes").await?;
     spread(&goodbyes)?;
-    scene.node.ended(Duration::from_secs(DRAIN_SECONDS + 5)).await?;
+    scene.confab.of_mut(Role::Realtime).ended(Duration::from_secs(DRAIN_SECONDS + 5)).await?;
     println!("{} streams said goodbye to, ended in {:?}", goodbyes.len(), begun.elapsed());
     drop(odd);
 
     // What was answered stands.
-    scene.node.restart().await?;
-    let alice = scene.node.client("acme", "alice").await?;
+    scene.confab.of_mut(Role::Realtime).restart().await?;
+    let alice = scene.node().client("acme", "alice").await?;
     let head = *scene.messages.last().unwrap_or(&0);
     let (events, _) = alice.events_after(&scene.changed, head, 500).await?;
     let edits = events.iter().filter(|event| matches!(event.kind, Some(Kind::MessageEdited(_))));
     let edits = edits.count();
     Violation::unless(edits == 2 * CALLS, || format!("{edits} of {} changes stand", 2 * CALLS))?;
-    scene.node.finish()
+    scene.confab.finish()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,24 +291,34 @@ async fn sigterm_loses_nobody() {
     let users = USERS.saturating_mul(effort()).min(MOST_USERS);
     // To open the streams takes longest.
     let longest = WHOLE * users.div_ceil(USERS);
-    let checked = within(longest, "a drain", check(users, None)).await;
+    let checked = within(longest, "a drain", check(Shape::Single, users, None)).await;
     checked.flatten().unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_loses_nobody_in_a_cluster() {
+    let test = "promises::p9_drain::sigterm_loses_nobody_in_a_cluster";
+    if can_be_clustered(test).await {
+        let drain = Box::pin(check(Shape::Cluster, FEW_USERS, None));
+        let checked = within(WHOLE, "a drain", drain).await;
+        checked.flatten().unwrap_or_else(|violation| panic!("{violation}"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_without_a_goodbye_are_caught() {
     let mutant = "drain-no-goodbye";
-    must_be_caught(mutant, check(FEW_USERS, Some(mutant)).await);
+    must_be_caught(mutant, check(Shape::Single, FEW_USERS, Some(mutant)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_calls_in_flight_is_caught() {
     let mutant = "drain-drops-calls";
-    must_be_caught(mutant, check(FEW_USERS, Some(mutant)).await);
+    must_be_caught(mutant, check(Shape::Single, FEW_USERS, Some(mutant)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_delay_for_all_is_caught() {
     let mutant = "drain-same-retry";
-    must_be_caught(mutant, check(FEW_USERS, Some(mutant)).await);
+    must_be_caught(mutant, check(Shape::Single, FEW_USERS, Some(mutant)).await);
 }

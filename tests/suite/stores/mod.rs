@@ -5,6 +5,7 @@ mod messages;
 mod migrations;
 mod presets;
 mod rivals;
+mod rooms;
 mod services;
 mod settled;
 mod smoke;

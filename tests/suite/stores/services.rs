@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use confab_log::mutant;
 use confab_realtime::store::{conformance as realtime, cql as realtime_cql};
 use confab_store::cql::Cql;
 use confab_tests::harness::Seed;
@@ -26,6 +27,26 @@ async fn participants_conform() {
     let Some(keyspaces) = keyspaces else { return };
     let fresh = async || cql::CqlStore::open(&keyspaces.next().await).await.expect("opened");
     Box::pin(conformance::suite(fresh)).await;
+}
+
+#[tokio::test]
+async fn a_remembered_list_is_never_taken_for_a_newer_one() {
+    use confab_participants::store::{conformance, cql};
+    let test = "stores::services::a_remembered_list_is_never_taken_for_a_newer_one";
+    let keyspaces = Keyspaces::of(test, cql::SERVICE, cql::MIGRATIONS).await;
+    let Some(keyspaces) = keyspaces else { return };
+    let run = async || {
+        let faults = settled::faults(Seed::of(test), 0);
+        let store = cql::CqlStore::open(&keyspaces.next_with(&faults).await).await;
+        // Which sets their rates.
+        let store = settled::Settled::new(store.expect("opened"), faults);
+        conformance::labels_hold(store.cut_off()).await
+    };
+    assert_eq!(run().await, Ok(()));
+    mutant::set(Some("roster-noted-late"));
+    let caught = run().await;
+    mutant::set(None);
+    caught.expect_err("a label that is written after the rows only");
 }
 
 #[tokio::test]
@@ -81,8 +102,8 @@ async fn revocations_conform() {
 }
 
 #[tokio::test]
-async fn presence_conforms() {
-    let Some(keyspaces) = of_realtime("stores::services::presence_conforms").await else { return };
-    let open = |cql: Cql| async move { realtime_cql::CqlPresence::open(&cql).await };
-    realtime::presence(|| async { open(keyspaces.next().await).await.expect("opened") }).await;
+async fn last_seen_conforms() {
+    let Some(keyspaces) = of_realtime("stores::services::last_seen_conforms").await else { return };
+    let open = |cql: Cql| async move { realtime_cql::CqlLastSeen::open(&cql).await };
+    realtime::last_seen(|| async { open(keyspaces.next().await).await.expect("opened") }).await;
 }

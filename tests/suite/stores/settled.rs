@@ -27,6 +27,11 @@ impl<S> Settled<S> {
         faults.set_rates(Rates { before, after, late, latency: 0.2, landing: 0.4 });
         Self { store: Arc::new(store), faults }
     }
+
+    /// The store itself: what goes wrong is not tried again.
+    pub(super) fn cut_off(&self) -> &S {
+        &self.store
+    }
 }
 
 /// None yet, and another sequence for each part of a test.

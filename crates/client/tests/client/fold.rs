@@ -8,9 +8,10 @@ use confab_client::{
         messages::v1::{
             Content, ConversationArchived, ConversationCreated, ConversationDeleted,
             ConversationRestored, ConversationUnarchived, ConversationUpdated, Event, Message,
-            MessageDeleted, MessageEdited, MetadataValue, ParticipantBanned, ParticipantLeft,
-            ParticipantMuted, ParticipantUnbanned, ParticipantUnmuted, ParticipantsJoined,
-            ReactionAdded, ReactionRemoved, RoleAssignment, RolesChanged, event::Kind,
+            MessageDeleted, MessageEdited, MessagePinned, MessageUnpinned, MessagesExpired,
+            MetadataValue, ParticipantBanned, ParticipantLeft, ParticipantMuted,
+            ParticipantUnbanned, ParticipantUnmuted, ParticipantsJoined, ReactionAdded,
+            ReactionRemoved, RoleAssignment, RolesChanged, event::Kind,
         },
         participants::v1::Role,
     },
@@ -19,12 +20,12 @@ use proptest::prelude::*;
 
 use crate::support::ROOM;
 
-const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
+pub(crate) const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 const EMOJI: [&str; 3] = ["👍", "🎉", "❤"];
 
 /// A command that may or may not make sense where it comes.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Send,
     Edit(usize),
     Delete(usize),
@@ -38,9 +39,12 @@ enum Step {
     Role(usize, i32),
     Mute(usize, bool),
     Ban(usize, bool),
+    Reply(usize),
+    Pin(usize, bool),
+    Expire(usize),
 }
 
-fn step() -> impl Strategy<Value = (usize, Step)> {
+pub(crate) fn step() -> impl Strategy<Value = (usize, Step)> {
     let user = 0..USERS.len();
     let target = 0..100_usize;
     let kind = prop_oneof![
@@ -57,6 +61,9 @@ fn step() -> impl Strategy<Value = (usize, Step)> {
         1 => (user.clone(), 1..=2).prop_map(|(u, r)| Step::Role(u, r)),
         1 => (user.clone(), any::<bool>()).prop_map(|(u, on)| Step::Mute(u, on)),
         1 => (user, any::<bool>()).prop_map(|(u, on)| Step::Ban(u, on)),
+        2 => (0..100_usize).prop_map(Step::Reply),
+        1 => (0..100_usize, any::<bool>()).prop_map(|(t, on)| Step::Pin(t, on)),
+        1 => (0..100_usize).prop_map(Step::Expire),
     ];
     (0..USERS.len(), kind)
 }
@@ -67,16 +74,19 @@ fn assignment(user: &str, role: Role) -> RoleAssignment {
 
 /// Makes a log that a server could have: what makes no sense is left out.
 #[derive(Default)]
-struct Writer {
+pub(crate) struct Writer {
     log: Vec<Event>,
     messages: Vec<u64>,
     deleted: Vec<u64>,
     reactions: BTreeSet<(u64, usize, usize)>,
     active: Vec<usize>,
+    threads: BTreeSet<u64>,
+    pins: Vec<u64>,
+    expired: u64,
 }
 
 impl Writer {
-    fn write(steps: &[(usize, Step)]) -> Vec<Event> {
+    pub(crate) fn write(steps: &[(usize, Step)]) -> Vec<Event> {
         let mut writer = Self { active: vec![0, 1], ..Self::default() };
         writer.append(
             0,
@@ -138,12 +148,29 @@ impl Writer {
                 let ordinal = self.messages.len() as u64;
                 Kind::MessageCreated(Message { ordinal, content, ..Message::default() })
             }
+            Step::Reply(target) => {
+                let root = self.living(target)?;
+                (!self.threads.contains(&root)).then_some(())?;
+                self.threads.insert(seq);
+                self.messages.push(seq);
+                let ordinal = self.messages.len() as u64;
+                let (reply_to_seq, thread_seq) = (root, root);
+                Kind::MessageCreated(Message {
+                    ordinal,
+                    content,
+                    reply_to_seq,
+                    thread_seq,
+                    ..Message::default()
+                })
+            }
+            Step::Pin(..) | Step::Expire(_) => return self.keeping(step),
             Step::Edit(target) => {
                 Kind::MessageEdited(MessageEdited { message_seq: self.living(target)?, content })
             }
             Step::Delete(target) => {
                 let message_seq = self.living(target)?;
                 self.deleted.push(message_seq);
+                self.pins.retain(|pin| *pin != message_seq);
                 Kind::MessageDeleted(MessageDeleted { message_seq })
             }
             Step::React(target, emoji) => {
@@ -168,6 +195,32 @@ impl Writer {
             Step::Remove(true) => Kind::ConversationDeleted(ConversationDeleted {}),
             Step::Remove(false) => Kind::ConversationRestored(ConversationRestored {}),
             _ => return self.membership(step),
+        })
+    }
+
+    fn keeping(&mut self, step: &Step) -> Option<Kind> {
+        Some(match *step {
+            Step::Pin(target, true) => {
+                let message_seq = self.living(target)?;
+                (!self.pins.contains(&message_seq)).then(|| self.pins.push(message_seq))?;
+                Kind::MessagePinned(MessagePinned { message_seq })
+            }
+            Step::Pin(target, false) => {
+                (!self.pins.is_empty()).then_some(())?;
+                let message_seq = self.pins.remove(target % self.pins.len());
+                Kind::MessageUnpinned(MessageUnpinned { message_seq })
+            }
+            Step::Expire(width) => {
+                let from_seq = self.expired + 1;
+                let to_seq = (from_seq + width as u64 % 4).min(self.log.len() as u64);
+                (from_seq <= to_seq).then_some(())?;
+                self.expired = to_seq;
+                let gone = self.messages.iter().filter(|seq| (from_seq..=to_seq).contains(seq));
+                self.deleted.extend(gone);
+                self.pins.retain(|pin| *pin > to_seq);
+                Kind::MessagesExpired(MessagesExpired { from_seq, to_seq })
+            }
+            _ => return None,
         })
     }
 
@@ -218,7 +271,7 @@ impl Writer {
     }
 }
 
-fn fold(log: &[Event], reader: &str) -> ConversationState {
+pub(crate) fn fold(log: &[Event], reader: &str) -> ConversationState {
     let mut state = ConversationState::new(ROOM, reader);
     for event in log {
         assert_eq!(state.apply(event), Ok(true));
@@ -227,7 +280,7 @@ fn fold(log: &[Event], reader: &str) -> ConversationState {
 }
 
 /// What reads at `as_of` give, with all former participants, as the server has them.
-fn participants(
+pub(crate) fn participants(
     state: &ConversationState,
 ) -> Vec<confab_client::proto::participants::v1::Participant> {
     USERS.iter().filter_map(|user| state.participant_of(user)).cloned().collect()

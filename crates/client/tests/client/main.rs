@@ -9,3 +9,4 @@ mod fold;
 mod resume;
 mod stream;
 mod support;
+mod vectors;

@@ -7,13 +7,15 @@ use confab_log::ids::{ConversationId, TenantId, UserId};
 
 use super::Signal;
 
-/// A conversation or a user, of a tenant.
+/// A conversation or a user, of a tenant; or what is of no tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
     /// Its events, cursors, and who types in it.
     Conversation(TenantId, ConversationId),
     /// Their inbox, presence and sessions.
     User(TenantId, UserId),
+    /// Who is in conversations: of all tenants, for whoever remembers it.
+    Rosters,
 }
 
 impl Topic {
@@ -33,6 +35,7 @@ impl Topic {
             Signal::SessionEnded { tenant, user, .. } | Signal::Inbox { tenant, user, .. } => {
                 Some(Self::User(tenant.clone(), user.clone()))
             }
+            Signal::RosterChanged { .. } | Signal::RostersForgotten => Some(Self::Rosters),
             Signal::Revoked(_) | Signal::Missed => None,
         }
     }
@@ -44,6 +47,7 @@ impl fmt::Display for Topic {
         match self {
             Self::Conversation(tenant, id) => write!(f, "conversation/{tenant}/{id}"),
             Self::User(tenant, id) => write!(f, "user/{tenant}/{id}"),
+            Self::Rosters => f.write_str("rosters"),
         }
     }
 }

@@ -42,21 +42,37 @@ pub(crate) fn to_pb(signal: &Signal) -> Option<pb::Signal> {
             let (user_id, event) = (user.to_string(), Some((**event).clone()));
             (tenant, What::Inbox(pb::InboxMoved { user_id, event }))
         }
+        Signal::RosterChanged { tenant, conversation } => {
+            let conversation_id = conversation.to_string();
+            (tenant, What::Roster(pb::RosterChanged { conversation_id }))
+        }
+        Signal::RostersForgotten => {
+            return Some(of_no_tenant(What::Rosters(pb::RostersForgotten {})));
+        }
         Signal::Missed => return None,
     };
     Some(pb::Signal { tenant_id: tenant.to_string(), what: Some(what), origin: 0 })
 }
 
+fn of_no_tenant(what: What) -> pb::Signal {
+    pb::Signal { what: Some(what), ..pb::Signal::default() }
+}
+
 /// The signal of another process; `None` where it cannot be understood.
 pub(crate) fn from_pb(signal: pb::Signal) -> Option<Signal> {
-    if let Some(What::Lost(_)) = signal.what {
-        return Some(Signal::Missed);
+    match signal.what {
+        Some(What::Lost(_)) => return Some(Signal::Missed),
+        Some(What::Rosters(_)) => return Some(Signal::RostersForgotten),
+        _ => {}
     }
     let tenant = TenantId::parse(&signal.tenant_id).ok()?;
     let conversation = |text: &str| ConversationId::parse(text).ok();
     let user = |text: &str| UserId::parse(text).ok();
     Some(match signal.what? {
-        What::Lost(_) => return None,
+        What::Lost(_) | What::Rosters(_) => return None,
+        What::Roster(changed) => {
+            Signal::RosterChanged { tenant, conversation: conversation(&changed.conversation_id)? }
+        }
         What::Event(stands) => {
             let event = stands.event?;
             Signal::Event {
@@ -148,7 +164,7 @@ mod tests {
             },
             Signal::Typing {
                 tenant: tenant.clone(),
-                conversation,
+                conversation: conversation.clone(),
                 user: user.clone(),
                 started: true,
                 as_of: 5,
@@ -165,10 +181,11 @@ mod tests {
                 session_id: "s".into(),
             },
             Signal::Inbox {
-                tenant,
+                tenant: tenant.clone(),
                 user,
                 event: Arc::new(InboxEvent { inbox_seq: 4, ..InboxEvent::default() }),
             },
+            Signal::RosterChanged { tenant, conversation },
         ]
     }
 
@@ -193,6 +210,8 @@ mod tests {
         let lost =
             pb::Signal { what: Some(What::Lost(pb::SignalsLost {})), ..pb::Signal::default() };
         assert!(matches!(from_pb(lost), Some(Signal::Missed)), "of no tenant");
+        let forgotten = to_pb(&Signal::RostersForgotten).expect("for others, too");
+        assert!(matches!(from_pb(forgotten), Some(Signal::RostersForgotten)), "of no tenant");
         let nobody = pb::SessionEnded { user_id: "no one".into(), session_id: "s".into() };
         let what = Some(What::SessionEnded(nobody));
         let told = pb::Signal { tenant_id: "acme".into(), what, origin: 0 };

@@ -76,6 +76,9 @@ impl Mesh {
         if let Some((key, _)) = positive.into_iter().find(|(_, good)| !good) {
             return Err(invalid(key, "must be above 0"));
         }
+        if self.peers.contains_key(&Role::Gateway) {
+            return Err(invalid("mesh.peers", "must not name gateway: nobody asks it anything"));
+        }
         let scheme = self.check_tls()?;
         match self.peers.values().flatten().find(|uri| !is_address(uri, scheme)) {
             None => Ok(()),

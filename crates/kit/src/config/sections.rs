@@ -160,6 +160,9 @@ pub struct Limits {
     pub hello_timeout_ms: u64,
     /// Time between two heartbeats on a stream, in milliseconds.
     pub heartbeat_ms: u64,
+    /// How often a stream asks the log, with jitter, for what nobody has told of what it
+    /// watches, in milliseconds.
+    pub heal_ms: u64,
     /// What may wait for a slow reader of a stream, in bytes.
     pub stream_queue_bytes: usize,
     /// How often messages are looked for that their conversation's retention
@@ -208,6 +211,7 @@ impl Default for Limits {
             answer_stall_seconds: 60,
             hello_timeout_ms: 10_000,
             heartbeat_ms: 15_000,
+            heal_ms: 30_000,
             stream_queue_bytes: 1024 * 1024,
             retention_seconds: 3600,
             streams_per_user: None,
@@ -237,6 +241,7 @@ impl Limits {
             ("limits.answer_stall_seconds", self.answer_stall_seconds > 0),
             ("limits.hello_timeout_ms", self.hello_timeout_ms > 0),
             ("limits.heartbeat_ms", self.heartbeat_ms > 0),
+            ("limits.heal_ms", self.heal_ms > 0),
             ("limits.retention_seconds", self.retention_seconds > 0),
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, good)| !good) {

@@ -277,3 +277,41 @@ fn every_role_is_served_somewhere() {
     assert_eq!(load(&whole, &[], &json!({})).expect("loads").mesh.peers.len(), 1);
     assert!(refusal(&whole.replace("https", "http"), &[]).contains("https://host:7401"));
 }
+
+#[test]
+fn a_gateway_is_where_everything_is_or_where_it_is_named() {
+    let listens = |toml: &str| load(toml, &[], &json!({})).expect("loads").gateway_listen();
+    let usual = Some(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    assert_eq!(listens(""), usual);
+    assert_eq!(listens("gateway.enabled = false"), None);
+    let peers = "[mesh.peers]\nmessages = ['http://10.0.0.1:7401']\nconversations = \
+                 ['http://10.0.0.1:7401']\nparticipants = ['http://10.0.0.1:7401']\n\
+                 realtime = ['http://10.0.0.1:7401']";
+    assert_eq!(listens(&format!("roles = ['messages']\n{peers}")), None);
+    let only = format!("roles = ['gateway']\n{peers}");
+    assert_eq!(listens(&only), usual);
+    let config = load(&only, &[], &json!({})).expect("loads");
+    assert!(config.roles().is_empty() && config.roles == [Role::Gateway]);
+    let moved = load("", &[], &json!({"gateway": {"listen": "127.0.0.1:9"}})).expect("loads");
+    assert_eq!(moved.gateway_listen(), Some(SocketAddr::from(([127, 0, 0, 1], 9))));
+}
+
+#[test]
+fn a_gateway_of_dev_mode_is_for_this_machine() {
+    assert!(refusal("gateway.listen = '0.0.0.0:8080'", &[]).contains("gateway.listen"));
+    let elsewhere = "gateway.allowed_origins = ['https://chat.example.com']";
+    assert!(refusal(elsewhere, &[]).contains("gateway.allowed_origins"));
+    let here = "gateway.allowed_origins = ['http://localhost:5173']";
+    assert!(load(here, &[], &json!({})).is_ok());
+    assert!(refusal("gateway.body_bytes = 1", &[]).contains("gateway.body_bytes"));
+    assert!(refusal("gateway.tls_cert_file = 'c'", &[]).contains("gateway.tls_key_file"));
+    assert!(refusal("gateway.allowed_origins = ['*']", &[]).contains("allowed_origins"));
+    let peer = "[mesh.peers]\ngateway = ['http://10.0.0.1:7401']";
+    assert!(refusal(peer, &[]).contains("mesh.peers"));
+    let keys = "[auth]\nissuer = 'https://i.example'\njwks_url = 'https://i.example/k'\n";
+    let served = format!(
+        "{keys}[gateway]\nlisten = '0.0.0.0:8080'\n\
+                          allowed_origins = ['https://chat.example.com']"
+    );
+    assert!(load(&served, &[], &json!({})).is_ok());
+}

@@ -4,12 +4,11 @@ use bytes::Bytes;
 use http::{
     HeaderName, Method, Request, Response, StatusCode,
     header::{CONTENT_TYPE, HOST, ORIGIN},
-    uri::Authority,
 };
 use http_body_util::Full;
 
 use super::Health;
-use crate::telemetry;
+use crate::{address::is_this_machine, telemetry};
 
 /// `/healthz`, `/readyz`, `/metrics`, and in dev mode the dev key's public half.
 pub(crate) async fn answer<B>(health: &Health, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -34,25 +33,16 @@ pub(crate) async fn answer<B>(health: &Health, request: &Request<B>) -> Response
 pub(crate) fn means_this_machine<B>(request: &Request<B>) -> bool {
     let text = |name: HeaderName| request.headers().get(name).map(|value| value.to_str());
     let host_is_local = match text(HOST) {
-        Some(Ok(host)) => is_local(host),
+        Some(Ok(host)) => is_this_machine(host),
         Some(Err(_)) => false,
         None => true,
     };
     let origin_is_local = match text(ORIGIN) {
-        Some(Ok(origin)) => origin.strip_prefix("http://").is_some_and(is_local),
+        Some(Ok(origin)) => origin.strip_prefix("http://").is_some_and(is_this_machine),
         Some(Err(_)) => false,
         None => true,
     };
     host_is_local && origin_is_local
-}
-
-fn is_local(authority: &str) -> bool {
-    let Ok(authority) = authority.parse::<Authority>() else {
-        return false;
-    };
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let address = host.parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The answer to a web page that pretends.

@@ -17,7 +17,7 @@ use tonic::service::Routes;
 
 use super::*;
 use crate::{
-    config::Config,
+    config::{Config, Gateway},
     health::Health,
     layers::Port,
     lifecycle::Lifecycle,
@@ -77,8 +77,14 @@ impl Process {
 
     async fn start_at(world: &World, number: u64, greeting: &Greeting, at: SocketAddr) -> Self {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config =
-            Config { listen: free, mesh_listen: at, ops_listen: free, ..Config::default() };
+        let gateway = Gateway { enabled: false, ..Gateway::default() };
+        let config = Config {
+            listen: free,
+            mesh_listen: at,
+            ops_listen: free,
+            gateway,
+            ..Config::default()
+        };
         let server = Server::bind(&config).expect("listens").with_mesh_tls(world.mesh_tls.clone());
         let address = server.addresses().mesh;
         let service = Numbered { number, asked: Arc::default() };
@@ -89,6 +95,7 @@ impl Process {
             public: world.layered(Port::Public, Routes::default()),
             mesh: world.layered(Port::Mesh, routes),
             health: Health::new(lifecycle.clone()).await,
+            gateway: None,
         };
         let serving = task::spawn("server", server.serve(services, lifecycle.clone()));
         Self { address, service, lifecycle, serving }

@@ -1,16 +1,18 @@
-//! HTTP/2 connections: accepted, bounded, watched, drained, dropped.
+//! Connections: accepted, bounded, watched, drained, dropped. HTTP/2, and on the
+//! gateway's port HTTP/1.1, too.
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use confab_log::mutant;
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
-use http::{Request, Response};
-use hyper::{body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http::{Request, Response, Version};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
-use tower::ServiceExt as _;
+use tower::BoxError;
 
 use super::{
     SharedRegistry, SpawnNamed as _, accept,
@@ -19,25 +21,13 @@ use super::{
     pieces::Pieces,
     registry::{Entry, Registry},
     secured::Secured,
+    serving::Serving,
     stall::{Stall, Watched},
-    stream::{Stream, StreamExecutor},
+    stream::{Stream, StreamExecutor, StreamReset},
+    web::Answers,
 };
-use crate::{
-    config::Limits,
-    layers::{Layered, PeerAddress},
-    lifecycle::Lifecycle,
-    mesh_tls::MeshTls,
-};
+use crate::{config::Limits, layers::PeerAddress, lifecycle::Lifecycle};
 
-/// Pings find a peer that is gone.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Chat clients cancel often; hyper's default takes that for an attack.
-const PENDING_RESET_STREAMS: usize = 1024;
-const MAX_HEADER_BYTES: u32 = 32 * 1024;
-const MAX_FRAME_BYTES: u32 = 16 * 1024;
-/// Kept for a stream whose client does not read; hyper's default is 400 KiB.
-const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Between the polite end of a connection on which nothing is open and its end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -57,35 +47,35 @@ enum End {
 /// Accepts the connections of one port.
 #[derive(Clone)]
 pub(super) struct Acceptor {
-    routes: Layered,
+    answers: Answers,
     limits: Limits,
     lifecycle: Lifecycle,
     connections: TaskTracker,
     registry: SharedRegistry,
     arrivals: Option<Arc<Arrivals>>,
-    tls: Option<MeshTls>,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Acceptor {
     pub(super) fn new(
         port: &'static str,
-        routes: Layered,
+        answers: Answers,
         limits: Limits,
         lifecycle: Lifecycle,
         connections: TaskTracker,
     ) -> Self {
         let registry = Arc::new(Registry::new(port, limits.max_connections));
-        Self { routes, limits, lifecycle, connections, registry, arrivals: None, tls: None }
+        Self { answers, limits, lifecycle, connections, registry, arrivals: None, tls: None }
     }
 
     /// Limits the connections of each address.
-    pub(super) fn limiting(mut self, arrivals: Arrivals) -> Self {
-        self.arrivals = Some(Arc::new(arrivals));
+    pub(super) fn limiting(mut self, arrivals: Arc<Arrivals>) -> Self {
+        self.arrivals = Some(arrivals);
         self
     }
 
     /// Speaks TLS.
-    pub(super) fn inside(mut self, tls: Option<MeshTls>) -> Self {
+    pub(super) fn inside(mut self, tls: Option<TlsAcceptor>) -> Self {
         self.tls = tls;
         self
     }
@@ -120,19 +110,21 @@ impl Acceptor {
     }
 
     async fn serve(self, stream: TcpStream, peer: Option<PeerAddress>, entry: Entry) {
-        let routes = self.routes.clone();
+        let answers = self.answers.clone();
         let proof = entry.proof.clone();
+        let streams = StreamExecutor::new(patience(self.limits.answer_stall_seconds));
+        let calls = Calls { whole: Stream::default(), streams: streams.clone() };
+        let whole = calls.whole.reset.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(proof.clone());
             if let Some(peer) = peer {
                 request.extensions_mut().insert(peer);
             }
-            answer(routes.clone(), request)
+            answer(answers.clone(), calls.clone(), request)
         });
         let (stream, ended_well) = Lingering::new(stream, self.connections.clone());
-        let acceptor = self.tls.as_ref().map(MeshTls::acceptor);
-        let stream = match Secured::accept(stream, acceptor).await {
+        let stream = match Secured::accept(stream, self.tls.as_ref()).await {
             Ok(stream) => stream,
             Err(error) => {
                 tracing::debug!(%error, "no handshake");
@@ -140,12 +132,15 @@ impl Acceptor {
             }
         };
         let (stream, stall) = Watched::new(TokioIo::new(stream));
-        let streams = StreamExecutor::new(patience(self.limits.answer_stall_seconds));
-        let connection = self.builder(streams.clone()).serve_connection(stream, service);
-        let mut connection = pin!(connection);
+        let serving = match &self.answers {
+            Answers::Grpc(_) => Serving::http2(stream, service, streams.clone(), &self.limits),
+            Answers::Web(_) => Serving::any(stream, service, streams.clone(), &self.limits),
+        };
+        let mut connection = pin!(serving);
         // Polled when one of them woke it, not whenever the connection is: that
         // is for each frame, and asking all five costs as much as a small write.
-        let mut ends: FuturesUnordered<_> = [self.end(&entry, &stall)].into_iter().collect();
+        let mut ends: FuturesUnordered<_> =
+            [self.end(&entry, &stall, &whole)].into_iter().collect();
         let end = tokio::select! {
             biased;
             outcome = connection.as_mut() => return ended(outcome, &ended_well),
@@ -171,16 +166,18 @@ impl Acceptor {
             outcome = connection.as_mut() => ended(outcome, &ended_well),
             () = entry.evicted.cancelled() => {}
             () = self.lifecycle.stopped() => {}
+            () = whole.asked() => {}
             () = self.stalled(&stall) => self.registry.closed("takes nothing"),
             () = grace => {}
         }
     }
 
     /// Resolves when the connection has to end before its client ends it.
-    async fn end(&self, entry: &Entry, stall: &Stall) -> End {
+    async fn end(&self, entry: &Entry, stall: &Stall, whole: &StreamReset) -> End {
         tokio::select! {
             () = entry.evicted.cancelled() => End::Now,
             () = self.lifecycle.stopped() => End::Now,
+            () = whole.asked() => End::Now,
             () = self.stalled(stall) => End::Stalled,
             () = self.lifecycle.draining() => End::Draining,
             () = self.proves_nothing(entry) => End::NothingProven,
@@ -199,31 +196,31 @@ impl Acceptor {
             std::future::pending::<()>().await;
         }
     }
-
-    fn builder(&self, streams: StreamExecutor) -> http2::Builder<StreamExecutor> {
-        let mut builder = http2::Builder::new(streams);
-        builder
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .max_concurrent_streams(self.limits.streams_per_connection)
-            .max_pending_accept_reset_streams(PENDING_RESET_STREAMS)
-            .max_header_list_size(MAX_HEADER_BYTES)
-            .max_frame_size(MAX_FRAME_BYTES)
-            .max_send_buf_size(SEND_BUFFER_BYTES);
-        builder
-    }
 }
 
-/// Runs in the task of the request's stream.
+/// What the calls on a connection have in common.
+#[derive(Clone)]
+struct Calls {
+    /// Over HTTP/1.1 one call at a time is all of the connection: to reset it is to
+    /// end that.
+    whole: Stream,
+    streams: StreamExecutor,
+}
+
+/// Over HTTP/2 this runs in the task of the request's stream.
 async fn answer(
-    routes: Layered,
+    answers: Answers,
+    calls: Calls,
     mut request: Request<Body>,
 ) -> Result<Response<Pieces>, Infallible> {
-    let Stream { reset, stall } = Stream::current();
-    request.extensions_mut().insert(reset);
-    let response = routes.oneshot(request).await?;
-    Ok(response.map(|body| Pieces::new(body, stall)))
+    let (stream, open) = if request.version() == Version::HTTP_2 {
+        (Stream::current(), None)
+    } else {
+        (calls.whole, Some(calls.streams.count()))
+    };
+    request.extensions_mut().insert(stream.reset);
+    let response = answers.answer(request).await?;
+    Ok(response.map(|body| Pieces::new(body, stream.stall, open)))
 }
 
 fn patience(seconds: u64) -> Duration {
@@ -233,7 +230,7 @@ fn patience(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn ended(outcome: Result<(), hyper::Error>, ended_well: &EndedWell) {
+fn ended(outcome: Result<(), BoxError>, ended_well: &EndedWell) {
     match outcome {
         Ok(()) => ended_well.set(),
         Err(error) => tracing::debug!(%error, "connection broke"),

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::{Status, body::Body};
 
 use super::stall::Stall;
@@ -24,14 +25,16 @@ pin_project_lite::pin_project! {
         inner: Body,
         rest: Bytes,
         stall: Stall,
+        // Counts the call until all of it is written.
+        open: Option<TaskTrackerToken>,
     }
 }
 
 impl Pieces {
     /// The stall begins when a piece is handed out, and ends when the next one
     /// is asked for.
-    pub(super) fn new(inner: Body, stall: Stall) -> Self {
-        Self { inner, rest: Bytes::new(), stall }
+    pub(super) fn new(inner: Body, stall: Stall, open: Option<TaskTrackerToken>) -> Self {
+        Self { inner, rest: Bytes::new(), stall, open }
     }
 }
 
@@ -89,7 +92,7 @@ mod tests {
         let trailers = Ok::<_, Status>(Frame::trailers(HeaderMap::new()));
         let frames = data.into_iter().chain([trailers]);
         let body = Body::new(StreamBody::new(stream::iter(frames)));
-        let mut pieces = Pieces::new(body, Stall::default());
+        let mut pieces = Pieces::new(body, Stall::default(), None);
         let mut lengths = Vec::new();
         while let Some(frame) = pieces.frame().await {
             lengths.push(frame.expect("a frame").into_data().map(|data| data.len()).ok());

@@ -1,4 +1,4 @@
-//! A connection of the mesh's port, as it is or inside TLS.
+//! A connection as it is or inside TLS.
 
 use std::{
     io,

@@ -16,7 +16,7 @@ use std::{
 use confab_log::mutant;
 use hyper::rt::Executor;
 use tokio::sync::Notify;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{SpawnNamed as _, stall::Stall};
 
@@ -41,7 +41,8 @@ impl Stream {
     }
 }
 
-/// Ends the HTTP/2 stream that a request came on, whatever its client does.
+/// Ends the HTTP/2 stream that a request came on, whatever its client does; over
+/// HTTP/1.1, its connection.
 /// The server puts it into each request's extensions; a request that came
 /// over no wire has none. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +53,11 @@ impl StreamReset {
     /// when the request's body is dropped, too. A stream that has ended stays as it is.
     pub fn reset(&self) {
         self.0.notify_one();
+    }
+
+    /// Resolves when somebody asked for it.
+    pub(super) async fn asked(&self) {
+        self.0.notified().await;
     }
 }
 
@@ -66,6 +72,11 @@ impl StreamExecutor {
     /// A stream whose client takes nothing for so long is reset.
     pub(super) fn new(patience: Duration) -> Self {
         Self { open: TaskTracker::new(), patience }
+    }
+
+    /// Counts a call that has no task of its own, until the token is dropped.
+    pub(super) fn count(&self) -> TaskTrackerToken {
+        self.open.token()
     }
 
     /// Resolves when no stream is open.
@@ -89,7 +100,7 @@ where
         self.open.spawn_named("stream", async move {
             tokio::select! {
                 biased;
-                () = asked.0.notified() => tracing::debug!("stream reset"),
+                () = asked.asked() => tracing::debug!("stream reset"),
                 () = CURRENT.scope(stream, serving) => {}
                 () = stall.longer_than(patience) => {
                     metrics::counter!("confab_answers_not_taken_total").increment(1);

@@ -17,6 +17,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use super::*;
 use crate::{
     channel::Channel,
+    config::Gateway,
     error::{Error, Reason},
     identity::Claims,
     layers::Port,
@@ -44,6 +45,7 @@ impl Running {
             mesh_listen: free,
             ops_listen: free,
             limits: world.limits.clone(),
+            gateway: no_gateway(),
             ..Config::default()
         };
         world.budgets = Budgets::new(&config);
@@ -55,6 +57,7 @@ impl Running {
             public: world.layered(Port::Public, routes),
             mesh: world.layered(Port::Mesh, world.routes()),
             health: health.clone(),
+            gateway: None,
         };
         health.show_jwks(world.key.jwks());
         health.set_ready().await;
@@ -84,6 +87,10 @@ impl Running {
     async fn ended(self) {
         soon("the server ends", self.serving).await.expect("no panic");
     }
+}
+
+fn no_gateway() -> Gateway {
+    Gateway { enabled: false, ..Gateway::default() }
 }
 
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -200,7 +207,9 @@ async fn an_address_that_is_taken_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     let mesh_listen = taken.local_addr().expect("an address");
-    let config = Config { listen: free, mesh_listen, ops_listen: free, ..Config::default() };
+    let gateway = no_gateway();
+    let config =
+        Config { listen: free, mesh_listen, ops_listen: free, gateway, ..Config::default() };
     let error = Server::bind(&config).expect_err("taken").to_string();
     assert!(error.contains(&format!("{mesh_listen} (mesh_listen)")), "{error}");
 }
@@ -208,7 +217,9 @@ async fn an_address_that_is_taken_is_named() {
 #[tokio::test]
 async fn devices_that_come_all_at_once_wait_for_their_turn() {
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = Config { listen: free, mesh_listen: free, ops_listen: free, ..Config::default() };
+    let gateway = no_gateway();
+    let config =
+        Config { listen: free, mesh_listen: free, ops_listen: free, gateway, ..Config::default() };
     let server = Server::bind(&config).expect("listens");
     let address = server.addresses().public;
     let mut waiting = Vec::new();

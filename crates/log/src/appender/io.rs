@@ -68,7 +68,8 @@ pub enum Done {
     Looked {
         /// The newest row.
         head: Seq,
-        /// The effects of every event up to here are applied.
+        /// The effects of every event up to here are applied. Only a cold appender
+        /// needs to know.
         applied_through: Seq,
     },
     /// The rows, from the first one asked for, without a hole. Fewer than asked for

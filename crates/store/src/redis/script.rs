@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, FromRedisValue, ToRedisArgs, aio::MultiplexedConnection};
 
 use super::{Error, Redis};
 
@@ -48,10 +48,31 @@ impl Script {
     /// When it is not connected, or the answer fails or takes too long. It may have run
     /// then.
     pub async fn run(&self, key: &str, arguments: &[u64]) -> Result<u64, Error> {
+        self.invoke(&[key], arguments).await
+    }
+
+    /// Runs it with several keys; its answer is a list.
+    ///
+    /// # Errors
+    /// As [`Script::run`].
+    pub async fn list(&self, keys: &[&str], arguments: &[&str]) -> Result<Vec<Vec<u8>>, Error> {
+        self.invoke(keys, arguments).await
+    }
+
+    async fn invoke<A: ToRedisArgs, R: FromRedisValue>(
+        &self,
+        keys: &[&str],
+        arguments: &[A],
+    ) -> Result<R, Error> {
         let connection = self.connection.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut connection = connection.ok_or_else(|| Error("not connected".to_owned()))?;
-        let mut call = self.lua.key(self.redis.name(key));
-        call.arg(arguments);
+        let mut call = self.lua.prepare_invoke();
+        for key in keys {
+            call.key(self.redis.name(key));
+        }
+        for argument in arguments {
+            call.arg(argument);
+        }
         call.invoke_async(&mut connection).await.map_err(|error| Error::of(&error))
     }
 }

@@ -260,6 +260,7 @@ impl Spawned {
         command
             .arg("serve")
             .args(["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
+            .args(["--gateway-listen", "127.0.0.1:0"])
             .args(["--mesh-listen", &self.mesh.to_string()])
             .arg("--data-dir")
             .arg(self.folder.data());

@@ -1,11 +1,13 @@
-//! Redis as the broker of the bus, and as the place of budgets: the kit's ports, on the
-//! store's connection.
+//! Redis as the broker of the bus, as the place of budgets and of what is remembered, and
+//! as where processes tell each other who is here: the ports of the kit and of realtime,
+//! on the store's connections.
 
 use std::sync::Arc;
 
 #[cfg(not(feature = "redis"))]
 use confab_kit::config::Config;
-use confab_kit::{bus::Broker, rates::SharedBudgets};
+use confab_kit::{bus::Broker, rates::SharedBudgets, shared_cache::Values};
+use confab_realtime::store::Rooms;
 
 #[cfg(not(feature = "redis"))]
 use super::StartError;
@@ -16,6 +18,10 @@ pub struct Parts {
     pub broker: Arc<dyn Broker>,
     /// Users' budgets.
     pub budgets: Arc<dyn SharedBudgets>,
+    /// Who is at which process.
+    pub rooms: Arc<dyn Rooms>,
+    /// What is remembered for all processes.
+    pub values: Arc<dyn Values>,
 }
 
 /// The Redis of the configuration, if there is one. Connects to nothing.

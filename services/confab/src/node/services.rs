@@ -2,7 +2,9 @@
 
 use std::{future::ready, pin::Pin, sync::Arc, time::Duration};
 
-use confab_kit::{bus::BusServer, lifecycle::Lifecycle, role::Role, task};
+use confab_kit::{
+    bus::BusServer, lifecycle::Lifecycle, role::Role, shared_cache::SharedCache, task,
+};
 use confab_log::appender;
 use confab_proto::{
     messages::v1::log_service_client::LogServiceClient,
@@ -50,6 +52,7 @@ pub(super) async fn routes<B: Backend>(
         public = public.add_service(participants.moderation());
         mesh = mesh.add_service(participants.mesh()).add_service(participants.public());
         mesh = mesh.add_service(participants.users()).add_service(participants.moderation());
+        mesh = mesh.add_service(participants.cache());
     }
     if common.mesh.serves(Role::Realtime) {
         let realtime = realtime(common).await?;
@@ -119,7 +122,20 @@ async fn participants<B: Backend>(
         admission: common.admission.clone(),
         sealer: common.sealer.clone(),
         bus: common.bus.clone(),
+        cache: participant_cache(common),
     }))
+}
+
+fn participant_cache<B>(common: &Common<B>) -> confab_participants::CacheOptions {
+    let config = &common.config.participant_cache;
+    let values = common.values.clone();
+    confab_participants::CacheOptions {
+        enabled: config.enabled,
+        memory_bytes: config.memory_bytes,
+        conversations: config.conversations,
+        time: Duration::from_secs(config.seconds),
+        shared: values.map(|values| SharedCache::new(values, common.lifecycle.clone())),
+    }
 }
 
 /// With all that was revoked, before anything is served.
@@ -138,12 +154,14 @@ async fn realtime<B: Backend>(common: &Common<B>) -> Result<confab_realtime::Ser
         revocations: common.revocations.clone(),
         sessions: store.sessions,
         revoked: store.revoked,
-        presence: store.presence,
+        last_seen: store.last_seen,
+        rooms: common.rooms.clone(),
         limits: confab_realtime::Limits {
             frame_bytes: limits.frame_bytes,
             stream_queue_bytes: limits.stream_queue_bytes,
             hello_timeout: Duration::from_millis(limits.hello_timeout_ms),
             heartbeat: Duration::from_millis(limits.heartbeat_ms),
+            heal_interval: Duration::from_millis(limits.heal_ms),
             token_leeway: Duration::from_secs(auth.leeway_seconds),
             token_notice: Duration::from_secs(auth.expiry_notice_seconds),
             live_head_participants: limits.live_head_participants,

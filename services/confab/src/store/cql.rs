@@ -28,6 +28,8 @@ const MIGRATIONS: &[Migration] =
 const SERVICE: &str = "confab";
 /// The row beside those of the keys that says which keyspace this is.
 const ID: &str = "keyspace_id";
+/// How often it is looked for, and made where it is not there.
+const LOOKS: usize = 3;
 
 /// Everything that is in a keyspace, and who keeps it.
 const ALL_MIGRATIONS: [(&str, &[Migration]); 5] = [
@@ -126,12 +128,14 @@ impl Backend for Cql {
 
     /// Any number of processes serve any roles from one keyspace.
     async fn take(&self, _: &BTreeSet<Role>) -> Result<String, StoreOpenError> {
-        let unknown = || StoreError::corrupt("the keyspace has no id");
-        if self.known_key(ID).await?.is_none() {
+        for _ in 0..LOOKS {
+            if let Some(id) = self.known_key(ID).await? {
+                return Ok(hex::encode(id));
+            }
             // Not added: another process was faster.
             self.note_key(ID, None, random::bytes()).await?;
         }
-        Ok(hex::encode(self.known_key(ID).await?.ok_or_else(unknown)?))
+        Err(StoreError::corrupt("the keyspace has no id").into())
     }
 
     async fn logs(&self, config: &Config) -> Result<Self::Logs, StoreOpenError> {
@@ -152,7 +156,7 @@ impl Backend for Cql {
         Ok(Realtime {
             sessions: Arc::new(realtime::CqlSessions::open(connection).await?),
             revoked: Arc::new(realtime::CqlRevocations::open(connection).await?),
-            presence: Arc::new(realtime::CqlPresence::open(connection).await?),
+            last_seen: Arc::new(realtime::CqlLastSeen::open(connection).await?),
         })
     }
 
@@ -176,9 +180,17 @@ impl Backend for Cql {
         before: Option<[u8; 16]>,
         now: [u8; 16],
     ) -> Result<bool, StoreError> {
-        match before {
+        let noted = match before {
             None => self.keys.add.run((name, &now[..])).await,
             Some(before) => self.keys.change.run((&now[..], name, &before[..])).await,
+        };
+        match noted {
+            // Whoever asks looks again then, and finds it, or tries again.
+            Err(error) if !error.is_determinate() => {
+                tracing::warn!(name, %error, "whether a key was noted is not known");
+                Ok(false)
+            }
+            noted => noted,
         }
     }
 

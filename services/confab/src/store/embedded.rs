@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use confab_kit::{config::Config, role::Role};
 use confab_messages::store::embedded::EmbeddedLogStore;
-use confab_realtime::store::{EmbeddedPresence, EmbeddedRevocations, EmbeddedSessions};
+use confab_realtime::store::{EmbeddedLastSeen, EmbeddedRevocations, EmbeddedSessions};
 use confab_store::{
     StoreError,
     embedded::{Engine, Options},
@@ -52,7 +52,7 @@ impl Backend for Embedded {
         Ok(Realtime {
             sessions: Arc::new(EmbeddedSessions::open(&self.0)?),
             revoked: Arc::new(EmbeddedRevocations::open(&self.0)?),
-            presence: Arc::new(EmbeddedPresence::open(&self.0)?),
+            last_seen: Arc::new(EmbeddedLastSeen::open(&self.0)?),
         })
     }
 

@@ -3,6 +3,10 @@
 //! straight from the store; any other is asked through its driver.
 
 use confab_log::{Content, Event, EventBody, Micros, RowKey, Seq, UserId};
+use futures_util::{
+    future::{BoxFuture, FutureExt as _},
+    stream::{self, StreamExt as _, TryStreamExt as _},
+};
 
 use super::{
     Domain, Standing,
@@ -15,6 +19,9 @@ use crate::{
 
 /// Mentions that are counted, at most.
 const MAX_MENTIONS: usize = 100;
+/// Logs that one question reads at a time: a user may be in thousands, and a database
+/// answers each after a while.
+const AT_A_TIME: usize = 16;
 
 /// One log asked about.
 #[derive(Debug)]
@@ -42,11 +49,20 @@ pub(crate) struct Head {
 }
 
 impl<S: LogStore> Domain<S> {
-    pub(crate) async fn head(
+    /// Those of the heads that are to be answered, in the order of the questions.
+    pub(crate) async fn heads(
         &self,
         user: &UserId,
-        query: HeadQuery,
-    ) -> Result<Option<Head>, Error> {
+        queries: Vec<HeadQuery>,
+    ) -> Result<Vec<Head>, Error> {
+        let reads: Vec<BoxFuture<'_, Result<Option<Head>, Error>>> =
+            queries.into_iter().map(|query| self.head(user, query).boxed()).collect();
+        let heads: Vec<Option<Head>> =
+            stream::iter(reads).buffered(AT_A_TIME).try_collect().await?;
+        Ok(heads.into_iter().flatten().collect())
+    }
+
+    async fn head(&self, user: &UserId, query: HeadQuery) -> Result<Option<Head>, Error> {
         let HeadQuery { key, limit, above, position_only } = query;
         let Some((end, sight)) = self.end(&key, user, limit).await? else { return Ok(None) };
         if end.seq <= above {

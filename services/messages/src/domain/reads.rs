@@ -14,7 +14,8 @@ use confab_kit::{
 use confab_log::{ConversationId, Event, EventBody, Row, RowKey, Seq, UserId, mutant};
 
 use super::{
-    Domain, Page,
+    Ahead, Domain, Listing, Page,
+    listing::context_of,
     sight::{Sight, Span},
 };
 use crate::{
@@ -44,16 +45,6 @@ pub(crate) struct Events {
     pub(crate) key: LogKey,
     pub(crate) rows: Vec<(Event, Vec<String>)>,
     pub(crate) head: Seq,
-}
-
-/// Which messages a list shows, and from where.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Listing {
-    pub(crate) direction: Direction,
-    /// Starts beside this message; 0 starts at the end.
-    pub(crate) from: Seq,
-    /// Only this thread.
-    pub(crate) thread: Option<Seq>,
 }
 
 /// Which rows a read wants.
@@ -117,11 +108,13 @@ impl<S: LogStore> Domain<S> {
     pub(crate) async fn get(
         &self,
         admitted: Admitted<(ConversationId, Seq)>,
+        mut ahead: Ahead,
     ) -> Result<Messages, Error> {
         let sight = sight(&admitted)?;
         let (caller, (conversation, seq), _) = admitted.into_parts();
         let key = key_of(&caller, &conversation);
-        let (rows, sight) = self.rows(&key, &caller, Wanted::Rows(Span::one(seq)), sight).await?;
+        let wanted = Wanted::Rows(Span::one(seq));
+        let (rows, sight) = self.rows(&key, &caller, wanted, sight, &mut ahead).await?;
         if !rows.found.iter().any(is_message) {
             return Err(Error::MessageNotFound);
         }
@@ -131,16 +124,15 @@ impl<S: LogStore> Domain<S> {
 
     pub(crate) async fn list(
         &self,
-        admitted: Admitted<Page>,
-        listing: Listing,
+        admitted: Admitted<(Page, Listing)>,
+        mut ahead: Ahead,
     ) -> Result<Messages, Error> {
         let mut sight = sight(&admitted)?;
-        let (caller, page, _) = admitted.into_parts();
+        let (caller, (page, listing), _) = admitted.into_parts();
         let key = key_of(&caller, &page.conversation);
         let context = context_of(&caller, &key, listing);
         let context: Vec<&str> = context.iter().map(String::as_str).collect();
-        // The seq beside which the page begins; 0 begins at the end.
-        let mut beside = self.open_seq(&context, &page.token)?.unwrap_or(listing.from);
+        let mut beside = self.begin_of(&context, &page, listing)?;
         let (mut found, mut bytes, mut more, mut as_of) = (Vec::new(), 0, true, None);
         while more && found.len() < page.size && bytes < MAX_PAGE_BYTES {
             let span = Span::beside(beside, listing.direction, page.size + 1);
@@ -148,7 +140,7 @@ impl<S: LogStore> Domain<S> {
                 None => Wanted::Rows(span),
                 Some(root) => Wanted::Thread(root, span),
             };
-            let (rows, newer) = self.rows(&key, &caller, wanted, sight).await?;
+            let (rows, newer) = self.rows(&key, &caller, wanted, sight, &mut ahead).await?;
             sight = newer;
             // Later rows may be newer than this; the first ones are not.
             as_of.get_or_insert(sight.visible());
@@ -175,12 +167,13 @@ impl<S: LogStore> Domain<S> {
         &self,
         admitted: Admitted<Page>,
         after: Seq,
+        mut ahead: Ahead,
     ) -> Result<Events, Error> {
         let sight = sight(&admitted)?;
         let (caller, page, _) = admitted.into_parts();
         let key = key_of(&caller, &page.conversation);
         let span = Span::beside(after, Direction::OldestFirst, page.size);
-        let (rows, sight) = self.rows(&key, &caller, Wanted::Rows(span), sight).await?;
+        let (rows, sight) = self.rows(&key, &caller, Wanted::Rows(span), sight, &mut ahead).await?;
         let rows = self.with_own_reactions(&key, &caller.user, rows.found).await?;
         Ok(Events { key, rows, head: sight.visible() })
     }
@@ -196,7 +189,8 @@ impl<S: LogStore> Domain<S> {
         let pins = observed.conversation().map(|row| row.pins.clone()).unwrap_or_default();
         // Looked at after the pins: whoever was removed since sees none of them.
         let sight = self.look(&key, &caller).await?;
-        let (rows, sight) = self.rows(&key, &caller, Wanted::These(&pins), sight).await?;
+        let wanted = Wanted::These(&pins);
+        let (rows, sight) = self.rows(&key, &caller, wanted, sight, &mut Ahead::default()).await?;
         let rows = self.with_own_reactions(&key, &caller.user, rows.found).await?;
         let as_of = observed.as_of.min(sight.visible());
         Ok(Messages { key, rows, next_page_token: String::new(), as_of })
@@ -210,7 +204,8 @@ impl<S: LogStore> Domain<S> {
         seq: Seq,
     ) -> Result<Event, Error> {
         let sight = self.look(key, caller).await?;
-        let (rows, _) = self.rows(key, caller, Wanted::Rows(Span::one(seq)), sight).await?;
+        let wanted = Wanted::Rows(Span::one(seq));
+        let (rows, _) = self.rows(key, caller, wanted, sight, &mut Ahead::default()).await?;
         rows.found.into_iter().next().ok_or(Error::MessageNotFound)
     }
 
@@ -222,22 +217,24 @@ impl<S: LogStore> Domain<S> {
         seq: Seq,
         sight: Sight,
     ) -> Result<Event, Error> {
-        let (rows, _) = self.rows(key, caller, Wanted::Rows(Span::one(seq)), sight).await?;
+        let wanted = Wanted::Rows(Span::one(seq));
+        let (rows, _) = self.rows(key, caller, wanted, sight, &mut Ahead::default()).await?;
         rows.found.into_iter().find(is_message).ok_or(Error::MessageNotFound)
     }
 
     /// Reads rows, and looks at the head again while one is newer than the look.
     /// The reads begin after the look, whoever makes them, so they hold all that it
-    /// has seen.
+    /// has seen; those made ahead are taken only where they do as well.
     async fn rows(
         &self,
         key: &LogKey,
         caller: &Caller,
         wanted: Wanted<'_>,
         mut sight: Sight,
+        ahead: &mut Ahead,
     ) -> Result<(Rows, Sight), Error> {
         for _ in 0..MAX_LOOKS {
-            let mut rows = self.read(key, &wanted, &sight).await?;
+            let mut rows = self.read(key, &wanted, &sight, ahead).await?;
             if rows.found.iter().all(|row| applied_seq(row) <= sight.as_of) {
                 for row in &mut rows.found {
                     blank_unseen(row, &sight);
@@ -250,12 +247,19 @@ impl<S: LogStore> Domain<S> {
     }
 
     /// What the reader may see of the rows that are wanted.
-    async fn read(&self, key: &LogKey, wanted: &Wanted<'_>, sight: &Sight) -> Result<Rows, Error> {
+    async fn read(
+        &self,
+        key: &LogKey,
+        wanted: &Wanted<'_>,
+        sight: &Sight,
+        ahead: &mut Ahead,
+    ) -> Result<Rows, Error> {
         let mut rows = Rows::default();
         match wanted {
             Wanted::Rows(span) => {
                 for part in sight.clip(*span) {
-                    self.read_part(key, part, &mut rows).await?;
+                    let read = ahead.take(first_of(&part), sight);
+                    self.read_part(key, part, read, &mut rows).await?;
                 }
             }
             Wanted::Thread(root, span) => {
@@ -274,13 +278,22 @@ impl<S: LogStore> Domain<S> {
         Ok(rows)
     }
 
-    /// Some rows at a time, until there are as many as the part may have or they
-    /// say too much.
-    async fn read_part(&self, key: &LogKey, part: Span, rows: &mut Rows) -> Result<(), Error> {
+    /// Some rows at a time, of which the first may be read already, until there are
+    /// as many as the part may have or they say too much.
+    async fn read_part(
+        &self,
+        key: &LogKey,
+        part: Span,
+        mut first: Option<Vec<Event>>,
+        rows: &mut Rows,
+    ) -> Result<(), Error> {
         let (mut from, mut to) = (part.from, part.to);
         while rows.found.len() < part.limit && from <= to && !rows.cut {
             let limit = READ_ROWS.min(part.limit - rows.found.len());
-            let read = self.pages.read(key, Span { from, to, limit, ..part }).await?;
+            let read = match first.take() {
+                Some(read) => read,
+                None => self.pages.read(key, Span { from, to, limit, ..part }).await?,
+            };
             let Some(last) = read.last().map(|row| row.seq).filter(|_| read.len() == limit) else {
                 rows.extend(read);
                 return Ok(());
@@ -336,18 +349,9 @@ impl<S: LogStore> Domain<S> {
     }
 }
 
-/// What a page token is good for: this user and this list.
-fn context_of(caller: &Caller, key: &LogKey, listing: Listing) -> [String; 7] {
-    let order = if listing.direction == Direction::NewestFirst { "newest" } else { "oldest" };
-    [
-        "ListMessages".to_owned(),
-        caller.tenant.to_string(),
-        caller.user.to_string(),
-        key.conversation.to_string(),
-        order.to_owned(),
-        listing.from.to_string(),
-        listing.thread.unwrap_or(0).to_string(),
-    ]
+/// The part of a span that is read first.
+pub(super) fn first_of(span: &Span) -> Span {
+    Span { limit: READ_ROWS.min(span.limit), ..*span }
 }
 
 fn is_message(row: &Event) -> bool {

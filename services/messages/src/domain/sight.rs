@@ -17,7 +17,7 @@ pub(crate) struct Sight {
 
 /// Rows to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Span {
+pub(crate) struct Span {
     pub(super) from: Seq,
     /// What the reader may see ends it earlier.
     pub(super) to: Seq,
@@ -27,12 +27,12 @@ pub(super) struct Span {
 
 impl Span {
     /// One row.
-    pub(super) fn one(seq: Seq) -> Self {
+    pub(crate) fn one(seq: Seq) -> Self {
         Self { from: seq, to: seq, direction: Direction::OldestFirst, limit: 1 }
     }
 
     /// From the neighbour of `beside` on, or from the end where that is 0.
-    pub(super) fn beside(beside: Seq, direction: Direction, limit: usize) -> Self {
+    pub(crate) fn beside(beside: Seq, direction: Direction, limit: usize) -> Self {
         match (direction, beside) {
             (Direction::NewestFirst, 0) => Self { from: 1, to: Seq::MAX, direction, limit },
             (Direction::NewestFirst, _) => Self { from: 1, to: beside - 1, direction, limit },

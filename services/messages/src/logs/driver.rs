@@ -22,7 +22,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::Logs;
+use super::{Logs, Quiet};
 use crate::{
     convert::event::event_to_pb,
     stage::{self, Stage},
@@ -57,12 +57,18 @@ pub(super) struct Driver<S> {
     jobs: mpsc::Receiver<Job>,
     appender: Appender,
     waiting: HashMap<Ticket, oneshot::Sender<Outcome>>,
+    quiet: Arc<Quiet>,
 }
 
 impl<S: LogStore> Driver<S> {
-    pub(super) fn new(logs: Logs<S>, key: LogKey, jobs: mpsc::Receiver<Job>) -> Self {
+    pub(super) fn new(
+        logs: Logs<S>,
+        key: LogKey,
+        jobs: mpsc::Receiver<Job>,
+        quiet: Arc<Quiet>,
+    ) -> Self {
         let appender = Appender::new(logs.inner.options.clone());
-        Self { logs, key, jobs, appender, waiting: HashMap::new() }
+        Self { logs, key, jobs, appender, waiting: HashMap::new(), quiet }
     }
 
     pub(super) async fn run(mut self) {
@@ -102,11 +108,15 @@ impl<S: LogStore> Driver<S> {
             }
             self.appender.complete(done);
         }
+        self.quiet.set(self.appender.folded_through());
     }
 
     fn take(&mut self, job: Job) {
         let ticket = match job.work {
-            Work::Command(request) => self.appender.submit(request),
+            Work::Command(request) => {
+                self.quiet.set(None);
+                self.appender.submit(request)
+            }
             Work::Observe(keys) => self.appender.observe(keys),
         };
         self.waiting.insert(ticket, job.reply);
@@ -181,6 +191,11 @@ impl<S: LogStore> Driver<S> {
     }
 
     async fn look(&self) -> StoreResult<Done> {
+        // Who has the log in memory wants to know no more than how far it goes.
+        if let Some(known) = self.appender.folded_through().filter(|seq| *seq > 0) {
+            let head = self.logs.store().head_from(&self.key, known).await?;
+            return Ok(Done::Looked { head, applied_through: 0 });
+        }
         let end = self.logs.store().end(&self.key).await?;
         Ok(end.map_or(Done::Looked { head: 0, applied_through: 0 }, |end| Done::Looked {
             head: end.head.seq,
@@ -212,6 +227,10 @@ impl<S: LogStore> Driver<S> {
             }
         } else {
             metrics::counter!("confab_append_conflicts_total").increment(1);
+        }
+        if mutant::is("late-publish") {
+            // Breaks nothing by itself, but gives others the time to end this process.
+            tokio::time::sleep(stage::PATIENCE / 2).await;
         }
         Ok(appended)
     }

@@ -127,6 +127,10 @@ async fn partitions_are_not_seen(store: &impl LogStore) -> StoreResult<()> {
         fill(store, &key, head).await?;
         let end = store.end(&key).await?;
         assert_eq!(end.map(|end| end.head.seq), Some(head), "the end of {head} rows");
+        for known in [1, head.min(rows), head] {
+            let found = store.head_from(&key, known).await?;
+            assert_eq!(found, head, "the end of {head} rows, for who knows of {known}");
+        }
         let newest = store.read(&key, 1, u64::MAX, Direction::NewestFirst, 2).await?;
         assert_eq!(seqs(newest), [head, head - 1]);
         assert!(!store.append(&key, vec![message(head, "taken")], 1).await?);

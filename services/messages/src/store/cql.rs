@@ -131,6 +131,10 @@ impl LogStore for CqlLogStore {
         self.find_end(key).await
     }
 
+    async fn head_from(&self, key: &LogKey, known: Seq) -> StoreResult<Seq> {
+        self.find_head(key, known).await
+    }
+
     async fn read(
         &self,
         key: &LogKey,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use confab_kit::{
-    admission::{Admission, Admitted},
+    admission::{Admission, Admitted, View},
     channel::Channel,
     clock,
     identity::{Caller, CallerKind},
@@ -23,6 +23,7 @@ use crate::{
     domain::{Arrange, Change, Command, Filter, ListInbox, Roster},
     error::{Error, upstream},
     inboxes::Inboxes,
+    rosters::{Page, Rosters},
     store::Store,
 };
 
@@ -33,6 +34,7 @@ type KitResult<T> = Result<T, confab_kit::error::Error>;
 /// The public handler.
 pub struct Public<S> {
     pub(crate) store: Arc<S>,
+    pub(crate) rosters: Arc<Rosters<S>>,
     pub(crate) inboxes: Inboxes<S>,
     pub(crate) log: LogServiceClient<Channel>,
     pub(crate) admission: Admission,
@@ -99,6 +101,7 @@ impl<S: Store> Public<S> {
         &self,
         method: &str,
         admitted: &Admitted<Roster>,
+        view: &View,
         filter: Filter,
     ) -> Result<RosterPage, Error> {
         let (caller, roster) = (admitted.caller(), admitted.message());
@@ -110,10 +113,15 @@ impl<S: Store> Public<S> {
         };
         // One more than asked for tells whether there is another page.
         let limit = roster.limit + 1;
-        let mut rows = self
-            .store
-            .roster(&caller.tenant, &roster.conversation, after.as_ref(), filter, limit)
-            .await?;
+        let page = Page {
+            tenant: &caller.tenant,
+            conversation: &roster.conversation,
+            view,
+            after: after.as_ref(),
+            filter,
+            limit,
+        };
+        let mut rows = self.rosters.page(&page).await?;
         let more = rows.len() == limit;
         rows.truncate(roster.limit);
         let next = rows.last().filter(|_| more);
@@ -134,7 +142,7 @@ impl<S: Store> Public<S> {
             self.admission.admit(request).await?.try_map(Roster::try_from);
         let admitted = admitted?;
         let view = admitted.view().ok_or(Error::Contract("a read without a view of the log"))?;
-        let (page, token) = self.page(T::METHOD.path, &admitted, filter).await?;
+        let (page, token) = self.page(T::METHOD.path, &admitted, view, filter).await?;
         let conversation: &ConversationId = &admitted.message().conversation;
         // Who is not there any more is news, too, that may be newer than the look.
         self.admission.still_participates(admitted.caller(), conversation).await?;

@@ -34,6 +34,7 @@ pub async fn suite<S: Store>(fresh: impl AsyncFn() -> S) {
 pub async fn suite_of_one_caller<S: Store>(fresh: impl AsyncFn() -> S) {
     rows_are_guarded(&fresh().await).await;
     rosters_are_paged_and_filtered(&fresh().await).await;
+    what_changed_a_roster_last_is_known(&fresh().await).await;
     an_inbox_takes_an_effect_once_for_ever(&fresh().await).await;
     an_inbox_is_dense(&fresh().await).await;
     read_cursors_only_grow(&fresh().await).await;
@@ -157,12 +158,74 @@ async fn rosters_are_paged_and_filtered<S: MemberStore>(store: &S) {
         (0..700).step_by(7).map(|n| user(&format!("user-{n:04}"))).collect();
     assert_eq!(seen, expected);
 
+    let page = store.roster(&acme, &room, Some(&user("user-0690")), Filter::Listed, 10).await;
+    let page = page.expect("roster");
+    let found: Vec<&str> = page.iter().map(|(user, _)| user.as_str()).collect();
+    assert_eq!(found, ["user-0693", "zed", "zoe"], "whom any list may show");
+
     for (time, names) in [(99, vec!["zed", "zoe"]), (100, vec!["zed"])] {
         let filter = Filter::BannedAt(time);
         let page = store.roster(&acme, &room, None, filter, 10).await.expect("bans");
         let found: Vec<&str> = page.iter().map(|(user, _)| user.as_str()).collect();
         assert_eq!(found, names, "a ban holds for events before its end");
     }
+}
+
+/// The event that changed a list last: never an older one, and of no other list.
+async fn what_changed_a_roster_last_is_known<S: MemberStore>(store: &S) {
+    let acme = tenant("acme");
+    let seq = async |tenant: &TenantId, number| {
+        let seq = store.roster_seq(tenant, &conversation(number)).await.expect("a seq");
+        seq.expect("nothing is being changed")
+    };
+    let rows = |many: usize, seq| {
+        let name = |number| user(&format!("user-{number:04}"));
+        row_effects(seq, (0..many).map(|number| (name(number), member(seq))).collect())
+    };
+    assert_eq!(seq(&acme, 1).await, 0, "nothing is known of an empty list");
+    apply(store, 1, rows(700, 5)).await;
+    assert_eq!(seq(&acme, 1).await, 5);
+    apply(store, 1, rows(1, 3)).await;
+    assert_eq!(seq(&acme, 1).await, 5, "an effect that comes late");
+    apply(store, 1, joins(6, &["bob"])).await;
+    assert_eq!(seq(&acme, 1).await, 5, "an effect on inboxes only");
+    apply(store, 1, rows(1, 7)).await;
+    assert_eq!(seq(&acme, 1).await, 7);
+    assert_eq!(seq(&acme, 2).await, 0, "another conversation's");
+    assert_eq!(seq(&tenant("zeta"), 1).await, 0, "another tenant's");
+    let (room, nobody) = (conversation(1), Filter::BannedAt(0));
+    let all = store.roster(&acme, &room, None, Filter::Listed, 1000).await.expect("roster");
+    assert_eq!(all.len(), 700, "it stands in nobody's place");
+    let none = store.roster(&acme, &room, None, nobody, 1000).await.expect("roster");
+    assert_eq!(none, []);
+}
+
+/// Whoever finds a row finds a label that no list without it has, also where its writer
+/// was cut off. Of a store whose statements fail and whose errors are not asked again.
+///
+/// # Errors
+/// Which event was found, and under which label.
+pub async fn labels_hold<S: MemberStore>(store: &S) -> Result<(), String> {
+    let (acme, room) = (tenant("acme"), conversation(1));
+    for seq in 1..=200 {
+        let effects = row_effects(seq, vec![(user("bob"), member(seq))]);
+        let _cut_off = store.apply(&acme, &room, effects).await.is_err();
+        let rows = loop {
+            if let Ok(rows) = store.roster(&acme, &room, None, Filter::Listed, 10).await {
+                break rows;
+            }
+        };
+        let label = loop {
+            if let Ok(label) = store.roster_seq(&acme, &room).await {
+                break label;
+            }
+        };
+        let newest = rows.first().map_or(0, |(_, row)| row.applied_seq);
+        if label.is_some_and(|label| label < newest) {
+            return Err(format!("a row of event {newest} under {label:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// An effect is taken once, also after thousands of others, also out of order.

@@ -48,6 +48,8 @@ const SCAN: usize = 256;
 const ROWS_TOGETHER: usize = 256;
 /// Requests under way for one call.
 const TOGETHER: usize = 32;
+/// Before all users, in whose place the partition has the event that changed it last.
+const NOBODY: &str = "";
 
 /// Member rows and inboxes in a keyspace.
 #[derive(Clone)]
@@ -89,6 +91,32 @@ impl CqlStore {
             self.cql.write_together(batch).await?;
         }
         Ok(())
+    }
+
+    /// Writes one event's rows, between two notes. The first one is there before any of
+    /// the rows can be read, by whomever: one who finds them need not know whether their
+    /// writer has ended. The last one is not written before a quorum has the rows: who
+    /// sees it, of whichever replica, then reads them.
+    async fn change_roster(
+        &self,
+        tenant: &TenantId,
+        conversation: &ConversationId,
+        effects: &Effects,
+    ) -> Result<(), StoreError> {
+        if effects.rows.is_empty() {
+            return Ok(());
+        }
+        let note = async |seq: Option<Seq>| {
+            let names = (text(tenant), id_bytes(conversation), NOBODY);
+            let order = number(effects.seq) * 2 + i64::from(seq.is_some());
+            let values = (names.0, names.1, names.2, value::encode(&seq), order);
+            self.statements.put_member.run(values).await
+        };
+        if !mutant::is("roster-noted-late") {
+            note(None).await?;
+        }
+        self.write_members(tenant, conversation, &effects.rows).await?;
+        note(Some(effects.seq)).await
     }
 }
 
@@ -138,8 +166,7 @@ impl MemberStore for CqlStore {
         limit: usize,
     ) -> Result<Vec<(UserId, MemberRow)>, StoreError> {
         let (tenant, id) = (text(tenant), id_bytes(conversation));
-        // Every user's id is above the empty text.
-        let mut after = after.map_or_else(String::new, ToString::to_string);
+        let mut after = after.map_or_else(|| NOBODY.to_owned(), ToString::to_string);
         let mut shown = Vec::new();
         while shown.len() < limit {
             let values = (&tenant, &id, &after, rows_at_most(SCAN));
@@ -158,6 +185,16 @@ impl MemberStore for CqlStore {
         Ok(shown)
     }
 
+    async fn roster_seq(
+        &self,
+        tenant: &TenantId,
+        conversation: &ConversationId,
+    ) -> Result<Option<Seq>, StoreError> {
+        let values = (text(tenant), id_bytes(conversation), NOBODY);
+        let note: Option<(Vec<u8>,)> = self.statements.member.first(values).await?;
+        note.map_or(Ok(Some(0)), |(seq,)| value::decode(&seq))
+    }
+
     async fn apply(
         &self,
         tenant: &TenantId,
@@ -169,11 +206,9 @@ impl MemberStore for CqlStore {
             let takes: Vec<_> = effects.inbox.iter().map(take).collect();
             stream::iter(takes).buffered(TOGETHER).try_collect::<Vec<_>>().await
         };
-        let ((), taken, ()) = tokio::try_join!(
-            self.write_members(tenant, conversation, &effects.rows),
-            inboxes,
-            self.record(tenant, conversation, &effects),
-        )?;
+        let members = self.change_roster(tenant, conversation, &effects);
+        let ((), taken, ()) =
+            tokio::try_join!(members, inboxes, self.record(tenant, conversation, &effects),)?;
         Ok(taken.into_iter().flatten().collect())
     }
 

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! participants_members           tenant, conversation, user     → MemberRow
+//! participants_rosters           tenant, conversation           → the event that changed it last
 //! participants_inbox_entries     tenant, user, conversation     → Entry
 //! participants_inbox_events      tenant, user, inbox_seq        → InboxEvent
 //! participants_inbox_heads       tenant, user                   → the last inbox_seq
@@ -54,6 +55,7 @@ pub struct EmbeddedStore {
 #[derive(Clone, Debug)]
 struct Spaces {
     members: Keyspace,
+    rosters: Keyspace,
     entries: Keyspace,
     events: Keyspace,
     heads: Keyspace,
@@ -70,6 +72,7 @@ impl EmbeddedStore {
     pub fn open(engine: &Engine) -> Result<Self, StoreError> {
         let spaces = Spaces {
             members: engine.keyspace("participants_members")?,
+            rosters: engine.keyspace("participants_rosters")?,
             entries: engine.keyspace("participants_inbox_entries")?,
             events: engine.keyspace("participants_inbox_events")?,
             heads: engine.keyspace("participants_inbox_heads")?,
@@ -156,6 +159,17 @@ impl MemberStore for EmbeddedStore {
         Ok(shown)
     }
 
+    async fn roster_seq(
+        &self,
+        tenant: &TenantId,
+        conversation: &ConversationId,
+    ) -> Result<Option<Seq>, StoreError> {
+        // It is written with the rows.
+        let key = format::conversation_key(tenant, conversation);
+        let seq = self.engine.snapshot().get(&self.spaces.rosters, key)?;
+        seq.map_or(Ok(Some(0)), |value| format::decode(&value).map(Some))
+    }
+
     async fn apply(
         &self,
         tenant: &TenantId,
@@ -170,6 +184,14 @@ impl MemberStore for EmbeddedStore {
                 let stored = stored.map(|value| format::decode(&value)).transpose()?;
                 if newer(stored.as_ref(), row) {
                     transaction.put(&spaces.members, key, format::encode(row));
+                }
+            }
+            if !effects.rows.is_empty() {
+                let key = format::conversation_key(&tenant, &conversation);
+                let known = transaction.get(&spaces.rosters, &key)?;
+                let known: Seq = known.map_or(Ok(0), |value| format::decode(&value))?;
+                if known < effects.seq {
+                    transaction.put(&spaces.rosters, key, format::encode(&effects.seq));
                 }
             }
             let mut taken = Vec::new();

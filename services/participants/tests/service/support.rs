@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use confab_kit::{
@@ -15,7 +16,7 @@ use confab_kit::{
     page_token::Sealer,
 };
 use confab_log::{TenantId, UserId};
-use confab_participants::{EmbeddedStore, Options, Public, Service};
+use confab_participants::{CacheOptions, EmbeddedStore, Options, Public, Service};
 use confab_proto::{
     messages::v1::{
         AppendRequest, AppendResponse, HeadsRequest, HeadsResponse, ObserveRequest,
@@ -26,6 +27,7 @@ use confab_proto::{
     method::Relation,
     participants::v1::{
         self as pb, member_rows_service_client::MemberRowsServiceClient,
+        participant_cache_service_client::ParticipantCacheServiceClient,
         participants_service_client::ParticipantsServiceClient,
         participants_service_server::ParticipantsServiceServer,
     },
@@ -58,12 +60,21 @@ pub(crate) type MeshClient = MemberRowsServiceClient<
     >,
 >;
 
+pub(crate) type CacheClient = ParticipantCacheServiceClient<
+    pb::participant_cache_service_server::ParticipantCacheServiceServer<
+        confab_participants::Cache<EmbeddedStore>,
+    >,
+>;
+
 /// What the log was asked, and what it is to say.
 #[derive(Default)]
 pub(crate) struct Script {
     pub(crate) appended: Vec<AppendRequest>,
     pub(crate) refusals: VecDeque<Error>,
     pub(crate) relations: BTreeMap<String, Relation>,
+    /// How many events there are after the 40th.
+    pub(crate) later: u64,
+    pub(crate) participants: u32,
 }
 
 #[derive(Clone, Default)]
@@ -96,13 +107,16 @@ impl LogService for FakeLog {
         request: Request<ObserveRequest>,
     ) -> Result<Response<ObserveResponse>, Status> {
         let user = request.into_inner().user_id;
-        let relation = self.script(|script| script.relations.get(&user).copied());
+        let (relation, head, participant_count) = self.script(|script| {
+            (script.relations.get(&user).copied(), 40 + script.later, script.participants)
+        });
         let relation = relation.unwrap_or(Relation::Stranger).number();
         let seen = ObserveResponse {
-            as_of_seq: 40,
+            as_of_seq: head,
             relation,
-            visible_seq: 40,
+            visible_seq: head,
             join_seq: 1,
+            participant_count,
             ..ObserveResponse::default()
         };
         Ok(Response::new(seen))
@@ -118,15 +132,40 @@ pub(crate) struct World {
     pub(crate) log: FakeLog,
     pub(crate) signals: Arc<Mutex<Vec<(String, pb::InboxEvent)>>>,
     pub(crate) service: Service<EmbeddedStore>,
-    _folder: TempDir,
+    pub(crate) bus: Bus,
+    engine: Engine,
+    _folder: Option<TempDir>,
+}
+
+/// Lists that fit are remembered for five minutes, in this process.
+pub(crate) fn remembering() -> CacheOptions {
+    CacheOptions {
+        enabled: true,
+        memory_bytes: 1 << 20,
+        conversations: 100,
+        time: Duration::from_mins(5),
+        shared: None,
+    }
 }
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(remembering())
+    }
+
+    pub(crate) fn with(cache: CacheOptions) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let options = embedded::Options::default();
         let engine = Engine::open(folder.path(), options).expect("a data folder");
-        let log = FakeLog::default();
+        Self { _folder: Some(folder), ..Self::of(engine, FakeLog::default(), cache) }
+    }
+
+    /// Another process over the same store and the same log.
+    pub(crate) fn beside(&self, cache: CacheOptions) -> Self {
+        Self::of(self.engine.clone(), self.log.clone(), cache)
+    }
+
+    fn of(engine: Engine, log: FakeLog, cache: CacheOptions) -> Self {
         let (channel, half) = Channel::in_process();
         half.serve(LogServiceServer::new(log.clone()));
         let bus = Bus::default();
@@ -145,9 +184,10 @@ impl World {
             public: Channel::in_process().0,
             admission: Admission::new(client),
             sealer: Sealer::new([5; 32]),
-            bus,
+            bus: bus.clone(),
+            cache,
         });
-        Self { log, signals, service, _folder: folder }
+        Self { log, signals, service, bus, engine, _folder: None }
     }
 
     pub(crate) fn client(&self, user: &str) -> Client {
@@ -175,6 +215,10 @@ impl World {
 
     pub(crate) fn mesh(&self) -> MeshClient {
         MemberRowsServiceClient::new(self.service.mesh())
+    }
+
+    pub(crate) fn cache(&self) -> CacheClient {
+        ParticipantCacheServiceClient::new(self.service.cache())
     }
 
     /// The relation of a user to every conversation.

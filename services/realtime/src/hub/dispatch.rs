@@ -56,8 +56,10 @@ impl Hub {
                     mailbox.miss();
                 }
             }
-            // Sessions are the claims' business.
-            Signal::SessionEnded { .. } => {}
+            // Sessions are the claims' business, and nothing is remembered here.
+            Signal::SessionEnded { .. }
+            | Signal::RosterChanged { .. }
+            | Signal::RostersForgotten => {}
         }
     }
 

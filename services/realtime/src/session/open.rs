@@ -8,7 +8,7 @@ use std::{
 };
 
 use confab_kit::{clock, identity::Caller};
-use confab_log::{ConversationId, UserId};
+use confab_log::{ConversationId, UserId, mutant};
 use confab_proto::{
     participants::v1::ListMembershipsResponse,
     realtime::v1::{ConnectRequest, Hello, connect_request::Frame},
@@ -21,6 +21,7 @@ use crate::{
     convert::{self, Opening},
     error::Error,
     hub::{Interest, Registration},
+    presence::Present,
     replay::Reads,
     source::{Incoming, Source},
     store::{SessionId, SessionKey, SessionRecord},
@@ -36,6 +37,8 @@ pub(super) struct Opened {
     pub(super) keeper: Keeper,
     pub(super) inbox_seq: u64,
     pub(super) memberships: HashSet<ConversationId>,
+    /// The user is here as long as the stream is.
+    pub(super) present: Present,
     pub(super) begin: Begin,
 }
 
@@ -118,8 +121,13 @@ async fn prepare(shared: &Arc<Shared>, caller: &Caller, hello: &Hello) -> Result
         None => create(shared, caller, &watch, inbox_seq).await?,
     };
     claim(shared, caller, &mut keeper, &registration).await?;
+    // Whoever has got the welcome may say at any process how present they are.
+    let present = shared.presences.arrive(&caller.tenant, &caller.user);
+    if !mutant::is("room-welcome-first") {
+        present.told().await;
+    }
     let begin = Begin { watch, head_inbox_seq: head, presence };
-    Ok(Opened { reads, registration, keeper, inbox_seq, memberships, begin })
+    Ok(Opened { reads, registration, keeper, inbox_seq, memberships, present, begin })
 }
 
 /// Takes the session for this stream on this node.

@@ -1,12 +1,14 @@
 //! What every adapter must do, one function per port to run on each. They panic
 //! on the first thing that is not so, and make each store anew for each part.
 
-mod presence;
+mod last_seen;
 mod revocations;
+mod rooms;
 mod sessions;
 
-pub use presence::run as presence;
+pub use last_seen::run as last_seen;
 pub use revocations::run as revocations;
+pub use rooms::run as rooms;
 pub use sessions::run as sessions;
 
 use confab_log::{TenantId, UserId};

@@ -1,10 +1,10 @@
 //! The ports on ScyllaDB or Cassandra. The tables are in `cql/migrations`.
 
-mod presence;
+mod last_seen;
 mod revocations;
 mod sessions;
 
-pub use presence::CqlPresence;
+pub use last_seen::CqlLastSeen;
 pub use revocations::CqlRevocations;
 pub use sessions::CqlSessions;
 

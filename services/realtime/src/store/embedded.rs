@@ -2,11 +2,11 @@
 //! key names are separated by a zero byte, which none of them contains. Values are
 //! as on every engine.
 
-mod presence;
+mod last_seen;
 mod revocations;
 mod sessions;
 
-pub use presence::EmbeddedPresence;
+pub use last_seen::EmbeddedLastSeen;
 pub use revocations::EmbeddedRevocations;
 pub use sessions::{EmbeddedSessions, KEYSPACE};
 

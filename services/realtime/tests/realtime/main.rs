@@ -12,6 +12,7 @@ mod mutants;
 mod presence;
 mod random;
 mod replay;
+mod rooms;
 mod sessions;
 mod slow;
 mod stores;

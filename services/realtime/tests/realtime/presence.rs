@@ -8,14 +8,14 @@ use confab_proto::realtime::v1::{
     Hello, Presence, PresenceStatus, SetPresenceRequest, Watch, connect_request,
     connect_response::Frame,
 };
-use confab_realtime::store::{PresenceStore as _, Status};
+use confab_realtime::store::LastSeenStore as _;
 
 use crate::support::{Client, Disk, Lingering, Node, Way, World, watching};
 
 use PresenceStatus::{Away, Offline, Online};
 
 /// Alice shares conversation 1 with bob and 2 with carol; mallory is in neither.
-fn world() -> World {
+pub(crate) fn world() -> World {
     let world = World::default();
     for (number, user) in [(1, "alice"), (1, "bob"), (2, "alice"), (2, "carol"), (3, "mallory")] {
         world.join(number, user);
@@ -35,12 +35,12 @@ async fn stream(node: &Node, user: &str) -> Client {
 }
 
 /// The user is here until this is dropped.
-async fn present(node: &Node, user: &str) -> Lingering {
+pub(crate) async fn present(node: &Node, user: &str) -> Lingering {
     stream(node, user).await.linger()
 }
 
 /// Alice, who watches these, and what she sees of each at first.
-async fn watcher(node: &Node, users: &[&str]) -> (Client, Vec<Presence>) {
+pub(crate) async fn watcher(node: &Node, users: &[&str]) -> (Client, Vec<Presence>) {
     let mut alice = node.hello("alice", seeing(users)).await;
     let seen = first_seen(&mut alice, 0, users.len()).await;
     (alice, seen)
@@ -60,7 +60,7 @@ async fn first_seen(client: &mut Client, watches: usize, users: usize) -> Vec<Pr
 }
 
 /// The next frame on anybody's presence; heads pass by.
-async fn presence(client: &mut Client) -> Presence {
+pub(crate) async fn presence(client: &mut Client) -> Presence {
     loop {
         match client.next().await {
             Frame::Presence(presence) => return presence,
@@ -70,16 +70,16 @@ async fn presence(client: &mut Client) -> Presence {
     }
 }
 
-async fn is_silent(client: &mut Client) -> bool {
+pub(crate) async fn is_silent(client: &mut Client) -> bool {
     client.is_silent_for(Duration::from_secs(100)).await
 }
 
 /// As somebody looks who was never here.
-fn never_here(user: &str) -> Presence {
+pub(crate) fn never_here(user: &str) -> Presence {
     Presence { user_id: user.to_owned(), status: Offline.into(), ..Presence::default() }
 }
 
-fn here(user: &str) -> Presence {
+pub(crate) fn here(user: &str) -> Presence {
     Presence { user_id: user.to_owned(), status: Online.into(), ..Presence::default() }
 }
 
@@ -135,7 +135,7 @@ async fn last_seen_outlives_the_node() {
     assert_eq!(seen, [offline, never_here("carol")]);
 }
 
-fn away(text: &str) -> SetPresenceRequest {
+pub(crate) fn away(text: &str) -> SetPresenceRequest {
     SetPresenceRequest { status: Away.into(), text: text.to_owned() }
 }
 
@@ -282,9 +282,8 @@ async fn what_the_bus_loses_is_found_by_a_look() {
     assert_eq!(seen, [never_here("bob")]);
     // Of another node, whose word never came: known from the store only.
     let user = confab_log::UserId::parse("bob").expect("a user");
-    let gone = confab_realtime::store::Presence { since: 1_000_000, ..Default::default() };
     let tenant = confab_log::TenantId::parse("acme").expect("a tenant");
-    node.disk.presence.tell(&tenant, &user, &gone).await.expect("told");
+    node.disk.last_seen.note(&tenant, &user, 1_000_000, 0).await.expect("noted");
     let seen = presence(&mut alice).await;
     assert_eq!(seen.last_seen_time.map(|time| time.seconds), Some(1));
 }
@@ -384,8 +383,8 @@ async fn who_stays_is_noted_from_time_to_time() {
     for _ in 0..34 {
         assert!(is_silent(&mut alice).await, "which is nobody's news");
     }
-    let told = node.disk.presence.told("bob");
-    assert!((4..=5).contains(&told.len()), "once and three times in 57 minutes: {told:?}");
+    let noted = node.disk.last_seen.noted("bob");
+    assert!((4..=5).contains(&noted), "once and three times in 57 minutes: {noted}");
     drop(bob);
 }
 
@@ -397,5 +396,5 @@ async fn nobody_is_waited_for_when_the_node_drains() {
     // The goodbye is read, and that is all the time there is.
     tokio::time::sleep(Duration::from_secs(1)).await;
     drop(bob);
-    assert_eq!(node.disk.presence.told("bob"), [Status::Online, Status::Offline]);
+    assert_eq!(node.disk.last_seen.noted("bob"), 2, "here, and gone");
 }

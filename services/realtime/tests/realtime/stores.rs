@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use confab_realtime::store::{
-    EmbeddedPresence, EmbeddedRevocations, EmbeddedSessions, conformance,
+    EmbeddedLastSeen, EmbeddedRevocations, EmbeddedSessions, conformance,
 };
 use confab_store::embedded::{Engine, Options};
 use tempfile::TempDir;
 
-use crate::support::{MemoryPresence, MemoryRevocations, MemorySessions};
+use crate::support::{MemoryLastSeen, MemoryRedis, MemoryRevocations, MemorySessions};
 
 /// Makes engines, each on a folder of its own.
 struct Engines {
@@ -43,9 +43,9 @@ async fn embedded_revocations_conform() {
 }
 
 #[tokio::test]
-async fn embedded_presence_conforms() {
+async fn embedded_last_seen_conforms() {
     let engines = Engines::new();
-    conformance::presence(|| async { EmbeddedPresence::open(&engines.next()).expect("opens") })
+    conformance::last_seen(|| async { EmbeddedLastSeen::open(&engines.next()).expect("opens") })
         .await;
 }
 
@@ -53,5 +53,10 @@ async fn embedded_presence_conforms() {
 async fn the_stores_of_these_tests_conform() {
     conformance::sessions(|| async { MemorySessions::default() }).await;
     conformance::revocations(|| async { MemoryRevocations::default() }).await;
-    conformance::presence(|| async { MemoryPresence::default() }).await;
+    conformance::last_seen(|| async { MemoryLastSeen::default() }).await;
+    conformance::rooms(|| async {
+        let redis = MemoryRedis::default();
+        [redis.process(), redis.process()]
+    })
+    .await;
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use confab_kit::{
-    config::Config,
+    config::{Config, Gateway},
     error::{Error, Reason},
     health::Health,
     identity::{Claims, Credential, DevKey},
@@ -49,6 +49,7 @@ async fn wire(world: World) -> Wire {
         listen: any_port(),
         mesh_listen: any_port(),
         ops_listen: any_port(),
+        gateway: Gateway { enabled: false, ..Gateway::default() },
         ..Config::default()
     };
     let server = Server::bind(&config).expect("binds");
@@ -73,6 +74,7 @@ async fn wire(world: World) -> Wire {
     let services = Services {
         public: layered(Port::Public, options.clone(), routes.clone()),
         mesh: layered(Port::Mesh, options, routes),
+        gateway: None,
         health: Health::new(lifecycle.clone()).await,
     };
     let serving = task::spawn("server", server.serve(services, lifecycle.clone()));

@@ -1,4 +1,4 @@
-//! Gets the servers' programs with ordinary package managers, once, into
+//! Gets the servers' programs, and a browser, with ordinary package managers, once, into
 //! `backends` below cargo's target folder. Nothing is installed, and no root needed.
 
 use std::{
@@ -19,26 +19,46 @@ pub(super) fn redis_server() -> Result<Vec<OsString>, Unavailable> {
     if run(Command::new("redis-server").arg("--version")).is_ok() {
         return Ok(vec!["redis-server".into()]);
     }
-    let unpacked = once("redis", |folder| {
-        let packages = folder.join("packages");
-        fs::create_dir(&packages).map_err(|error| error.to_string())?;
-        run(Command::new("apt-get")
-            .args(["-q", "download"])
-            .args(DEBIAN_PACKAGES)
-            .current_dir(&packages))?;
-        for package in fs::read_dir(&packages).map_err(|error| error.to_string())? {
-            let package = package.map_err(|error| error.to_string())?.path();
-            run(Command::new("dpkg").arg("-x").arg(package).arg(folder))?;
-        }
-        Ok(())
-    })
-    .map_err(|why| {
+    let unpacked = once("redis", |folder| unpack(&DEBIAN_PACKAGES, folder)).map_err(|why| {
         format!("redis-server is not installed, and apt-get does not bring it: {why}")
     })?;
     let libraries = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
     let mut path = OsString::from("LD_LIBRARY_PATH=");
     path.push(unpacked.join(libraries));
     Ok(vec!["env".into(), path, unpacked.join("usr/bin/redis-server").into()])
+}
+
+/// A folder with Chromium, and with what it needs that this system has not.
+pub(super) fn chromium() -> Result<PathBuf, Unavailable> {
+    once("chromium", |folder| {
+        // Asked for nothing but the list: no root is needed, and nothing is installed.
+        let list = run(Command::new("apt-get").args([
+            "-qq",
+            "--print-uris",
+            "--no-install-recommends",
+            "-o",
+            "Debug::NoLocking=1",
+            "install",
+            "chromium",
+        ]))?;
+        // 'https://…/chromium_1.2-3_amd64.deb' chromium_1.2-3_amd64.deb 123 SHA256:…
+        let files = list.lines().filter_map(|line| line.split_whitespace().nth(1));
+        let names: Vec<&str> = files.filter_map(|file| file.split('_').next()).collect();
+        unpack(&names, folder)
+    })
+    .map_err(|why| format!("no Chromium is installed, and apt-get does not bring it: {why}"))
+}
+
+/// Fetches Debian packages and unpacks them into the folder.
+fn unpack(names: &[&str], folder: &Path) -> Result<(), Unavailable> {
+    let packages = folder.join("packages");
+    fs::create_dir(&packages).map_err(|error| error.to_string())?;
+    run(Command::new("apt-get").args(["-q", "download"]).args(names).current_dir(&packages))?;
+    for package in fs::read_dir(&packages).map_err(|error| error.to_string())? {
+        let package = package.map_err(|error| error.to_string())?.path();
+        run(Command::new("dpkg").arg("-x").arg(package).arg(folder))?;
+    }
+    fs::remove_dir_all(&packages).map_err(|error| error.to_string())
 }
 
 /// The folder of Cassandra's libraries.
@@ -51,6 +71,7 @@ pub(super) fn cassandra() -> Result<PathBuf, Unavailable> {
             .arg(sources().join("cassandra/pom.xml"))
             .arg("dependency:copy-dependencies")
             .arg(output))
+        .map(drop)
     })
     .map_err(|why| format!("Cassandra's artifacts cannot be fetched: {why}"))
 }
@@ -101,13 +122,13 @@ fn locked() -> io::Result<(PathBuf, File)> {
     Ok((parent, lock))
 }
 
-/// Runs a command to its end; what it said is why it failed.
-fn run(command: &mut Command) -> Result<(), Unavailable> {
+/// Runs a command to its end; what it said is the answer, or why it failed.
+fn run(command: &mut Command) -> Result<String, Unavailable> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("{name}: {error}"))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);

@@ -71,6 +71,7 @@ impl Rival {
             admission,
             sealer,
             bus,
+            cache: confab_participants::CacheOptions::off(),
         });
         let routes = Routes::new(messages.mesh());
         slot.serve(routes.add_service(conversations.mesh()).add_service(participants.mesh()));

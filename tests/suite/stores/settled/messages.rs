@@ -14,6 +14,10 @@ impl<S: LogStore> LogStore for Settled<S> {
         Ok(settled!(self.store.end(key))?.0)
     }
 
+    async fn head_from(&self, key: &LogKey, known: Seq) -> StoreResult<Seq> {
+        Ok(settled!(self.store.head_from(key, known))?.0)
+    }
+
     async fn read(
         &self,
         key: &LogKey,

@@ -53,6 +53,14 @@ impl<S: Store> MemberStore for Settled<S> {
         Ok(settled!(self.store.roster(tenant, conversation, after, filter, limit))?.0)
     }
 
+    async fn roster_seq(
+        &self,
+        tenant: &TenantId,
+        conversation: &ConversationId,
+    ) -> Result<Option<Seq>, StoreError> {
+        Ok(settled!(self.store.roster_seq(tenant, conversation))?.0)
+    }
+
     async fn apply(
         &self,
         tenant: &TenantId,

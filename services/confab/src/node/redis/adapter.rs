@@ -6,8 +6,11 @@ use bytes::Bytes;
 use confab_kit::{
     bus::{Broker, BrokerError, Heard, Line},
     config::Config,
-    rates::{Away, BudgetKey, SharedBudgets, gcra::Quota},
+    link::Away,
+    rates::{BudgetKey, SharedBudgets, gcra::Quota},
+    shared_cache::Values,
 };
+use confab_realtime::store::redis::RedisRooms;
 use confab_store::redis::{self as store, Redis, Script};
 use futures_util::future::{BoxFuture, FutureExt as _};
 
@@ -26,7 +29,9 @@ pub fn open(config: &Config) -> Result<Option<Parts>, StartError> {
     let redis = Redis::new(&url, &config.redis.prefix);
     let redis = redis.map_err(|error| StartError::Redis(error.to_string()))?;
     let budgets = Arc::new(RedisBudgets(redis.script(BUDGETS)));
-    Ok(Some(Parts { broker: Arc::new(RedisBroker(redis)), budgets }))
+    let rooms = Arc::new(RedisRooms::new(&redis));
+    let values = Arc::new(RedisValues(redis.values()));
+    Ok(Some(Parts { broker: Arc::new(RedisBroker(redis)), budgets, rooms, values }))
 }
 
 struct RedisBroker(Redis);
@@ -34,6 +39,8 @@ struct RedisBroker(Redis);
 struct RedisLine(store::Line);
 
 struct RedisBudgets(Script);
+
+struct RedisValues(store::Values);
 
 impl Broker for RedisBroker {
     fn connect(&self, heard: Heard) -> BoxFuture<'_, Result<Box<dyn Line>, BrokerError>> {
@@ -89,6 +96,28 @@ impl SharedBudgets for RedisBudgets {
             }
         }
         .boxed()
+    }
+}
+
+impl Values for RedisValues {
+    fn connect(&self) -> BoxFuture<'_, Result<(), Away>> {
+        async move { self.0.connect().await.map_err(|error| away(&error)) }.boxed()
+    }
+
+    fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, Away>> {
+        async move { self.0.get(name).await.map_err(|error| away(&error)) }.boxed()
+    }
+
+    fn put(&self, name: String, value: Bytes, time: Duration) -> BoxFuture<'_, Result<(), Away>> {
+        async move { self.0.put(&name, &value, time).await.map_err(|error| away(&error)) }.boxed()
+    }
+
+    fn remove(&self, names: Vec<String>) -> BoxFuture<'_, Result<(), Away>> {
+        async move { self.0.remove(&names).await.map_err(|error| away(&error)) }.boxed()
+    }
+
+    fn remove_all<'a>(&'a self, beginning: &'a str) -> BoxFuture<'a, Result<(), Away>> {
+        async move { self.0.remove_all(beginning).await.map_err(|error| away(&error)) }.boxed()
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 use confab_kit::identity::{Revocation, RevokedTokens};
 use confab_log::{TenantId, UserId};
 use confab_realtime::store::{
-    Acknowledged, Presence, PresenceStore, RevocationStore, SESSION_TTL, Saved, SessionId,
-    SessionKey, SessionRecord, SessionStore, Status, StoreError,
+    Acknowledged, LastSeenStore, RevocationStore, SESSION_TTL, Saved, SessionId, SessionKey,
+    SessionRecord, SessionStore, StoreError,
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
 
@@ -203,50 +203,47 @@ impl RevocationStore for MemoryRevocations {
     }
 }
 
-/// How present users are.
+/// When users were last here.
 #[derive(Clone, Default)]
-pub(crate) struct MemoryPresence {
+pub(crate) struct MemoryLastSeen {
     rows: Arc<Mutex<HashMap<(TenantId, UserId), i64>>>,
-    /// What it was told, in order.
-    told: Arc<Mutex<Vec<(UserId, Presence)>>>,
+    /// Whom it was told of, in order.
+    noted: Arc<Mutex<Vec<UserId>>>,
 }
 
-impl MemoryPresence {
-    /// Each status that it was told of this user.
-    pub(crate) fn told(&self, name: &str) -> Vec<Status> {
-        let told = self.told.lock().expect("not poisoned");
-        let of_user = told.iter().filter(|(user, _)| user.as_str() == name);
-        of_user.map(|(_, presence)| presence.status).collect()
+impl MemoryLastSeen {
+    /// How often it was told of this user.
+    pub(crate) fn noted(&self, name: &str) -> usize {
+        let noted = self.noted.lock().expect("not poisoned");
+        noted.iter().filter(|user| user.as_str() == name).count()
     }
 }
 
-impl PresenceStore for MemoryPresence {
-    fn tell<'a>(
+impl LastSeenStore for MemoryLastSeen {
+    fn note<'a>(
         &'a self,
         tenant: &'a TenantId,
         user: &'a UserId,
-        presence: &'a Presence,
-    ) -> BoxFuture<'a, Result<Presence, StoreError>> {
-        self.told.lock().expect("not poisoned").push((user.clone(), presence.clone()));
-        if presence.status == Status::Offline {
-            let mut rows = self.rows.lock().expect("not poisoned");
-            let known = rows.entry((tenant.clone(), user.clone())).or_default();
-            *known = presence.since.max(*known);
+        time: i64,
+        slack: i64,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.noted.lock().expect("not poisoned").push(user.clone());
+        let mut rows = self.rows.lock().expect("not poisoned");
+        let known = rows.entry((tenant.clone(), user.clone())).or_default();
+        if time > *known + slack {
+            *known = time;
         }
-        async { Ok(presence.clone()) }.boxed()
+        async { Ok(()) }.boxed()
     }
 
-    fn ask<'a>(
+    fn times<'a>(
         &'a self,
         tenant: &'a TenantId,
         users: &'a [UserId],
-    ) -> BoxFuture<'a, Result<Vec<Presence>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<i64>, StoreError>> {
         let rows = self.rows.lock().expect("not poisoned");
-        let since = |user: &UserId| rows.get(&(tenant.clone(), user.clone())).copied();
-        let asked = users
-            .iter()
-            .map(|user| Presence { since: since(user).unwrap_or(0), ..Presence::default() });
-        let asked = asked.collect();
-        async move { Ok(asked) }.boxed()
+        let time = |user: &UserId| rows.get(&(tenant.clone(), user.clone())).copied();
+        let times = users.iter().map(|user| time(user).unwrap_or(0)).collect();
+        async move { Ok(times) }.boxed()
     }
 }

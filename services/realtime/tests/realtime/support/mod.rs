@@ -4,12 +4,14 @@
 mod client;
 mod memory;
 mod node;
+mod rooms;
 mod router;
 mod world;
 
 pub(crate) use client::{Client, Lingering, Said, Way};
-pub(crate) use memory::{MemoryPresence, MemoryRevocations, MemorySessions};
+pub(crate) use memory::{MemoryLastSeen, MemoryRevocations, MemorySessions};
 pub(crate) use node::{Disk, Node, application, caller, caller_in};
+pub(crate) use rooms::{MemoryRedis, MemoryRooms};
 pub(crate) use world::World;
 
 use confab_proto::{conversations::v1::ConversationCursor, realtime::v1::Hello};

@@ -25,8 +25,8 @@ use confab_realtime::{Limits, Options, RealtimeServer, Service};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Client, MemoryPresence, MemoryRevocations, MemorySessions, Way, World, client::unary, id,
-    router::Router, world::tenant,
+    Client, MemoryLastSeen, MemoryRedis, MemoryRevocations, MemoryRooms, MemorySessions, Way,
+    World, client::unary, id, router::Router, world::tenant,
 };
 
 /// What a node's stores hold, for a node beside it or after it.
@@ -34,7 +34,9 @@ use super::{
 pub(crate) struct Disk {
     pub(crate) sessions: MemorySessions,
     pub(crate) revoked: MemoryRevocations,
-    pub(crate) presence: MemoryPresence,
+    pub(crate) last_seen: MemoryLastSeen,
+    /// What it shares with other processes at the same time.
+    pub(crate) redis: Option<MemoryRedis>,
 }
 
 /// See the module.
@@ -45,6 +47,7 @@ pub(crate) struct Node {
     pub(crate) server: RealtimeServer,
     pub(crate) service: Service,
     pub(crate) revocations: Revocations,
+    pub(crate) rooms: Option<MemoryRooms>,
     /// Signs tokens that a stream accepts.
     pub(crate) key: DevKey,
     way: Way,
@@ -68,6 +71,7 @@ impl Node {
         let draining = CancellationToken::new();
         let key = DevKey::ephemeral().expect("a key");
         let revocations = Revocations::new(86_400, 60);
+        let rooms = disk.redis.as_ref().map(MemoryRedis::process);
         let service = Service::new(Options {
             log: LogServiceClient::new(public.clone()),
             members: MemberRowsServiceClient::new(public.clone()),
@@ -80,13 +84,14 @@ impl Node {
             revocations: revocations.clone(),
             sessions: Arc::new(disk.sessions.clone()),
             revoked: Arc::new(disk.revoked.clone()),
-            presence: Arc::new(disk.presence.clone()),
+            last_seen: Arc::new(disk.last_seen.clone()),
+            rooms: rooms.clone().map(|rooms| Arc::new(rooms) as _),
             limits,
             draining: draining.clone(),
         });
         let (server, disk) = (service.public(), disk.clone());
         let way = Way::Connect;
-        Self { world, disk, draining, server, service, revocations, key, way }
+        Self { world, disk, draining, server, service, revocations, rooms, key, way }
     }
 
     /// The same, whose streams are opened this way.

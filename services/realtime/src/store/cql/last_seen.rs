@@ -1,27 +1,23 @@
-//! When users were last here. Who is here now is not stored: a node knows it of its
-//! own streams.
+//! When users were last here.
 
 use confab_log::{Micros, TenantId, UserId};
 use confab_store::cql::{Cql, OpenError, Read, Write};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 
 use super::{MIGRATIONS, SERVICE};
-use crate::store::{Presence, PresenceStore, Status, StoreError};
+use crate::store::{LastSeenStore, StoreError};
 
-/// A user who is here is noted again only after so long: what a crash may take
-/// off the time that they were last here.
-const NOTE_INTERVAL: Micros = 5 * 60 * 1_000_000;
 /// Reads under way for one call.
 const TOGETHER: usize = 32;
 
 /// See the module.
 #[derive(Clone)]
-pub struct CqlPresence {
+pub struct CqlLastSeen {
     read: Read,
     note: Write,
 }
 
-impl CqlPresence {
+impl CqlLastSeen {
     /// Opens the table, which must be migrated.
     ///
     /// # Errors
@@ -48,38 +44,32 @@ impl CqlPresence {
     }
 }
 
-impl PresenceStore for CqlPresence {
-    fn tell<'a>(
+impl LastSeenStore for CqlLastSeen {
+    fn note<'a>(
         &'a self,
         tenant: &'a TenantId,
         user: &'a UserId,
-        presence: &'a Presence,
-    ) -> BoxFuture<'a, Result<Presence, StoreError>> {
+        time: Micros,
+        slack: Micros,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         async move {
-            let time = presence.since;
             let known = self.last_seen(tenant.to_string(), user.to_string()).await?;
-            let slack = if presence.status == Status::Offline { 0 } else { NOTE_INTERVAL };
             if time > known.saturating_add(slack) {
                 // Of two at a time the later one stays.
                 self.note.run((tenant.as_str(), user.as_str(), time, time)).await?;
             }
-            Ok(presence.clone())
+            Ok(())
         }
         .boxed()
     }
 
-    fn ask<'a>(
+    fn times<'a>(
         &'a self,
         tenant: &'a TenantId,
         users: &'a [UserId],
-    ) -> BoxFuture<'a, Result<Vec<Presence>, StoreError>> {
-        async move {
-            let names = users.iter().map(|user| (tenant.to_string(), user.to_string()));
-            let reads: Vec<_> = names.map(|(tenant, user)| self.last_seen(tenant, user)).collect();
-            let times: Vec<Micros> = stream::iter(reads).buffered(TOGETHER).try_collect().await?;
-            let since = |since| Presence { since, ..Presence::default() };
-            Ok(times.into_iter().map(since).collect())
-        }
-        .boxed()
+    ) -> BoxFuture<'a, Result<Vec<Micros>, StoreError>> {
+        let names = users.iter().map(|user| (tenant.to_string(), user.to_string()));
+        let reads: Vec<_> = names.map(|(tenant, user)| self.last_seen(tenant, user)).collect();
+        stream::iter(reads).buffered(TOGETHER).try_collect().boxed()
     }
 }
