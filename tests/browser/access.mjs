@@ -94,8 +94,11 @@ async function tour(browser, options, { bob }) {
   else await switchTo(page, "Bob");
   await sees(page, "Already in my bag");
   await switchTo(bob, "Alice");
-  await composer(bob).pressSequentially("On my ");
-  await page.locator(".typing-line", { hasText: "typing" }).waitFor();
+  // It is shown for some seconds only, so he goes on until it is.
+  await eventually("Bob is seen typing", async () => {
+    await composer(bob).pressSequentially("On my ");
+    return (await page.locator(".typing-line").innerText()).includes("typing");
+  });
   await look("a conversation");
   await page.mouse.move(0, 0);
   await screenshot(page, `chat-${name}`);

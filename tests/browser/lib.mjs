@@ -24,7 +24,7 @@ import { chromium } from "playwright-core";
 
 export const gateway = process.env.GATEWAY ?? "http://127.0.0.1:8080";
 export const ops = process.env.OPS ?? "http://127.0.0.1:7402";
-const PATIENCE = 20_000;
+const PATIENCE = 60_000;
 
 // A broken promise of Confab's.
 export class Violation extends Error {}
@@ -95,6 +95,8 @@ async function launch() {
 // not there), breaks a promise, unless the options allow a text of it.
 export async function visit(browser, { allow = [], ...options } = {}) {
   const context = await browser.newContext(options);
+  // The whole suite runs beside it.
+  context.setDefaultTimeout(2 * PATIENCE);
   const page = await context.newPage();
   watch(page, allow);
   return page;

@@ -195,11 +195,7 @@ impl Node {
             health.add_probe("redis", Importance::Optional, move || ready(broker.check()));
         }
         common.mesh.add_probes(&health);
-        let known = common.revocations.clone();
-        health.add_probe("revocations", Importance::Required, move || {
-            let problem = "no process that serves realtime has told what is revoked";
-            ready(if known.is_complete() { Ok(()) } else { Err(problem.to_owned()) })
-        });
+        watch_revocations(&common.revocations, &health);
         let (public_routes, mesh_routes, chores) = services::routes(&common).await?;
         let options = LayerOptions {
             verifier: common.verifier.clone(),
@@ -259,6 +255,15 @@ fn ear(config: &Config, bus: &Bus, revocations: &Revocations) -> Ear {
     }
     let revocations_only = !has_streams || config.redis.is_configured();
     Ear::new(bus.clone(), revocations.clone(), revocations_only)
+}
+
+/// Nobody may pass before it is known what is revoked.
+fn watch_revocations(revocations: &Revocations, health: &Health) {
+    let known = revocations.clone();
+    health.add_probe("revocations", Importance::Required, move || {
+        let problem = "no process that serves realtime has told what is revoked";
+        ready(if known.is_complete() { Ok(()) } else { Err(problem.to_owned()) })
+    });
 }
 
 /// Fetches the issuer's keys to the end: nothing can be served before they were.

@@ -157,10 +157,12 @@ impl Shared {
                 return Err(Error::SessionNotFound);
             }
             let (reply, answer) = oneshot::channel();
-            let acknowledged = acknowledged.clone();
-            live.mailbox.acknowledge(AckLetter { acknowledged, reply })?;
+            let letter = AckLetter { acknowledged: acknowledged.clone(), reply };
+            live.mailbox.acknowledge(letter)?;
             if let Ok(outcome) = answer.await {
-                return outcome;
+                outcome?;
+                // The stream saves it later; who resumes at another process finds it now.
+                return self.keep_acknowledged(&key, &acknowledged).await;
             }
             // It ended first; what comes next must find what it has written.
             live.ended().await;
@@ -174,8 +176,7 @@ impl Shared {
         key: &SessionKey,
         acknowledged: Acknowledged,
     ) -> Result<(), Error> {
-        let now = clock::now_micros();
-        let found = self.sessions.load(key, now).await?;
+        let found = self.sessions.load(key, clock::now_micros()).await?;
         let record = found.filter(|record| *record.device_id == *caller.device_id);
         let record = record.ok_or(Error::SessionNotFound)?;
         let unknown = acknowledged.cursors.keys().find(|id| !record.watch.contains_key(*id));
@@ -184,10 +185,18 @@ impl Shared {
         }
         let raised = raised(&record.watch, &acknowledged.cursors);
         Reads::new(self, caller).exist(raised, acknowledged.inbox_seq).await?;
+        self.keep_acknowledged(key, &acknowledged).await
+    }
+
+    async fn keep_acknowledged(
+        &self,
+        key: &SessionKey,
+        acknowledged: &Acknowledged,
+    ) -> Result<(), Error> {
         if mutant::is("acks-not-kept") {
             return Ok(());
         }
-        Ok(self.sessions.acknowledge(key, &acknowledged, now).await?)
+        Ok(self.sessions.acknowledge(key, acknowledged, clock::now_micros()).await?)
     }
 
     /// Reads what was revoked. Before anything is served.

@@ -3,7 +3,10 @@
 //! last here. They hold cursors and names, never content. All of it is durable; who is
 //! here now is not, and has a port of its own ([`Rooms`]).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use confab_kit::identity::Revocation;
 use confab_log::{ConversationId, Micros, TenantId, UserId};
@@ -88,6 +91,20 @@ impl SessionRecord {
         }
         self.inbox_seq = self.inbox_seq.max(acknowledged.inbox_seq.unwrap_or(0));
     }
+
+    /// Becomes the newer one, and keeps what was acknowledged to others meanwhile: only
+    /// the cursors that the client has set anew may be lower than they were.
+    pub fn replace(&mut self, newer: &Self, set: &BTreeSet<ConversationId>) {
+        let stored = std::mem::replace(self, newer.clone());
+        self.inbox_seq = self.inbox_seq.max(stored.inbox_seq);
+        for (conversation, seq) in stored.watch {
+            if let Some(known) = self.watch.get_mut(&conversation)
+                && !set.contains(&conversation)
+            {
+                *known = (*known).max(seq);
+            }
+        }
+    }
 }
 
 /// What became of a write.
@@ -146,10 +163,13 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Replaces the record if the stored epoch is the record's own. A
     /// stream saves one record at a time, so the last one saved is the newest.
+    /// Cursors that stand higher stay, because any process may acknowledge; but for
+    /// those that the client has `set` since the last save.
     fn save<'a>(
         &'a self,
         key: &'a SessionKey,
         record: &'a SessionRecord,
+        set: &'a BTreeSet<ConversationId>,
     ) -> BoxFuture<'a, Result<Saved, StoreError>>;
 
     /// Raises the cursors of what the session watches, and its inbox's; none is

@@ -5,6 +5,8 @@ import type { KeyValueStorage } from "./types";
 
 export interface Context {
   readonly userId: string;
+  /** Before the names of all that is stored: users of two tenants may have one id. */
+  readonly owner: string;
   readonly calls: Calls;
   readonly storage: KeyValueStorage | null;
   problem(what: string): void;

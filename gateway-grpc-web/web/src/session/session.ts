@@ -64,6 +64,7 @@ export class ConfabSession implements Session {
     const calls = new Calls(services(transport));
     this.#context = {
       userId: claims.userId,
+      owner: `confab:${claims.tenantId}:${claims.userId}`,
       calls,
       storage: options.storage ?? null,
       problem: (what) => options.onProblem?.(what),

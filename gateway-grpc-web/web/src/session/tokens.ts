@@ -52,11 +52,10 @@ export class Tokens {
   /** Told when the source says that there is none. */
   failed: (error: SessionError) => void = () => undefined;
 
-  /** `userId`: a token that speaks for somebody else is not taken. Empty for the first one. */
-  constructor(
-    private readonly source: () => Promise<string>,
-    private userId = "",
-  ) {}
+  /** Whose the first one was: a token that speaks for somebody else is not taken. */
+  #owner: string | null = null;
+
+  constructor(private readonly source: () => Promise<string>) {}
 
   /** The token to use now. Many who ask at once make one request. */
   async get(): Promise<string> {
@@ -76,10 +75,9 @@ export class Tokens {
     try {
       const token = (await this.source()).trim();
       const claims = readClaims(token);
-      if (this.userId !== "" && claims.userId !== this.userId) {
-        throw new SessionError("token", "the new token is somebody else's");
-      }
-      this.userId = claims.userId;
+      const owner = `${claims.tenantId}/${claims.userId}`;
+      if (owner !== (this.#owner ?? owner)) throw new SessionError("token", "the new token is somebody else's");
+      this.#owner = owner;
       this.#current = { token, replaceAt: replaceAt(claims) };
       return token;
     } catch (thrown) {

@@ -1,7 +1,7 @@
 //! Keeps the session's record: what is acknowledged is written at most once
 //! in a while, what is watched at once, and what is left at the stream's end.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use confab_kit::clock;
 use confab_log::ConversationId;
@@ -33,6 +33,10 @@ pub(super) struct Keeper {
     /// When to write what has changed, or a sign of life.
     due: Instant,
     changed: bool,
+    /// Watched since the last save, at cursors that may be lower than stored ones.
+    set: BTreeSet<ConversationId>,
+    /// The same, of the save under way.
+    saving_set: BTreeSet<ConversationId>,
     saving: bool,
     saved_at: Instant,
 }
@@ -47,6 +51,8 @@ impl Keeper {
             interval: limits.save_interval,
             due: now + TOUCH_INTERVAL,
             changed: false,
+            set: BTreeSet::new(),
+            saving_set: BTreeSet::new(),
             saving: false,
             saved_at: now,
         }
@@ -55,6 +61,7 @@ impl Keeper {
     /// What the session watches has changed.
     pub(super) fn watch(&mut self, conversation: &ConversationId, seq: u64) {
         self.record.watch.insert(conversation.clone(), seq);
+        self.set.insert(conversation.clone());
         self.change(Instant::now());
     }
 
@@ -112,8 +119,9 @@ impl Keeper {
         self.saved_at = now;
         self.due = now + TOUCH_INTERVAL;
         self.record.last_seen = clock::now_micros();
-        let (key, record) = (self.key.clone(), self.record.clone());
-        Box::pin(async move { store.save(&key, &record).await })
+        self.saving_set = std::mem::take(&mut self.set);
+        let (key, record, set) = (self.key.clone(), self.record.clone(), self.saving_set.clone());
+        Box::pin(async move { store.save(&key, &record, &set).await })
     }
 
     /// The write has ended.
@@ -125,6 +133,7 @@ impl Keeper {
             Err(error) => {
                 // The cursors are the client's to lose: it gets some events twice.
                 tell(&error, "session not saved");
+                self.set.append(&mut self.saving_set);
                 self.change(Instant::now() + self.interval);
                 Ok(())
             }
@@ -137,7 +146,10 @@ impl Keeper {
             return;
         }
         self.record.last_seen = clock::now_micros();
-        match timeout(LAST_SAVE, store.save(&self.key, &self.record)).await {
+        if self.saving {
+            self.set.append(&mut self.saving_set);
+        }
+        match timeout(LAST_SAVE, store.save(&self.key, &self.record, &self.set)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tell(&error, "session not saved"),
             Err(_) => tracing::warn!("session not saved in time"),

@@ -63,6 +63,6 @@ export class Peers {
   }
 
   #key(conversationId: string): string {
-    return `confab:${this.context.userId}:peer:${conversationId}`;
+    return `${this.context.owner}:peer:${conversationId}`;
   }
 }

@@ -10,3 +10,5 @@ export const MOST_HELD = 500;
 export const MOST_NOTICES = 100;
 /** Tries of a page that comes too late to be brought up to date. */
 export const PAGE_TRIES = 3;
+/** Replies of an open thread that can be paged back to; older ones are reached in the conversation. */
+export const MOST_REPLIES = 5_000;

@@ -178,21 +178,21 @@ export class Outbox {
 
   /** Among the outboxes that are not empty, or no longer. */
   #list(isThere: boolean): void {
-    const { storage, userId } = this.context;
+    const { storage, owner } = this.context;
     const others = storedOutboxes(this.context).filter((id) => id !== this.conversationId);
     const all = isThere ? [...others, this.conversationId] : others;
-    if (all.length === 0) storage?.removeItem(indexKey(userId));
-    else storage?.setItem(indexKey(userId), all.join(" "));
+    if (all.length === 0) storage?.removeItem(indexKey(owner));
+    else storage?.setItem(indexKey(owner), all.join(" "));
   }
 
   #load(): Stored[] {
-    const text = this.context.storage?.getItem(storageKey(this.context.userId, this.conversationId)) ?? null;
+    const text = this.context.storage?.getItem(storageKey(this.context.owner, this.conversationId)) ?? null;
     return text === null ? [] : readStored(text);
   }
 
   #save(): void {
-    const { storage, userId } = this.context;
-    const key = storageKey(userId, this.conversationId);
+    const { storage, owner } = this.context;
+    const key = storageKey(owner, this.conversationId);
     const stored = this.#entries.map(({ pending, draft, afterSeq, refused }): Stored => {
       const { requestId, createTime } = pending;
       return { requestId, afterSeq, createTime, draft, refused };
@@ -208,17 +208,17 @@ export class Outbox {
 }
 
 /** The conversations in which a page before this one has left unsent messages. */
-export function storedOutboxes({ storage, userId }: Context): string[] {
-  const text = storage?.getItem(indexKey(userId)) ?? "";
+export function storedOutboxes({ storage, owner }: Context): string[] {
+  const text = storage?.getItem(indexKey(owner)) ?? "";
   return text === "" ? [] : text.split(" ");
 }
 
-function indexKey(userId: string): string {
-  return `confab:${userId}:outboxes`;
+function indexKey(owner: string): string {
+  return `${owner}:outboxes`;
 }
 
-function storageKey(userId: string, conversationId: string): string {
-  return `confab:${userId}:outbox:${conversationId}`;
+function storageKey(owner: string, conversationId: string): string {
+  return `${owner}:outbox:${conversationId}`;
 }
 
 /** What this page, or one before it, has stored. Anything else is passed over. */

@@ -5,7 +5,7 @@ import { Cell } from "../cell";
 import { SessionError } from "../errors";
 import { MessageWindow } from "../fold/window";
 import type { ThreadHandle, ThreadView } from "../types";
-import { MOST_MESSAGES, PAGE_TRIES } from "./limits";
+import { MOST_REPLIES, PAGE_TRIES } from "./limits";
 import type { View } from "./view";
 
 interface Open {
@@ -76,7 +76,7 @@ export class Threads {
 
   async #older(thread: Open): Promise<void> {
     const window = this.view.state?.threads.get(thread.threadSeq);
-    if (window === undefined || window.startReached || window.seqs.length >= MOST_MESSAGES) return;
+    if (window === undefined || !hasOlder(window)) return;
     await this.#read(thread, window.first);
     this.view.changed();
   }
@@ -112,7 +112,11 @@ export class Threads {
       error: thread?.error ?? null,
       messages: state && window ? state.messagesOf(window) : [],
       pending: this.view.outbox.pending.filter((message) => message.threadSeq === threadSeq),
-      hasOlder: window !== undefined && !window.startReached,
+      hasOlder: window !== undefined && hasOlder(window),
     };
   }
+}
+
+function hasOlder(window: MessageWindow): boolean {
+  return !window.startReached && window.seqs.length < MOST_REPLIES;
 }

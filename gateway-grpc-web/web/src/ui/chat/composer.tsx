@@ -16,7 +16,8 @@ import { MentionList, mentionAt, useMentions } from "./mentions";
 /** What the composer is about besides a new message. */
 export type ComposerMode =
   | { readonly kind: "reply"; readonly message: Message }
-  | { readonly kind: "edit"; readonly message: Message };
+  /** `text`: of an edit that did not succeed. */
+  | { readonly kind: "edit"; readonly message: Message; readonly text?: string };
 
 /** What a composer needs. */
 export interface ComposerProps {
@@ -75,7 +76,7 @@ export function Composer(props: ComposerProps): JSX.Element {
     if (props.mode === null) {
       setText(drafts.get(props.draftKey) ?? "");
     } else {
-      if (props.mode.kind === "edit") setText(props.mode.message.content?.text ?? "");
+      if (props.mode.kind === "edit") setText(props.mode.text ?? props.mode.message.content?.text ?? "");
       field.current?.focus();
     }
   }, [props.mode, props.draftKey]);

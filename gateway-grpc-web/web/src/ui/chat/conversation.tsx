@@ -80,7 +80,10 @@ function LoadedConversation(props: LoadedProps): JSX.Element {
   const send = (text: string): void => {
     setMode(null);
     if (mode?.kind === "edit") {
-      void attempt(app, handle.edit(mode.message.seq, text));
+      const again: ComposerMode = { ...mode, text };
+      void attempt(app, handle.edit(mode.message.seq, text)).then((done) => {
+        if (!done) setMode((now) => now ?? again);
+      });
       return;
     }
     handle.send(mode === null ? { text } : { text, replyToSeq: mode.message.seq, threadSeq: mode.message.threadSeq });

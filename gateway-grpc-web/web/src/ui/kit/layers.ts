@@ -2,7 +2,7 @@
  * What is open above the page, in the order it was opened: Escape closes the last one, and focus
  * goes back to where it was before. One place, so that two open things never both close.
  */
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 type Close = () => void;
 
@@ -26,7 +26,8 @@ export function isLayerOpen(): boolean {
 export function useLayer(close: Close, active = true): void {
   const latest = useRef(close);
   latest.current = close;
-  useEffect(() => {
+  // With the screen, not after it: the next Escape is for what is seen then.
+  useLayoutEffect(() => {
     if (!active) return undefined;
     const entry = (): void => latest.current();
     open.push(entry);

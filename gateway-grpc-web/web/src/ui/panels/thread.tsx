@@ -41,8 +41,12 @@ export function ThreadPanel(props: {
 
   const send = (text: string): void => {
     setMode(null);
-    if (mode?.kind === "edit") void attempt(app, handle.edit(mode.message.seq, text));
-    else handle.send({ text, threadSeq, replyToSeq: mode?.message.seq ?? 0 });
+    if (mode?.kind === "edit") {
+      const again: ComposerMode = { ...mode, text };
+      void attempt(app, handle.edit(mode.message.seq, text)).then((done) => {
+        if (!done) setMode((now) => now ?? again);
+      });
+    } else handle.send({ text, threadSeq, replyToSeq: mode?.message.seq ?? 0 });
   };
   const lastOwn = (): Message | undefined =>
     threadView.messages.findLast((message) => message.content !== null && view.rights.edit(message));

@@ -1,6 +1,6 @@
 //! What every session store must do.
 
-use std::future::Future;
+use std::{collections::BTreeSet, future::Future};
 
 use confab_log::{ConversationId, UserId};
 
@@ -20,6 +20,7 @@ where
     knows_nothing_of_others(&make().await).await;
     only_the_newest_stream_writes(&make().await).await;
     a_watch_can_be_dropped(&make().await).await;
+    a_save_takes_back_no_acknowledgement(&make().await).await;
     sessions_expire(&make().await).await;
     sweeps_only_what_expired(&make().await).await;
     acknowledgements_only_raise(&make().await).await;
@@ -46,6 +47,11 @@ fn record(cursors: &[(u8, u64)]) -> SessionRecord {
         epoch: 1,
         last_seen: NOW,
     }
+}
+
+/// No cursor was set anew.
+fn none() -> BTreeSet<ConversationId> {
+    BTreeSet::new()
 }
 
 async fn created(store: &impl SessionStore, record: &SessionRecord) -> SessionKey {
@@ -84,7 +90,7 @@ async fn knows_nothing_of_others(store: &impl SessionStore) {
         None,
         "another session"
     );
-    let saved = store.save(&unknown, &record(&[])).await.expect("saved");
+    let saved = store.save(&unknown, &record(&[]), &none()).await.expect("saved");
     assert_eq!(saved, Saved::Fenced, "a save makes no session");
     assert_eq!(store.take_over(&unknown, "phone", NOW).await.expect("read"), None, "still unknown");
 }
@@ -92,11 +98,11 @@ async fn knows_nothing_of_others(store: &impl SessionStore) {
 async fn only_the_newest_stream_writes(store: &impl SessionStore) {
     let old = record(&[(1, 1)]);
     let key = created(store, &old).await;
-    assert_eq!(store.save(&key, &old).await.expect("saved"), Saved::Stored);
+    assert_eq!(store.save(&key, &old, &none()).await.expect("saved"), Saved::Stored);
     let new = store.take_over(&key, "phone", NOW).await.expect("read").expect("there");
     let late = SessionRecord { watch: record(&[(1, 99)]).watch, ..old };
-    assert_eq!(store.save(&key, &late).await.expect("saved"), Saved::Fenced);
-    assert_eq!(store.save(&key, &new).await.expect("saved"), Saved::Stored);
+    assert_eq!(store.save(&key, &late, &none()).await.expect("saved"), Saved::Fenced);
+    assert_eq!(store.save(&key, &new, &none()).await.expect("saved"), Saved::Stored);
     let last = store.take_over(&key, "phone", NOW).await.expect("read").expect("there");
     assert_eq!(last.watch, new.watch, "a fenced stream writes nothing");
     assert_eq!(last.epoch, 3);
@@ -104,9 +110,23 @@ async fn only_the_newest_stream_writes(store: &impl SessionStore) {
 
 async fn a_watch_can_be_dropped(store: &impl SessionStore) {
     let key = created(store, &record(&[(1, 50), (2, 5)])).await;
-    assert_eq!(store.save(&key, &record(&[(2, 5)])).await.expect("saved"), Saved::Stored);
+    assert_eq!(store.save(&key, &record(&[(2, 5)]), &none()).await.expect("saved"), Saved::Stored);
     let taken = store.take_over(&key, "phone", NOW).await.expect("read").expect("there");
     assert_eq!(taken.watch, record(&[(2, 5)]).watch);
+}
+
+/// What another process acknowledged stands, unless the client set the cursor itself.
+async fn a_save_takes_back_no_acknowledgement(store: &impl SessionStore) {
+    let own = record(&[(1, 5), (2, 5)]);
+    let key = created(store, &own).await;
+    let cursors = [(conversation(1), 9), (conversation(2), 9)].into();
+    let acknowledged = Acknowledged { cursors, inbox_seq: Some(8) };
+    store.acknowledge(&key, &acknowledged, NOW).await.expect("acknowledged");
+    let set = BTreeSet::from([conversation(2)]);
+    assert_eq!(store.save(&key, &own, &set).await.expect("saved"), Saved::Stored);
+    let kept = store.load(&key, NOW).await.expect("read").expect("there");
+    assert_eq!(kept.watch, record(&[(1, 9), (2, 5)]).watch);
+    assert_eq!(kept.inbox_seq, 8);
 }
 
 async fn sessions_expire(store: &impl SessionStore) {
@@ -191,7 +211,7 @@ async fn removes_one(store: &impl SessionStore) {
     assert!(store.remove(&own, NOW).await.expect("removed"));
     assert!(!store.remove(&own, NOW).await.expect("nothing to do"));
     assert_eq!(store.load(&own, NOW).await.expect("read"), None);
-    assert_eq!(store.save(&own, &record(&[])).await.expect("saved"), Saved::Fenced);
+    assert_eq!(store.save(&own, &record(&[]), &none()).await.expect("saved"), Saved::Fenced);
     assert!(store.load(&other, NOW).await.expect("read").is_some());
 }
 

@@ -1,6 +1,8 @@
 //! Sessions: one row each, changed if it is still the one that was read.
 
-use confab_log::{Micros, TenantId, UserId};
+use std::collections::BTreeSet;
+
+use confab_log::{ConversationId, Micros, TenantId, UserId};
 use confab_store::cql::{Conditional, Cql, OpenError, Read, limit as rows_at_most};
 use futures_util::{FutureExt as _, TryStreamExt as _, future::BoxFuture};
 
@@ -188,10 +190,11 @@ impl SessionStore for CqlSessions {
         &'a self,
         key: &'a SessionKey,
         record: &'a SessionRecord,
+        set: &'a BTreeSet<ConversationId>,
     ) -> BoxFuture<'a, Result<Saved, StoreError>> {
         async move {
             let saved = self.change(key, |stored| {
-                (stored.epoch == record.epoch).then(|| stored.clone_from(record))
+                (stored.epoch == record.epoch).then(|| stored.replace(record, set))
             });
             Ok(saved.await?.map_or(Saved::Fenced, |()| Saved::Stored))
         }

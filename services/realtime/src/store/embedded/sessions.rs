@@ -1,9 +1,9 @@
 //! Sessions: one row per session. Key: tenant, user, session id.
 
-use std::ops::Bound;
+use std::{collections::BTreeSet, ops::Bound};
 
 use bytes::Bytes;
-use confab_log::{Micros, TenantId, UserId};
+use confab_log::{ConversationId, Micros, TenantId, UserId};
 use confab_store::embedded::{Direction, Engine, Keyspace, Transaction};
 use futures_util::{FutureExt as _, future::BoxFuture};
 
@@ -132,10 +132,12 @@ impl SessionStore for EmbeddedSessions {
         &'a self,
         key: &'a SessionKey,
         record: &'a SessionRecord,
+        set: &'a BTreeSet<ConversationId>,
     ) -> BoxFuture<'a, Result<Saved, StoreError>> {
-        let record = record.clone();
-        let saved = self
-            .change(key, move |stored| (stored.epoch == record.epoch).then(|| *stored = record));
+        let (record, set) = (record.clone(), set.clone());
+        let saved = self.change(key, move |stored| {
+            (stored.epoch == record.epoch).then(|| stored.replace(&record, &set))
+        });
         async move { Ok(saved.await?.map_or(Saved::Fenced, |()| Saved::Stored)) }.boxed()
     }
 

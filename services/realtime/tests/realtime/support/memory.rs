@@ -2,12 +2,12 @@
 //! real disk. They pass the conformance suites as the real ones do.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex},
 };
 
 use confab_kit::identity::{Revocation, RevokedTokens};
-use confab_log::{TenantId, UserId};
+use confab_log::{ConversationId, TenantId, UserId};
 use confab_realtime::store::{
     Acknowledged, LastSeenStore, RevocationStore, SESSION_TTL, Saved, SessionId, SessionKey,
     SessionRecord, SessionStore, StoreError,
@@ -137,11 +137,12 @@ impl SessionStore for MemorySessions {
         &'a self,
         key: &'a SessionKey,
         record: &'a SessionRecord,
+        set: &'a BTreeSet<ConversationId>,
     ) -> BoxFuture<'a, Result<Saved, StoreError>> {
         *self.saves.lock().expect("not poisoned") += 1;
         let saved = self.with(|rows| match rows.get_mut(key) {
             Some(stored) if stored.epoch == record.epoch => {
-                *stored = record.clone();
+                stored.replace(record, set);
                 Saved::Stored
             }
             _ => Saved::Fenced,
