@@ -6,6 +6,7 @@
 //! bytes mean. One server, or whatever looks like one: it follows no redirection of a
 //! Redis Cluster.
 
+mod held;
 mod line;
 mod script;
 mod values;

@@ -1,31 +1,24 @@
 //! A script that runs in Redis, on one connection at a time: as a whole or not at all,
 //! and nobody else's command in between.
 
-use std::{
-    fmt,
-    sync::{PoisonError, RwLock},
-    time::Duration,
-};
+use std::fmt;
 
-use redis::{AsyncConnectionConfig, FromRedisValue, ToRedisArgs, aio::MultiplexedConnection};
+use redis::{FromRedisValue, ToRedisArgs};
 
-use super::{Error, Redis};
-
-/// How long an answer may take at most; whoever has less patience drops the call.
-const PATIENCE: Duration = Duration::from_secs(2);
+use super::{Error, Redis, held::Held};
 
 /// See the module. Not connected at first.
 pub struct Script {
     redis: Redis,
     lua: redis::Script,
-    connection: RwLock<Option<MultiplexedConnection>>,
+    connection: Held,
 }
 
 impl Redis {
     /// A script in Lua. All keys that it touches must be among those it is called with.
     pub fn script(&self, lua: &str) -> Script {
         let lua = redis::Script::new(lua);
-        Script { redis: self.clone(), lua, connection: RwLock::default() }
+        Script { redis: self.clone(), lua, connection: Held::default() }
     }
 }
 
@@ -35,10 +28,10 @@ impl Script {
     /// # Errors
     /// When nobody answers, or not as Redis does.
     pub async fn connect(&self) -> Result<(), Error> {
-        let mut connection = self.redis.connect(AsyncConnectionConfig::new(), PATIENCE).await?;
+        let mut connection = Held::open(&self.redis).await?;
         let loaded = self.lua.load_async(&mut connection).await;
         loaded.map_err(|error| Error::of(&error))?;
-        *self.connection.write().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        self.connection.hold(connection);
         Ok(())
     }
 
@@ -64,8 +57,7 @@ impl Script {
         keys: &[&str],
         arguments: &[A],
     ) -> Result<R, Error> {
-        let connection = self.connection.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut connection = connection.ok_or_else(|| Error("not connected".to_owned()))?;
+        let mut connection = self.connection.get()?;
         let mut call = self.lua.prepare_invoke();
         for key in keys {
             call.key(self.redis.name(key));

@@ -1,32 +1,24 @@
 //! Values by their names, each for a time, over one connection at a time.
 
-use std::{
-    fmt,
-    sync::{PoisonError, RwLock},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
-use redis::{
-    AsyncConnectionConfig, Cmd, FromRedisValue, RedisResult, aio::MultiplexedConnection, cmd,
-};
+use redis::{Cmd, FromRedisValue, RedisResult, cmd};
 
-use super::{Error, Redis};
+use super::{Error, Redis, held::Held};
 
-/// How long an answer may take at most; whoever has less patience drops the call.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Names that are looked through at a time for those to be removed.
 const SCAN: usize = 1000;
 
 /// See the module. Not connected at first.
 pub struct Values {
     redis: Redis,
-    connection: RwLock<Option<MultiplexedConnection>>,
+    connection: Held,
 }
 
 impl Redis {
     /// Values that may be lost at any time.
     pub fn values(&self) -> Values {
-        Values { redis: self.clone(), connection: RwLock::default() }
+        Values { redis: self.clone(), connection: Held::default() }
     }
 }
 
@@ -36,8 +28,7 @@ impl Values {
     /// # Errors
     /// When nobody answers, or not as Redis does.
     pub async fn connect(&self) -> Result<(), Error> {
-        let connection = self.redis.connect(AsyncConnectionConfig::new(), PATIENCE).await?;
-        *self.connection.write().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        self.connection.hold(Held::open(&self.redis).await?);
         Ok(())
     }
 
@@ -103,8 +94,7 @@ impl Values {
     }
 
     async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<RedisResult<T>, Error> {
-        let connection = self.connection.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut connection = connection.ok_or_else(|| Error("not connected".to_owned()))?;
+        let mut connection = self.connection.get()?;
         Ok(command.query_async(&mut connection).await)
     }
 }
