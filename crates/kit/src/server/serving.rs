@@ -52,6 +52,21 @@ pin_project_lite::pin_project! {
     }
 }
 
+/// Both builders of HTTP/2 have these, and no trait.
+macro_rules! bounded {
+    ($builder:expr, $limits:expr) => {
+        $builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .max_concurrent_streams($limits.streams_per_connection)
+            .max_pending_accept_reset_streams(PENDING_RESET_STREAMS)
+            .max_header_list_size(MAX_HEADER_BYTES)
+            .max_frame_size(MAX_FRAME_BYTES)
+            .max_send_buf_size(SEND_BUFFER_BYTES)
+    };
+}
+
 impl<S, F> Serving<S>
 where
     S: hyper::service::Service<Request<Incoming>, Response = Response<Pieces>, Future = F>,
@@ -67,15 +82,7 @@ where
         limits: &Limits,
     ) -> Self {
         let mut builder = http2::Builder::new(streams);
-        builder
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .max_concurrent_streams(limits.streams_per_connection)
-            .max_pending_accept_reset_streams(PENDING_RESET_STREAMS)
-            .max_header_list_size(MAX_HEADER_BYTES)
-            .max_frame_size(MAX_FRAME_BYTES)
-            .max_send_buf_size(SEND_BUFFER_BYTES);
+        bounded!(builder, limits);
         Self::Http2 { connection: builder.serve_connection(stream, service) }
     }
 
@@ -92,16 +99,7 @@ where
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_PATIENCE)
             .max_buf_size(SEND_BUFFER_BYTES);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .max_concurrent_streams(limits.streams_per_connection)
-            .max_pending_accept_reset_streams(PENDING_RESET_STREAMS)
-            .max_header_list_size(MAX_HEADER_BYTES)
-            .max_frame_size(MAX_FRAME_BYTES)
-            .max_send_buf_size(SEND_BUFFER_BYTES);
+        bounded!(builder.http2(), limits);
         let connection = builder.serve_connection(stream, service).into_owned();
         Self::Any { connection: Box::pin(connection) }
     }
