@@ -35,6 +35,18 @@ export async function attempt(app: App, work: Promise<unknown>): Promise<boolean
   }
 }
 
+/** Edits a message. If that fails, its editor is opened again with what was written. */
+export async function edit(
+  app: App,
+  handle: ConversationHandle,
+  message: Message,
+  text: string,
+  setMode: (next: (now: ComposerMode | null) => ComposerMode | null) => void,
+): Promise<void> {
+  const done = await attempt(app, handle.edit(message.seq, text));
+  if (!done) setMode((now) => now ?? { kind: "edit", message, text });
+}
+
 /** The handlers of one list of messages. */
 export function createHandlers(app: App, handle: ConversationHandle, host: ActionHost): MessageHandlers {
   const react = (message: Message, emoji: string, on: boolean): void =>

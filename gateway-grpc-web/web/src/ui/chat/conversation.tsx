@@ -13,7 +13,7 @@ import { strings } from "../strings";
 import { PeoplePanel } from "../panels/people";
 import { PinsPanel } from "../panels/pins";
 import { ThreadPanel } from "../panels/thread";
-import { type ActionHost, attempt, createHandlers, menuOf, type OpenMenu, quickReactions } from "./actions";
+import { type ActionHost, createHandlers, edit, menuOf, type OpenMenu, quickReactions } from "./actions";
 import { useAnnouncements } from "./announcements";
 import { Composer, type ComposerMode } from "./composer";
 import { FindBar } from "./find-bar";
@@ -80,10 +80,7 @@ function LoadedConversation(props: LoadedProps): JSX.Element {
   const send = (text: string): void => {
     setMode(null);
     if (mode?.kind === "edit") {
-      const again: ComposerMode = { ...mode, text };
-      void attempt(app, handle.edit(mode.message.seq, text)).then((done) => {
-        if (!done) setMode((now) => now ?? again);
-      });
+      void edit(app, handle, mode.message, text, setMode);
       return;
     }
     handle.send(mode === null ? { text } : { text, replyToSeq: mode.message.seq, threadSeq: mode.message.threadSeq });

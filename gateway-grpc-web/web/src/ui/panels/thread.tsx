@@ -4,7 +4,7 @@
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ConversationHandle, ConversationView, Message, ThreadView } from "../../session/index";
-import { type ActionHost, attempt, createHandlers, menuOf, type OpenMenu, quickReactions } from "../chat/actions";
+import { type ActionHost, attempt, createHandlers, edit, menuOf, type OpenMenu, quickReactions } from "../chat/actions";
 import { Composer, type ComposerMode } from "../chat/composer";
 import { MessageRowView } from "../chat/message-row";
 import { isSaid, RowBuilder, type Row } from "../chat/rows";
@@ -41,12 +41,8 @@ export function ThreadPanel(props: {
 
   const send = (text: string): void => {
     setMode(null);
-    if (mode?.kind === "edit") {
-      const again: ComposerMode = { ...mode, text };
-      void attempt(app, handle.edit(mode.message.seq, text)).then((done) => {
-        if (!done) setMode((now) => now ?? again);
-      });
-    } else handle.send({ text, threadSeq, replyToSeq: mode?.message.seq ?? 0 });
+    if (mode?.kind === "edit") void edit(app, handle, mode.message, text, setMode);
+    else handle.send({ text, threadSeq, replyToSeq: mode?.message.seq ?? 0 });
   };
   const lastOwn = (): Message | undefined =>
     threadView.messages.findLast((message) => message.content !== null && view.rights.edit(message));
