@@ -7,13 +7,16 @@ use confab_client::Client;
 use confab_kit::error::Reason;
 use confab_proto::conversations::v1::ListConversationsRequest;
 use confab_tests::harness::{
-    Checked, Node, NodeOptions, Violation,
+    Checked, Node, Violation,
     backends::{self, Redis},
     eventually,
 };
 
 use super::{caught, passes, refused};
-use crate::promises::{WHOLE, once, program};
+use crate::{
+    mesh::redis::over,
+    promises::{WHOLE, once, program},
+};
 
 /// Calls an hour: in the time of a test none comes back.
 const CALLS: u32 = 20;
@@ -28,18 +31,10 @@ struct Pair {
 impl Pair {
     async fn new(redis: &Redis, mutant: Option<&str>) -> Checked<Self> {
         let keys = tempfile::tempdir().map_err(Violation::unable)?;
-        let options = program(mutant)
-            .env("CONFAB_REDIS__URL", &format!("redis://{}", redis.address()))
+        let options = over(redis, program(mutant))
             .env("CONFAB_RATES__ENABLED", "true")
             .env("CONFAB_RATES__READ", &format!("{{per_minute=0,per_hour={CALLS}}}"))
             .keys_dir(keys.path());
-        let complaints = [
-            "redis is lost",
-            "dependency is lost",
-            "budgets are not shared",
-            "rooms are not shared",
-        ];
-        let options = complaints.into_iter().fold(options, NodeOptions::allow);
         let nodes = [Node::start(options.clone()).await?, Node::start(options.clone()).await?];
         let clients =
             [nodes[0].client("acme", "alice").await?, nodes[1].client("acme", "alice").await?];

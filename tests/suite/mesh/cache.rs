@@ -10,12 +10,11 @@ use confab_tests::harness::{
     backends::{self, Redis},
     eventually, within,
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
 
-use super::removal::{Both, at, both};
+use super::{
+    redis::command,
+    removal::{Both, at, both},
+};
 use crate::promises::{WHOLE, among_kills, can_be_clustered, caught};
 
 const ROUNDS: u64 = 6;
@@ -125,17 +124,8 @@ impl World {
     }
 }
 
-/// Sends a command to Redis; the first byte of its answer says whether it was taken.
 async fn tell(redis: &Redis, words: &[&[u8]]) -> Checked {
-    let mut stream = TcpStream::connect(redis.address()).await.map_err(Violation::unable)?;
-    let mut command = format!("*{}\r\n", words.len()).into_bytes();
-    for word in words {
-        command.extend(format!("${}\r\n", word.len()).into_bytes());
-        command.extend([word, &b"\r\n"[..]].concat());
-    }
-    stream.write_all(&command).await.map_err(Violation::unable)?;
-    let kind = stream.read_u8().await.map_err(Violation::unable)?;
-    Violation::unless(kind != b'-', || format!("redis refuses {words:?}"))
+    command(&redis.address().to_string(), words).await.map(drop)
 }
 
 /// Changes through one half are seen through the other one, with the answer.

@@ -8,13 +8,13 @@ use confab_proto::realtime::v1::{
     Hello, Presence, PresenceStatus, SetPresenceRequest, connect_response::Frame,
 };
 use confab_tests::harness::{
-    Checked, Node, NodeOptions, Violation,
+    Checked, Node, Violation,
     backends::{self, Redis},
     eventually, within,
 };
 use tokio::time::sleep;
 
-use super::redis::flush;
+use super::redis::{flush, over};
 use crate::promises::{
     WHOLE, caught, once, program,
     raw_stream::{Brought, RawStream, Way},
@@ -37,16 +37,7 @@ struct Pair {
 impl Pair {
     async fn new(redis: &Redis, mutant: Option<&str>) -> Checked<Self> {
         let keys = tempfile::tempdir().map_err(Violation::unable)?;
-        let options = program(mutant)
-            .env("CONFAB_REDIS__URL", &format!("redis://{}", redis.address()))
-            .keys_dir(keys.path());
-        let complaints = [
-            "redis is lost",
-            "dependency is lost",
-            "budgets are not shared",
-            "rooms are not shared",
-        ];
-        let options = complaints.into_iter().fold(options, NodeOptions::allow);
+        let options = over(redis, program(mutant)).keys_dir(keys.path());
         let nodes = [Node::start(options.clone()).await?, Node::start(options).await?];
         for node in &nodes {
             shares(node).await?;

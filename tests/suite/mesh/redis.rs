@@ -24,28 +24,37 @@ use crate::promises::{WHOLE, all_ended, among_kills, caught};
 const BEFORE_ANY_LOOK: Duration = Duration::from_secs(12);
 
 fn options(redis: &Redis, mutant: Option<&str>) -> NodeOptions {
+    over(redis, among_kills(mutant))
+}
+
+/// The same, over a Redis that does not stay as it is.
+pub(crate) fn over(redis: &Redis, options: NodeOptions) -> NodeOptions {
     let url = format!("redis://{}", redis.address());
-    let options = among_kills(mutant).env("CONFAB_REDIS__URL", &url);
+    let options = options.env("CONFAB_REDIS__URL", &url);
     let complaints =
         ["redis is lost", "dependency is lost", "budgets are not shared", "rooms are not shared"];
     complaints.into_iter().fold(options, NodeOptions::allow)
 }
 
 pub(super) async fn flush(redis: &Redis) -> Checked {
-    let answer = command(&redis.address().to_string(), "FLUSHALL").await?;
+    let answer = command(&redis.address().to_string(), &[b"FLUSHALL"]).await?;
     Violation::unless(answer == "+OK", || format!("{answer:?} to FLUSHALL"))
 }
 
 /// A command, and the first line of its answer.
-pub(crate) async fn command(address: &str, command: &str) -> Checked<String> {
+pub(crate) async fn command(address: &str, words: &[&[u8]]) -> Checked<String> {
     let stream = TcpStream::connect(address).await.map_err(Violation::unable)?;
     let mut stream = BufReader::new(stream);
-    let line = format!("{command}\r\n");
-    stream.write_all(line.as_bytes()).await.map_err(Violation::unable)?;
+    let mut command = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        command.extend(format!("${}\r\n", word.len()).into_bytes());
+        command.extend([word, &b"\r\n"[..]].concat());
+    }
+    stream.write_all(&command).await.map_err(Violation::unable)?;
     let mut answer = String::new();
     stream.read_line(&mut answer).await.map_err(Violation::unable)?;
     let refused = answer.starts_with('-');
-    Violation::unless(!refused, || format!("{answer:?} to {command}"))?;
+    Violation::unless(!refused, || format!("{answer:?} to {words:?}"))?;
     Ok(answer.trim_end().to_owned())
 }
 

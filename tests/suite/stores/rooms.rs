@@ -26,6 +26,10 @@ async fn rooms_conform() {
     conformance::rooms(|| async { processes(&address, LIVES) }).await;
 }
 
+fn words(command: &str) -> Vec<&[u8]> {
+    command.split(' ').map(str::as_bytes).collect()
+}
+
 /// Somebody else writes what is of no use under every name.
 async fn garbage(address: &str) -> Checked {
     let prefix = new_name();
@@ -34,14 +38,14 @@ async fn garbage(address: &str) -> Checked {
     let (tenant, alice) = (TenantId::parse("acme"), UserId::parse("alice"));
     let (tenant, alice) = (tenant.map_err(Violation::unable)?, [alice.map_err(Violation::unable)?]);
     let room = format!("{prefix}/room/acme/alice");
-    command(address, &format!("SET {prefix}/rooms x")).await?;
+    command(address, &words(&format!("SET {prefix}/rooms x"))).await?;
     rooms.enter().await.map_err(Violation::unable)?;
     for garbage in [
         format!("SET {room} x"),
         format!("HSET {room} in/nobody x status x text x at x"),
         format!("HSET {room} status away at 1e300"),
     ] {
-        command(address, &garbage).await?;
+        command(address, &words(&garbage)).await?;
         let asked = rooms.ask(&tenant, &alice).await.map_err(Violation::unable)?;
         Violation::unless(asked == [None], || format!("{asked:?} of {garbage}"))?;
         let told = rooms.tell(&tenant, &alice[0], &Word::Here(None)).await;
