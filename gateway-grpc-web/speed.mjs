@@ -42,7 +42,10 @@ const server = spawn(
     "--data-dir", join(folder, "data"), "--addresses", join(folder, "addresses")],
   { stdio: ["ignore", "ignore", "inherit"] },
 );
-while (!existsSync(join(folder, "addresses"))) await sleep(50);
+while (!existsSync(join(folder, "addresses"))) {
+  if (server.exitCode !== null) throw new Error("the server did not start");
+  await sleep(50);
+}
 const at = JSON.parse(readFileSync(join(folder, "addresses"), "utf8"));
 
 const token = async (user) => {
