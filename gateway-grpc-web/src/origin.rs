@@ -71,8 +71,7 @@ impl Rules {
             return Ok(Site::Own);
         };
         let text = origin.to_str().unwrap_or_default();
-        let page_host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-        if page_host.is_some_and(|page_host| page_host.eq_ignore_ascii_case(host)) {
+        if is_own(text, host) {
             return Ok(Site::Own);
         }
         let is_allowed = self.allowed.iter().any(|allowed| allowed.as_str() == text);
@@ -95,6 +94,16 @@ impl Rules {
         }
         Ok(host)
     }
+}
+
+/// Whether a page of this origin is of the host that is asked. An origin never names its
+/// scheme's usual port; whoever passes requests on may.
+fn is_own(origin: &str, host: &str) -> bool {
+    [("http://", ":80"), ("https://", ":443")].into_iter().any(|(scheme, usual_port)| {
+        origin.strip_prefix(scheme).is_some_and(|page_host| {
+            page_host.eq_ignore_ascii_case(host.strip_suffix(usual_port).unwrap_or(host))
+        })
+    })
 }
 
 /// A header that must not be there twice.

@@ -21,7 +21,7 @@ use tonic::{
 use tower::{Service as _, ServiceExt as _};
 
 pub(crate) use answer::{Answer, Refused, reason_name};
-pub(crate) use http2::{Connection, Reader, Taken, Windows};
+pub(crate) use http2::{Connection, Door, Reader, Taken, Windows};
 pub(crate) use stream::{CONNECT, Ending, Stream, call, hello, watching};
 
 /// Longest that one answer may take.

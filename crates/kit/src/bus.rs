@@ -89,6 +89,17 @@ pub enum Signal {
         /// Which session.
         session_id: Arc<str>,
     },
+    /// A newer stream has taken a session over: durably.
+    SessionTaken {
+        /// Whose.
+        tenant: TenantId,
+        /// Which user.
+        user: UserId,
+        /// Which session.
+        session_id: Arc<str>,
+        /// The newer stream's: those of lower ones are over.
+        epoch: u64,
+    },
     /// Some signals of other processes may have been lost: whoever needs them reads
     /// what they would have told. Of this process only.
     Missed,

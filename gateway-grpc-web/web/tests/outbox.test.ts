@@ -137,3 +137,22 @@ test("what was refused waits for its writer, also after a reload", async () => {
   assert.deepEqual(next.handle.getSnapshot().pending.map((one) => [one.text, one.state]), [["in anger", "failed"]]);
   assert.equal(log.messages.size, 1);
 });
+
+test("what was written before the server was restored from a backup can still be sent", async () => {
+  const server = new FakeServer();
+  const { session, handle, storage } = await opened(server);
+  handle.send({ text: "lost with the server" });
+  await until("it is there", () => texts(handle).length === 1);
+  server.down = true;
+  server.cut();
+  handle.send({ text: "kept by the browser" });
+  await session.close();
+  // Its logs are shorter than what the browser has seen of them.
+  const next = await opened(new FakeServer(), storage);
+  const pending = () => next.handle.getSnapshot().pending;
+  await until("it was refused", () => pending()[0]?.state === "failed");
+  assert.equal(pending()[0]?.error?.reason, "AFTER_SEQ_ABOVE_HEAD");
+  next.handle.retry(pending()[0]?.requestId ?? "");
+  await until("it arrives", () => texts(next.handle).includes("kept by the browser"));
+  assert.equal(next.log.messages.size, 1);
+});

@@ -74,11 +74,24 @@ impl Claims {
     /// Tells the stream of this node that owns the session, if one does, that it
     /// was ended.
     pub(crate) fn end(&self, tenant: &TenantId, user: &UserId, session_id: &str) {
-        let Some(session) = SessionId::parse(session_id) else { return };
-        let key = SessionKey { tenant: tenant.clone(), user: user.clone(), session };
-        if let Some(live) = self.live(&key) {
-            live.mailbox.lose_session(Lost::Ended);
+        if let Some(owner) = self.owner(tenant, user, session_id) {
+            owner.mailbox.lose_session(Lost::Ended);
         }
+    }
+
+    /// Tells the stream of this node that owns the session, if one does and it is older
+    /// than the one with this epoch, that this has taken it over.
+    pub(crate) fn give_up(&self, tenant: &TenantId, user: &UserId, session_id: &str, epoch: u64) {
+        let owner = self.owner(tenant, user, session_id);
+        if let Some(older) = owner.filter(|owner| owner.epoch < epoch) {
+            older.mailbox.lose_session(Lost::Fenced);
+        }
+    }
+
+    fn owner(&self, tenant: &TenantId, user: &UserId, session_id: &str) -> Option<Owner> {
+        let session = SessionId::parse(session_id)?;
+        let key = SessionKey { tenant: tenant.clone(), user: user.clone(), session };
+        self.lock().get(&key).cloned()
     }
 
     /// Ends the stream of this node that owns the session, if one does, and

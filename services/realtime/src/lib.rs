@@ -187,6 +187,9 @@ impl Service {
                 Signal::SessionEnded { tenant, user, session_id } => {
                     claims.end(tenant, user, session_id);
                 }
+                Signal::SessionTaken { tenant, user, session_id, epoch } => {
+                    claims.give_up(tenant, user, session_id, *epoch);
+                }
                 Signal::Presence { tenant, presence } => presences.heard(tenant, presence),
                 _ => {}
             }

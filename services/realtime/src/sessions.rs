@@ -161,7 +161,7 @@ impl Shared {
             live.mailbox.acknowledge(letter)?;
             if let Ok(outcome) = answer.await {
                 outcome?;
-                // The stream saves it later; who resumes at another process finds it now.
+                // The stream does not write it: who resumes at another process finds it now.
                 return self.keep_acknowledged(&key, &acknowledged).await;
             }
             // It ended first; what comes next must find what it has written.

@@ -82,14 +82,20 @@ pub struct SessionRecord {
 }
 
 impl SessionRecord {
-    /// Raises the cursors of what is watched, and the inbox's.
-    pub fn raise(&mut self, acknowledged: &Acknowledged) {
+    /// Raises the cursors of what is watched, and the inbox's. Whether any was lower.
+    pub fn raise(&mut self, acknowledged: &Acknowledged) -> bool {
+        let mut raised = false;
+        let mut raise = |known: &mut u64, seq: u64| {
+            raised |= seq > *known;
+            *known = seq.max(*known);
+        };
         for (conversation, seq) in &acknowledged.cursors {
             if let Some(known) = self.watch.get_mut(conversation) {
-                *known = (*known).max(*seq);
+                raise(known, *seq);
             }
         }
-        self.inbox_seq = self.inbox_seq.max(acknowledged.inbox_seq.unwrap_or(0));
+        raise(&mut self.inbox_seq, acknowledged.inbox_seq.unwrap_or(0));
+        raised
     }
 
     /// Becomes the newer one, and keeps what was acknowledged to others meanwhile: only

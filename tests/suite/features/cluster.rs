@@ -27,12 +27,9 @@ const SCENARIOS: [&str; 15] = [
     "features::threads::",
 ];
 /// Of these, those that are not.
-const OTHERS: [&str; 3] = [
+const OTHERS: [&str; 2] = [
     "a_large_conversation_tells_only_who_watches_it",
     "a_stream_outlives_the_token_that_opened_it",
-    // A stream whose session goes on at another process is told when it writes the session
-    // next, which may be in an hour.
-    "a_subscription_is_acknowledged_and_resumed_by_calls",
 ];
 /// So many there are at least.
 const COUNT: usize = 60;

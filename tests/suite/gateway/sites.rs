@@ -155,11 +155,15 @@ async fn outside_of_dev_mode_nobody_signs_in_here() -> Checked {
     let found = [dev.status.as_u16(), token.status.as_u16(), page.status.as_u16()];
     Violation::unless(found == [404, 405, 200], || format!("{found:?}"))?;
     // Behind a proxy that ends TLS, the page's own origin is its host's all the same.
-    for (origin, expected) in
-        [("https://chat.example.com", 200), ("https://chat.example.com.evil.example", 403)]
-    {
+    for (origin, host, expected) in [
+        ("https://chat.example.com", "chat.example.com", 200),
+        ("https://chat.example.com", "chat.example.com:443", 200),
+        ("https://chat.example.com", "chat.example.com:80", 403),
+        ("http://chat.example.com", "chat.example.com:80", 200),
+        ("https://chat.example.com.evil.example", "chat.example.com", 403),
+    ] {
         let list = call(at, LIST, "none").header("origin", origin);
-        let list = list.header("host", "chat.example.com");
+        let list = list.header("host", host);
         let list = list.body(whole(framed(&ListConversationsRequest::default())));
         let answer = ask(at, Version::HTTP_11, list.map_err(Violation::unable)?).await?;
         Violation::unless(answer.status.as_u16() == expected, || format!("{origin}: {answer:?}"))?;

@@ -21,21 +21,21 @@ const PREFIX: [u8; 16] = [
 /// What its server answers with.
 type Answer = Arc<Mutex<String>>;
 
-pub(super) struct Issuer {
+pub(crate) struct Issuer {
     answer: Answer,
     url: String,
     serving: JoinHandle<()>,
 }
 
 /// A key of the issuer's.
-pub(super) struct Key {
+pub(crate) struct Key {
     kid: &'static str,
     key: EncodingKey,
 }
 
 impl Issuer {
     /// Listens, and has nothing to say yet.
-    pub(super) async fn start() -> Checked<Self> {
+    pub(crate) async fn start() -> Checked<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Violation::unable)?;
         let address = listener.local_addr().map_err(Violation::unable)?;
         let answer = Answer::default();
@@ -45,19 +45,19 @@ impl Issuer {
         Ok(issuer)
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// From now on these keys are published.
-    pub(super) fn publishes(&self, keys: &[&Key]) -> Checked {
+    pub(crate) fn publishes(&self, keys: &[&Key]) -> Checked {
         let keys = keys.iter().map(|key| key.published()).collect::<Checked<Vec<_>>>()?;
         self.answers("200 OK", &json!({ "keys": keys }).to_string());
         Ok(())
     }
 
     /// From now on it does not work.
-    pub(super) fn is_away(&self) {
+    pub(crate) fn is_away(&self) {
         self.answers("503 Service Unavailable", "");
     }
 
@@ -96,13 +96,13 @@ async fn say(stream: &mut TcpStream, text: &str) {
 }
 
 impl Key {
-    pub(super) fn new(kid: &'static str) -> Self {
+    pub(crate) fn new(kid: &'static str) -> Self {
         let seed: [u8; 32] = rand::random();
         Self { kid, key: EncodingKey::from_ed_der(&[&PREFIX[..], &seed].concat()) }
     }
 
     /// A user's token.
-    pub(super) fn token(&self, tenant: &str, user: &str) -> Checked<String> {
+    pub(crate) fn token(&self, tenant: &str, user: &str) -> Checked<String> {
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(self.kid.to_owned());
         jsonwebtoken::encode(&header, &Claims::user(tenant, user), &self.key)

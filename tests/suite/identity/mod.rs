@@ -4,7 +4,7 @@
 
 mod addresses;
 mod budgets;
-mod issuer;
+pub(crate) mod issuer;
 mod keys;
 mod shared_budgets;
 

@@ -47,7 +47,12 @@ impl World {
     async fn new(shape: Shape, redis: &Redis, mutant: Option<&str>) -> Checked<Self> {
         let url = format!("redis://{}", redis.address());
         let options = among_kills(mutant).env("CONFAB_REDIS__URL", &url);
-        let complaints = ["redis is lost", "dependency is lost", "budgets are not shared"];
+        let complaints = [
+            "redis is lost",
+            "dependency is lost",
+            "budgets are not shared",
+            "rooms are not shared",
+        ];
         let options = complaints.into_iter().fold(options, NodeOptions::allow);
         let confab = Deployment::start(shape, options).await?;
         let owner = if shape == Shape::Single {

@@ -17,7 +17,7 @@ use confab_tests::harness::{
 use tokio::task::JoinHandle;
 
 use super::{can_be_clustered, program, support::WHOLE};
-use crate::raw::{Connection, PATIENCE, Reader, Taken, Windows, hello, watching};
+use crate::raw::{Connection, Door, PATIENCE, Reader, Taken, Windows, hello, watching};
 
 /// May wait for one reader. Windows and the server's own buffers come to it.
 const QUEUE_BYTES: &str = "65536";
@@ -35,9 +35,21 @@ const STALL_SECONDS: &str = "2";
 /// Goodbye is tried for a second, and a test that looks for it may be late.
 const GOODBYE_TRIES: usize = 5;
 
+/// Where everybody reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    /// At the process that has the streams.
+    Streams,
+    /// At its gateway.
+    Gateway,
+    /// At a process that passes streams on.
+    Elsewhere,
+}
+
 /// One conversation, and somebody who reads all of it.
 struct Scene {
     confab: Deployment,
+    entry: Entry,
     alice: Client,
     id: String,
     healthy: Reader,
@@ -48,23 +60,25 @@ struct Scene {
 
 impl Scene {
     /// What waits for too long when it is written: a `WRITE` or an `ANSWER`.
-    async fn new(shape: Shape, stall: &str, mutant: Option<&str>) -> Checked<Self> {
+    async fn new(
+        (shape, entry): (Shape, Entry),
+        stall: &str,
+        mutant: Option<&str>,
+    ) -> Checked<Self> {
         let options = program(mutant)
             .env("CONFAB_LIMITS__STREAM_QUEUE_BYTES", QUEUE_BYTES)
             .env(&format!("CONFAB_LIMITS__{stall}_STALL_SECONDS"), STALL_SECONDS);
         let confab = Deployment::start(shape, options).await?;
         let alice = confab.client("acme", "alice").await?;
         let id = alice.create_group("slow", &USERS).await?.conversation_id;
-        let token = confab.tokens()?.user("acme", "alice");
-        let shared = Connection::open(reading(&confab).public(), &token, Windows::USUAL).await?;
+        let shared = connect(&confab, entry, "alice", Windows::USUAL).await?;
         let mut healthy = shared.watch(hello(&[&id])).await?;
         let seq = synced(&mut healthy, &id).await?;
-        Ok(Self { confab, alice, id, healthy, shared, seq })
+        Ok(Self { confab, entry, alice, id, healthy, shared, seq })
     }
 
     async fn connect(&self, user: &str, windows: Windows) -> Checked<Connection> {
-        let token = self.confab.tokens()?.user("acme", user);
-        Connection::open(reading(&self.confab).public(), &token, windows).await
+        connect(&self.confab, self.entry, user, windows).await
     }
 
     /// Many large messages, each of which the healthy stream has before the next.
@@ -109,7 +123,22 @@ impl Scene {
     }
 }
 
-/// Where all of them read.
+async fn connect(
+    confab: &Deployment,
+    entry: Entry,
+    user: &str,
+    windows: Windows,
+) -> Checked<Connection> {
+    let token = confab.tokens()?.user("acme", user);
+    let (door, address) = match entry {
+        Entry::Streams => (Door::Public, reading(confab).public()),
+        Entry::Gateway => (Door::Gateway, reading(confab).gateway()),
+        Entry::Elsewhere => (Door::Public, confab.of(Role::Conversations).public()),
+    };
+    Connection::open_at(door, address, &token, windows).await
+}
+
+/// Who has the streams.
 fn reading(confab: &Deployment) -> &Node {
     confab.of(Role::Realtime)
 }
@@ -261,10 +290,14 @@ enum Way {
 }
 
 async fn check(shape: Shape, mutant: Option<&str>, ways: &[Way]) -> Checked {
+    check_at((shape, Entry::Streams), mutant, ways).await
+}
+
+async fn check_at(place: (Shape, Entry), mutant: Option<&str>, ways: &[Way]) -> Checked {
     // Streams that are reset for their queue must not be reset for this before.
     let is_answer = |way: &Way| matches!(way, Way::Answer);
     let stall = if ways.iter().any(is_answer) { "ANSWER" } else { "WRITE" };
-    let mut scene = Scene::new(shape, stall, mutant).await?;
+    let mut scene = Scene::new(place, stall, mutant).await?;
     for way in ways {
         match way {
             Way::Stream => {
@@ -303,6 +336,27 @@ async fn a_slow_reader_hurts_only_itself_in_a_cluster() {
         let checked = within(WHOLE, test, Box::pin(check(Shape::Cluster, None, &ways))).await;
         checked.flatten().unwrap_or_else(|violation| panic!("{violation}"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_elsewhere_hurts_only_itself_in_a_cluster() {
+    let test = "promises::p6_slow_reader::a_slow_reader_elsewhere_hurts_only_itself_in_a_cluster";
+    if can_be_clustered(test).await {
+        let place = (Shape::Cluster, Entry::Elsewhere);
+        let checked = within(WHOLE, test, Box::pin(check_at(place, None, &[Way::Stream]))).await;
+        checked.flatten().unwrap_or_else(|violation| panic!("{violation}"));
+    }
+}
+
+/// With browsers' windows: a whole connection of HTTP/2 may share one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_browser_hurts_only_itself() {
+    let place = (Shape::Single, Entry::Gateway);
+    let checked = check_at(place, None, &[Way::Stream]);
+    let checked = within(WHOLE, "slow browsers", checked).await;
+    checked.flatten().unwrap_or_else(|violation| panic!("{violation}"));
+    let mutant = "unbounded-outbox";
+    must_be_caught(mutant, check_at(place, Some(mutant), &[Way::Stream]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,10 @@ use std::{future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
 
 use confab_proto::{
     method::RpcRequest,
-    realtime::v1::{ConnectRequest, connect_request::Frame as Request, connect_response::Frame},
+    realtime::v1::{
+        ConnectRequest, SubscribeRequest, connect_request::Frame as Request,
+        connect_response::Frame,
+    },
 };
 use confab_tests::harness::{Checked, Violation, within};
 use h2::{Reason, RecvStream, SendStream, client::SendRequest};
@@ -13,7 +16,11 @@ use prost::{Message as _, bytes::Bytes};
 use tokio::{net::TcpSocket, sync::Notify, task::JoinHandle};
 use tonic::Status;
 
-use super::{PATIENCE, framed, frames::Frames, stream::CONNECT};
+use super::{
+    PATIENCE, framed,
+    frames::Frames,
+    stream::{CONNECT, SUBSCRIBE},
+};
 
 /// Longest until a reset; a second of it is the server's patience.
 const RESET: Duration = Duration::from_secs(10);
@@ -32,9 +39,19 @@ impl Windows {
     pub(crate) const USUAL: Self = Self { connection: 64 << 20, stream: 65_535, socket: 1 << 20 };
 }
 
+/// Whose door a connection leads to, and so what is spoken on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// gRPC.
+    Public,
+    /// grpc-web, of which no client streams up.
+    Gateway,
+}
+
 /// One connection.
 pub(crate) struct Connection {
     requests: SendRequest<Bytes>,
+    door: Door,
     authorization: String,
     frozen: Arc<Notify>,
     driver: JoinHandle<()>,
@@ -57,6 +74,15 @@ pub(crate) enum Taken {
 
 impl Connection {
     pub(crate) async fn open(address: SocketAddr, token: &str, windows: Windows) -> Checked<Self> {
+        Self::open_at(Door::Public, address, token, windows).await
+    }
+
+    pub(crate) async fn open_at(
+        door: Door,
+        address: SocketAddr,
+        token: &str,
+        windows: Windows,
+    ) -> Checked<Self> {
         let socket = TcpSocket::new_v4().map_err(Violation::unable)?;
         socket.set_recv_buffer_size(windows.socket).map_err(Violation::unable)?;
         let stream = socket.connect(address).await.map_err(Violation::unable)?;
@@ -74,7 +100,7 @@ impl Connection {
                 () = freeze.notified() => std::future::pending().await,
             }
         });
-        Ok(Self { requests, authorization: format!("Bearer {token}"), frozen, driver })
+        Ok(Self { requests, door, authorization: format!("Bearer {token}"), frozen, driver })
     }
 
     /// From now on nothing is read from the socket, which stays open.
@@ -84,6 +110,10 @@ impl Connection {
 
     /// Opens a stream and says hello.
     pub(crate) async fn watch(&self, hello: Request) -> Checked<Reader> {
+        if let (Door::Gateway, Request::Hello(hello)) = (self.door, &hello) {
+            let request = SubscribeRequest { hello: Some(hello.clone()) };
+            return self.open_stream(SUBSCRIBE, Some(framed(&request.encode_to_vec()))).await;
+        }
         let mut reader = self.mute().await?;
         reader.say(hello)?;
         Ok(reader)
@@ -100,8 +130,13 @@ impl Connection {
     }
 
     async fn open_stream(&self, path: &str, whole: Option<Bytes>) -> Checked<Reader> {
-        let request = http::Request::post(format!("http://confab{path}"))
-            .header("content-type", "application/grpc")
+        let (host, content_type) = match self.door {
+            Door::Public => ("confab", "application/grpc"),
+            // In dev mode it answers for this machine only.
+            Door::Gateway => ("localhost", "application/grpc-web+proto"),
+        };
+        let request = http::Request::post(format!("http://{host}{path}"))
+            .header("content-type", content_type)
             .header("te", "trailers")
             .header("authorization", &self.authorization)
             .body(())

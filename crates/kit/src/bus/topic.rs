@@ -32,9 +32,9 @@ impl Topic {
                 let user = UserId::parse(&presence.user_id).ok()?;
                 Some(Self::User(tenant.clone(), user))
             }
-            Signal::SessionEnded { tenant, user, .. } | Signal::Inbox { tenant, user, .. } => {
-                Some(Self::User(tenant.clone(), user.clone()))
-            }
+            Signal::SessionEnded { tenant, user, .. }
+            | Signal::SessionTaken { tenant, user, .. }
+            | Signal::Inbox { tenant, user, .. } => Some(Self::User(tenant.clone(), user.clone())),
             Signal::RosterChanged { .. } | Signal::RostersForgotten => Some(Self::Rosters),
             Signal::Revoked(_) | Signal::Missed => None,
         }

@@ -38,6 +38,11 @@ pub(crate) fn to_pb(signal: &Signal) -> Option<pb::Signal> {
             let (user_id, session_id) = (user.to_string(), session_id.to_string());
             (tenant, What::SessionEnded(pb::SessionEnded { user_id, session_id }))
         }
+        Signal::SessionTaken { tenant, user, session_id, epoch } => {
+            let (user_id, session_id) = (user.to_string(), session_id.to_string());
+            let taken = pb::SessionTaken { user_id, session_id, epoch: *epoch };
+            (tenant, What::SessionTaken(taken))
+        }
         Signal::Inbox { tenant, user, event } => {
             let (user_id, event) = (user.to_string(), Some((**event).clone()));
             (tenant, What::Inbox(pb::InboxMoved { user_id, event }))
@@ -101,6 +106,12 @@ pub(crate) fn from_pb(signal: pb::Signal) -> Option<Signal> {
             tenant,
             user: user(&ended.user_id)?,
             session_id: Arc::from(ended.session_id),
+        },
+        What::SessionTaken(taken) => Signal::SessionTaken {
+            tenant,
+            user: user(&taken.user_id)?,
+            session_id: Arc::from(taken.session_id),
+            epoch: taken.epoch,
         },
         What::Inbox(moved) => {
             Signal::Inbox { tenant, user: user(&moved.user_id)?, event: Arc::new(moved.event?) }
@@ -179,6 +190,12 @@ mod tests {
                 tenant: tenant.clone(),
                 user: user.clone(),
                 session_id: "s".into(),
+            },
+            Signal::SessionTaken {
+                tenant: tenant.clone(),
+                user: user.clone(),
+                session_id: "s".into(),
+                epoch: 7,
             },
             Signal::Inbox {
                 tenant: tenant.clone(),

@@ -159,6 +159,7 @@ export class FakeServer {
               ...(request.content && { content: request.content }),
               replyToSeq: request.replyToSeq,
             }) };
+            if (request.afterSeq > BigInt(log.head)) throw refused(Code.InvalidArgument, "AFTER_SEQ_ABOVE_HEAD");
             const event = log.find(user, request.requestId) ?? log.append(user, request.requestId, kind);
             return { message: log.messages.get(Number(event.seq))! };
           }),

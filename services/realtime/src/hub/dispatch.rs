@@ -58,6 +58,7 @@ impl Hub {
             }
             // Sessions are the claims' business, and nothing is remembered here.
             Signal::SessionEnded { .. }
+            | Signal::SessionTaken { .. }
             | Signal::RosterChanged { .. }
             | Signal::RostersForgotten => {}
         }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use confab_kit::clock;
+use confab_kit::{clock, random};
 use confab_log::ConversationId;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout};
@@ -12,13 +12,15 @@ use crate::{
     Limits,
     claims::Claim,
     error::{Error, tell},
-    store::{Saved, SessionKey, SessionRecord, SessionStore, StoreError},
+    store::{Acknowledged, Saved, SessionKey, SessionRecord, SessionStore, StoreError},
 };
 
 /// How long the last write of a stream may take.
 const LAST_SAVE: Duration = Duration::from_secs(3);
 /// A sign of life is written this often, so that no live session expires.
 const TOUCH_INTERVAL: Duration = Duration::from_hours(1);
+/// A doubt is settled within this time; not that of all streams at once.
+const DOUBT: Duration = Duration::from_secs(30);
 /// At a stream's end it is written when the last one is older than this.
 const LAST_TOUCH: Duration = Duration::from_mins(1);
 
@@ -72,22 +74,17 @@ impl Keeper {
         }
     }
 
-    /// The client has stored this much. Cursors only grow.
-    pub(super) fn acknowledge(&mut self, conversation: &ConversationId, seq: u64) {
-        if let Some(acked) = self.record.watch.get_mut(conversation)
-            && seq > *acked
-        {
-            *acked = seq;
+    /// The client has stored this much. It is written later, unless `written` by whoever
+    /// asked for it.
+    pub(super) fn acknowledge(&mut self, acknowledged: &Acknowledged, written: bool) {
+        if self.record.raise(acknowledged) && !written {
             self.change(self.saved_at + self.interval);
         }
     }
 
-    /// The client has stored this much of the inbox.
-    pub(super) fn acknowledge_inbox(&mut self, seq: u64) {
-        if seq > self.record.inbox_seq {
-            self.record.inbox_seq = seq;
-            self.change(self.saved_at + self.interval);
-        }
+    /// A newer stream may have taken the session over unheard. The next write tells.
+    pub(super) fn doubt(&mut self) {
+        self.change(Instant::now() + random::jitter(DOUBT));
     }
 
     /// The stream goes on under a token of this login session.

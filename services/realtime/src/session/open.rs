@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use confab_kit::{clock, identity::Caller};
+use confab_kit::{bus::Signal, clock, identity::Caller};
 use confab_log::{ConversationId, UserId, mutant};
 use confab_proto::{
     participants::v1::ListMembershipsResponse,
@@ -160,8 +160,21 @@ async fn take_over(shared: &Shared, caller: &Caller, session: SessionId) -> Resu
     // A session is its device's: another device has other things stored.
     let found = shared.sessions.take_over(&key, &caller.device_id, clock::now_micros()).await?;
     let mut keeper = Keeper::new(key, found.ok_or(Error::SessionLost)?, &shared.limits);
+    if !mutant::is("take-over-untold") {
+        tell_older_streams(shared, &keeper);
+    }
     keeper.log_in(&caller.session_id);
     Ok(keeper)
+}
+
+/// Those at other processes: they hear of it here, or when they write the session next.
+fn tell_older_streams(shared: &Shared, keeper: &Keeper) {
+    shared.bus.publish(Signal::SessionTaken {
+        tenant: keeper.key.tenant.clone(),
+        user: keeper.key.user.clone(),
+        session_id: keeper.key.session.as_str().into(),
+        epoch: keeper.record.epoch,
+    });
 }
 
 async fn create(

@@ -184,6 +184,7 @@ impl Stream {
     pub(super) fn on_letters(&mut self, letters: Letters) -> Result<(), Error> {
         if letters.missed {
             self.timers.heal_soon();
+            self.keeper.doubt();
             self.doubt_heads();
         }
         if letters.revoked {
@@ -205,7 +206,7 @@ impl Stream {
             }
         }
         for letter in letters.acks {
-            let outcome = self.acknowledge(&letter.acknowledged);
+            let outcome = self.acknowledge(&letter.acknowledged, true);
             // Whoever asked may have gone; the cursors do not mind.
             let _gone = letter.reply.send(outcome);
         }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use confab_kit::error::Reason;
+use confab_kit::{bus::Signal, error::Reason};
+use confab_log::mutant;
 use confab_proto::realtime::v1::{Hello, Ping, Watch, connect_request, connect_response::Frame};
+use tokio::time::Instant;
 
 use crate::support::{Client, Node, Said, Way, World, caller, cursor, id, watching};
 
@@ -134,16 +136,57 @@ async fn an_ack_is_not_forgotten_when_the_device_comes_back_at_once() {
     }
 }
 
+/// A stream, and a newer one of its session at another node.
+async fn taken_over(way: Way) -> (World, [Node; 2], [Client; 2]) {
+    let world = world();
+    let node = Node::with(world.clone(), |_| {}).by(way);
+    let mut old = node.hello("alice", watching(&[(1, 0)])).await;
+    old.synced(1).await;
+    let other = Node::over(world.clone(), &node.disk, |_| {}).by(way);
+    let mut new = other.hello("alice", resume(&old)).await;
+    new.synced(1).await;
+    (world, [node, other], [old, new])
+}
+
+/// Whether it ends within less than its next sign of life, which would tell it.
+async fn ends_soon(stream: &mut Client) -> bool {
+    let farewell = tokio::time::timeout(Duration::from_mins(50), stream.farewell()).await;
+    farewell.is_ok_and(|reason| reason == Reason::SessionFenced)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_on_another_node_is_fenced_at_once() {
+    for way in Way::BOTH {
+        let (_world, _nodes, [mut old, mut new]) = taken_over(way).await;
+        let begun = Instant::now();
+        assert_eq!(old.farewell().await, Reason::SessionFenced);
+        assert!(begun.elapsed() < Duration::from_secs(1));
+        assert!(!ends_soon(&mut new).await);
+        mutant::set(Some("take-over-untold"));
+        let (_world, _nodes, [mut old, _new]) = taken_over(way).await;
+        assert!(!ends_soon(&mut old).await);
+        mutant::set(None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_may_not_have_heard_that_it_is_fenced_asks() {
+    for way in Way::BOTH {
+        mutant::set(Some("take-over-untold"));
+        let (world, _nodes, [mut old, mut new]) = taken_over(way).await;
+        mutant::set(None);
+        world.bus.deliver(&Signal::Missed);
+        assert!(ends_soon(&mut old).await);
+        assert!(!ends_soon(&mut new).await);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_on_another_node_is_fenced_when_it_writes() {
     for way in Way::BOTH {
-        let world = world();
-        let node = Node::with(world.clone(), |_| {}).by(way);
-        let mut old = node.hello("alice", watching(&[(1, 0)])).await;
-        old.synced(1).await;
-        let other = Node::over(world, &node.disk, |_| {}).by(way);
-        let mut new = other.hello("alice", resume(&old)).await;
-        new.synced(1).await;
+        mutant::set(Some("take-over-untold"));
+        let (_world, [_node, other], [mut old, new]) = taken_over(way).await;
+        mutant::set(None);
         old.ack(vec![cursor(1, 10)], None).await.expect("taken");
         assert_eq!(old.farewell().await, Reason::SessionFenced);
         drop(new);

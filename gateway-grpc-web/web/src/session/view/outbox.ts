@@ -140,7 +140,11 @@ export class Outbox {
       this.#sent(entry, Number(answer.message?.seq ?? 0n));
     } catch (thrown) {
       const error = SessionError.from(thrown);
-      if (error.reason === "AFTER_SEQ_ABOVE_HEAD") calls.heads.forget(conversationId);
+      if (error.reason === "AFTER_SEQ_ABOVE_HEAD") {
+        // The log was restored to before this was written, so no earlier try stands in it.
+        calls.heads.forget(conversationId);
+        entry.afterSeq = null;
+      }
       // Its event may have come before the answer was lost.
       if (this.#find(requestId) === undefined) return;
       entry.refused = error.kind === "refused" && !error.isRetryable;

@@ -163,6 +163,12 @@ impl Parts<'_> {
     async fn hot(&self, rows: &mut Vec<Row>) -> Result<(), Failure> {
         let one_by_one = |_| vec![Load { conversations: 1, writers: SENDERS, rows: 1 }];
         let rates = self.rates(SENDERS, 1, one_by_one).await?;
+        // What is left when nothing but the server takes time, and nobody waits for others.
+        let (event, mut most) = (self.sample().await?, Vec::new());
+        for one_by_one in &rates.theirs {
+            let all_at_once = Load { conversations: 1, writers: 1, rows: SENDERS as u64 };
+            most.push(self.append(all_at_once, &event).await?.0 / one_by_one);
+        }
         let row = |what, target, values| self.arguments.row("hot", what, target, "", values);
         rows.extend([
             row(
@@ -170,6 +176,7 @@ impl Parts<'_> {
                 Target::AtLeast(20.0),
                 rates.ratio,
             ),
+            row("the driver's rows, 64 in a batch: of the same", Target::None, most),
             row("64 senders: sends a second", Target::None, rates.ours),
             row("64 senders: the driver's, one LWT a message", Target::None, rates.theirs),
             row("64 senders: messages in one append", Target::None, rates.together),
