@@ -56,7 +56,10 @@ async function refused(browser) {
   const page = await visit(browser, { allow: ["404"] });
   await page.goto(gateway);
   await fill(page, "not.a.token");
-  await page.getByRole("alert").waitFor();
+  await page.getByText("This token was not accepted").waitFor();
+  // Right in shape, and signed by nobody.
+  await fill(page, process.env.ALICE.replace(/\.[^.]*$/, ".AAAA"));
+  await page.getByText("Your sign-in has ended").waitFor();
   await page.getByLabel("Access token").waitFor();
   check((await page.locator(".conversation-row").count()) === 0, "nonsense signs somebody in");
   noComplaints(page);
@@ -67,6 +70,6 @@ async function signOut(page) {
   await page.locator("button.account").click();
   await page.getByRole("menuitem", { name: "Sign out" }).click();
   await fill(page, process.env.BOB);
-  await page.getByRole("alert").waitFor();
+  await page.getByText("Your sign-in has ended").waitFor();
   await eventually("nothing is shown", async () => (await message(page, "to another one").count()) === 0);
 }

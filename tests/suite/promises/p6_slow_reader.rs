@@ -339,13 +339,13 @@ async fn a_slow_reader_hurts_only_itself_in_a_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_elsewhere_hurts_only_itself_in_a_cluster() {
-    let test = "promises::p6_slow_reader::a_slow_reader_elsewhere_hurts_only_itself_in_a_cluster";
-    if can_be_clustered(test).await {
-        let place = (Shape::Cluster, Entry::Elsewhere);
-        let checked = within(WHOLE, test, Box::pin(check_at(place, None, &[Way::Stream]))).await;
-        checked.flatten().unwrap_or_else(|violation| panic!("{violation}"));
-    }
+async fn a_slow_reader_elsewhere_hurts_only_itself() {
+    let place = (Shape::Mesh, Entry::Elsewhere);
+    let checked = check_at(place, None, &[Way::Stream]);
+    let checked = within(WHOLE, "slow readers elsewhere", checked).await;
+    checked.flatten().unwrap_or_else(|violation| panic!("{violation}"));
+    let mutant = "reset-not-passed-on";
+    must_be_caught(mutant, check_at(place, Some(mutant), &[Way::Stream]).await);
 }
 
 /// With browsers' windows: a whole connection of HTTP/2 may share one.

@@ -18,7 +18,7 @@ use prost::Message as _;
 use tokio::{sync::oneshot, time::sleep};
 use tonic::{Status, body::Body};
 
-use super::limits::FrameCheck;
+use super::{forward::tied::Tie, limits::FrameCheck};
 use crate::{
     deadline,
     error::{Error, Reason},
@@ -92,6 +92,8 @@ pin_project_lite::pin_project! {
         half: Option<Half>,
         // The service has said something: before that it has nothing to answer.
         opened: bool,
+        // Dropped with the answers.
+        tie: Option<Tie>,
     }
 }
 
@@ -100,7 +102,12 @@ impl DrainedBody {
     pub(super) fn new(inner: Body, half: Option<Half>, lifecycle: Lifecycle) -> Self {
         let draining = Box::pin(async move { lifecycle.draining().await });
         let stage = Stage::Passing(draining);
-        Self { inner, frames: FrameCheck::new(usize::MAX), stage, half, opened: false }
+        Self { inner, frames: FrameCheck::new(usize::MAX), stage, half, opened: false, tie: None }
+    }
+
+    /// With what ends its request.
+    pub(super) fn tied(self, tie: Tie) -> Self {
+        Self { tie: Some(tie), ..self }
     }
 }
 

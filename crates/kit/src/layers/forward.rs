@@ -2,18 +2,21 @@
 //! one that does. Whoever calls has been proven here; what they may do, and what it
 //! costs them, is for the process that serves it.
 
+pub(super) mod tied;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use http::{HeaderName, HeaderValue, Request, Response};
 use tonic::{Status, body::Body};
 use tower::ServiceExt as _;
 
+use self::tied::TiedBody;
 use super::{
     LayerOptions, auth,
     drain::{DrainedBody, HalfBody},
     policy::Rpc,
 };
-use crate::{channel::Channel, channel::MESH_HEADER, role::Role};
+use crate::{channel::Channel, channel::MESH_HEADER, role::Role, server::StreamReset};
 
 /// Says, beside the mesh credential, that a call is a client's, which another
 /// process has passed on: it is charged to its caller.
@@ -60,6 +63,7 @@ pub(super) async fn pass_on(
         // What is left of it by now is sent instead.
         headers.remove("grpc-timeout");
     }
+    let client = request.extensions_mut().remove::<StreamReset>().unwrap_or_default();
     request.extensions_mut().clear();
     let mut half = None;
     if rpc.goes_both_ways() {
@@ -69,11 +73,19 @@ pub(super) async fn pass_on(
             Body::new(body)
         });
     }
+    let mut tie = None;
+    if rpc.is_streaming() {
+        request = request.map(|body| {
+            let (body, answers) = TiedBody::new(body, rpc.only_answers_stream(), client);
+            tie = Some(answers);
+            Body::new(body)
+        });
+    }
     let answer = channel.oneshot(request).await;
     let answer = answer.unwrap_or_else(|error| Status::from_error(error).into_http());
-    if rpc.is_streaming() {
+    if let Some(tie) = tie {
         let lifecycle = options.lifecycle.clone();
-        return answer.map(|body| Body::new(DrainedBody::new(body, half, lifecycle)));
+        return answer.map(|body| Body::new(DrainedBody::new(body, half, lifecycle).tied(tie)));
     }
     answer
 }

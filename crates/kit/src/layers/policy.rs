@@ -42,6 +42,11 @@ impl Rpc {
         }
     }
 
+    /// Whether one request has many answers.
+    pub(super) fn only_answers_stream(self) -> bool {
+        matches!(self, Self::Contract(method) if !method.client_streaming && method.server_streaming)
+    }
+
     /// Whether its client may go on asking while it is answered.
     pub(super) fn goes_both_ways(self) -> bool {
         matches!(self, Self::Contract(method) if method.client_streaming && method.server_streaming)

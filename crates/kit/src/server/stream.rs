@@ -56,7 +56,7 @@ impl StreamReset {
     }
 
     /// Resolves when somebody asked for it.
-    pub(super) async fn asked(&self) {
+    pub(crate) async fn asked(&self) {
         self.0.notified().await;
     }
 }

@@ -82,7 +82,9 @@ function useSession(from: Credentials, attempt: number): Start {
       (thrown: unknown) => {
         if (over) return;
         const error = SessionError.from(thrown);
-        if (error.isUnauthenticated) signOut(strings.signInEnded);
+        const isBad = error.isUnauthenticated || error.kind === "token";
+        if (isBad && from.kind === "token") signOut(strings.tokenRefused);
+        else if (error.isUnauthenticated) signOut(strings.signInEnded);
         else setStart({ error: strings.failure(error) });
       },
     );

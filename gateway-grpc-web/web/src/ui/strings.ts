@@ -121,6 +121,7 @@ export const strings = {
   devTokenRefused: (user: string) => `The server gives no token for “${user}”.`,
   token: "Access token",
   tokenHint: "A token of your identity provider. It stays in this tab and is gone when you close it.",
+  tokenRefused: "This token was not accepted. Use another one.",
   signIn: "Sign in",
   signOut: "Sign out",
   signInEnded: "Your sign-in has ended. Sign in again to go on.",

@@ -148,9 +148,9 @@ async fn taken_over(way: Way) -> (World, [Node; 2], [Client; 2]) {
     (world, [node, other], [old, new])
 }
 
-/// Whether it ends within less than its next sign of life, which would tell it.
+/// Whether it ends long before it writes its next sign of life, which would tell it.
 async fn ends_soon(stream: &mut Client) -> bool {
-    let farewell = tokio::time::timeout(Duration::from_mins(50), stream.farewell()).await;
+    let farewell = tokio::time::timeout(Duration::from_mins(4), stream.farewell()).await;
     farewell.is_ok_and(|reason| reason == Reason::SessionFenced)
 }
 
@@ -188,7 +188,10 @@ async fn a_stream_on_another_node_is_fenced_when_it_writes() {
         let (_world, [_node, other], [mut old, new]) = taken_over(way).await;
         mutant::set(None);
         old.ack(vec![cursor(1, 10)], None).await.expect("taken");
-        assert_eq!(old.farewell().await, Reason::SessionFenced);
+        // A call is written by whoever carries it out.
+        if way == Way::Connect {
+            assert_eq!(old.farewell().await, Reason::SessionFenced);
+        }
         drop(new);
         tokio::time::sleep(Duration::from_secs(5)).await;
         let new = other.hello("alice", resume(&old)).await;
