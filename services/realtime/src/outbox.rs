@@ -261,6 +261,8 @@ impl OutboxReader {
                 state.waker = Some(context.waker().clone());
                 return Poll::Pending;
             }
+            // h2 counts frames of nothing that end nothing, and ends connections for them.
+            End::Finish(frame, trailers) if frame.is_empty() => Outgoing::Trailers(trailers),
             End::Finish(frame, trailers) => {
                 state.end = End::Leaving(trailers);
                 let shared = Arc::clone(&self.shared);

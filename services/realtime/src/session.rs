@@ -188,9 +188,7 @@ fn on_frame(stream: &mut Stream, request: ConnectRequest) -> Result<(), Error> {
         Some(Frame::Hello(_)) => Err(Error::SecondHello),
         Some(Frame::Watch(watch)) => stream.on_watch(watch),
         Some(Frame::Call(call)) => stream.on_call(call),
-        Some(Frame::Ack(ack)) => {
-            stream.acknowledge(&convert::unary::acknowledged_frame(&ack)?, false)
-        }
+        Some(Frame::Ack(ack)) => stream.acknowledge(&convert::unary::acknowledged_frame(&ack)?),
         Some(Frame::Ping(_)) => stream.heartbeat(),
         Some(Frame::Authenticate(new)) => stream.on_authenticate(&new),
         // A frame of a later version of the contract, or an empty one.

@@ -161,7 +161,8 @@ impl Shared {
             live.mailbox.acknowledge(letter)?;
             if let Ok(outcome) = answer.await {
                 outcome?;
-                // The stream does not write it: who resumes at another process finds it now.
+                // The stream writes it later, and that must stay: a write of its own may be
+                // under way that knows less. Who resumes at another process finds it now.
                 return self.keep_acknowledged(&key, &acknowledged).await;
             }
             // It ended first; what comes next must find what it has written.

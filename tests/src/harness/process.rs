@@ -93,8 +93,26 @@ impl Drop for Process {
     }
 }
 
-/// Makes the tables that nodes with these options share: `confab migrate`.
+/// How long servers that answer may take to find each other.
+const FOUND: Duration = Duration::from_mins(1);
+
+/// Makes the tables that nodes with these options share, once the servers have found each
+/// other.
 pub(super) async fn migrate(options: &NodeOptions) -> Checked {
+    let begun = Instant::now();
+    loop {
+        match migrate_once(options).await {
+            Err(why) if begun.elapsed() > FOUND || !why.to_string().contains("nodes are alive") => {
+                return Err(why);
+            }
+            Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+/// `confab migrate`.
+async fn migrate_once(options: &NodeOptions) -> Checked {
     let mut command = program(options);
     command.arg("migrate").stdin(Stdio::null());
     let ended = tokio::task::spawn_blocking(move || command.output()).await;

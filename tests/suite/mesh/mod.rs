@@ -10,6 +10,7 @@ mod crowd;
 mod faults;
 mod last_two;
 mod parted;
+mod passed_on;
 mod presence;
 pub(crate) mod redis;
 mod removal;

@@ -22,8 +22,9 @@ use super::{
     stream::{CONNECT, SUBSCRIBE},
 };
 
-/// Longest until a reset; a second of it is the server's patience.
-const RESET: Duration = Duration::from_secs(10);
+/// Longest until a reset; a second of it is the server's patience, and ten of one that passes
+/// the stream on.
+const RESET: Duration = Duration::from_secs(20);
 
 /// What the other side may send before anything is read, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -197,6 +198,12 @@ impl Reader {
     pub(crate) fn say(&mut self, frame: Request) -> Checked {
         let message = ConnectRequest { frame: Some(frame) }.encode_to_vec();
         let said = self.up.send_data(framed(&message), false);
+        said.map_err(|error| Violation::broken(error.to_string()))
+    }
+
+    /// Says nothing more, in a frame of its own.
+    pub(crate) fn half_close(&mut self) -> Checked {
+        let said = self.up.send_data(Bytes::new(), true);
         said.map_err(|error| Violation::broken(error.to_string()))
     }
 

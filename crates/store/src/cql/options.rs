@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use confab_log::mutant;
 use scylla::statement::{Consistency, SerialConsistency};
 
 use super::OpenError;
@@ -94,6 +95,9 @@ impl Options {
     }
 
     pub(super) fn consistency(&self) -> Consistency {
+        if mutant::is("ask-all-replicas") {
+            return Consistency::All;
+        }
         match self.serial {
             Serial::Everywhere => Consistency::Quorum,
             Serial::Local => Consistency::LocalQuorum,

@@ -5,13 +5,8 @@ use super::stream::Stream;
 use crate::{error::Error, store::Acknowledged};
 
 impl Stream {
-    /// Moves the session's cursors, or says what is wrong and moves none. They are
-    /// `written` by whoever asked, or with the session's next write.
-    pub(super) fn acknowledge(
-        &mut self,
-        acknowledged: &Acknowledged,
-        written: bool,
-    ) -> Result<(), Error> {
+    /// Moves the session's cursors, or says what is wrong and moves none.
+    pub(super) fn acknowledge(&mut self, acknowledged: &Acknowledged) -> Result<(), Error> {
         for (conversation, seq) in &acknowledged.cursors {
             let watching = self.watches.get(conversation).map(|w| w.lane.lock().cursor());
             // The watch may have ended while the ack was under way.
@@ -22,7 +17,7 @@ impl Stream {
         if let Some(seq) = acknowledged.inbox_seq {
             check(seq, self.inbox.cursor())?;
         }
-        self.keeper.acknowledge(acknowledged, written);
+        self.keeper.acknowledge(acknowledged);
         for (conversation, seq) in &acknowledged.cursors {
             let ended = self.ended.get(conversation).is_some_and(|delivered| seq >= delivered);
             if ended && !self.watches.contains_key(conversation) {

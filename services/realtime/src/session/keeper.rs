@@ -19,8 +19,8 @@ use crate::{
 const LAST_SAVE: Duration = Duration::from_secs(3);
 /// A sign of life is written this often, so that no live session expires.
 const TOUCH_INTERVAL: Duration = Duration::from_hours(1);
-/// A doubt is settled within this time; not that of all streams at once.
-const DOUBT: Duration = Duration::from_secs(30);
+/// About when a doubt is settled; not that of all streams at once.
+const DOUBT: Duration = Duration::from_secs(20);
 /// At a stream's end it is written when the last one is older than this.
 const LAST_TOUCH: Duration = Duration::from_mins(1);
 
@@ -74,10 +74,9 @@ impl Keeper {
         }
     }
 
-    /// The client has stored this much. It is written later, unless `written` by whoever
-    /// asked for it.
-    pub(super) fn acknowledge(&mut self, acknowledged: &Acknowledged, written: bool) {
-        if self.record.raise(acknowledged) && !written {
+    /// The client has stored this much.
+    pub(super) fn acknowledge(&mut self, acknowledged: &Acknowledged) {
+        if self.record.raise(acknowledged) {
             self.change(self.saved_at + self.interval);
         }
     }

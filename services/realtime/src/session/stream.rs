@@ -206,7 +206,7 @@ impl Stream {
             }
         }
         for letter in letters.acks {
-            let outcome = self.acknowledge(&letter.acknowledged, true);
+            let outcome = self.acknowledge(&letter.acknowledged);
             // Whoever asked may have gone; the cursors do not mind.
             let _gone = letter.reply.send(outcome);
         }
