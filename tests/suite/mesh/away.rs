@@ -14,7 +14,7 @@ use confab_proto::{
 };
 use confab_tests::harness::{Checked, Deployment, Shape, Violation, within};
 
-use crate::promises::{WHOLE, among_kills, once};
+use crate::promises::{WHOLE, among_kills, caught, once};
 
 /// How long the others may take to find out that one is away.
 const FOUND_OUT: Duration = Duration::from_secs(20);
@@ -89,10 +89,18 @@ async fn fails(what: &str, away: Role, mut ask: impl AsyncFnMut() -> Result<(), 
 }
 
 /// Each away in turn, and back.
-async fn run() -> Checked {
+async fn run(mutant: Option<&str>, roles: &[Role]) -> Checked {
     let mut confab = Deployment::start(Shape::Mesh, among_kills(None)).await?;
-    for away in Role::ALL {
+    for away in roles.iter().copied() {
         let entry = Role::ALL.into_iter().find(|role| *role != away).unwrap_or(away);
+        if mutant.is_some() {
+            // The others are there when it starts: nobody is left alone yet.
+            let node = confab.of_mut(entry);
+            node.mutate(mutant);
+            node.kill9();
+            node.restart().await?;
+            confab.meet().await?;
+        }
         let client = confab.of(entry).client("dev", "alice").await?;
         let id = client.create_group("away", &["bob"]).await?.conversation_id;
         client.send(&id, "hello").await?;
@@ -141,5 +149,10 @@ async fn run() -> Checked {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_part_takes_only_its_own_work_with_it() -> Checked {
-    within(WHOLE, "parts that are away", Box::pin(run())).await?
+    within(WHOLE, "parts that are away", Box::pin(run(None, &Role::ALL))).await?
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_is_left_alone_for_ever_is_caught() {
+    caught("breaker-never-closes", run(Some("breaker-never-closes"), &[Role::Messages])).await;
 }

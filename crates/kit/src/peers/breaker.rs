@@ -56,6 +56,9 @@ impl Breaker {
     /// How long to wait before the next try: twice as long each time.
     pub(super) fn pause(&self) -> Duration {
         if self.is_open() {
+            if mutant::is("breaker-never-closes") {
+                return Duration::from_hours(1);
+            }
             return doubled(FIRST_REST, self.openings.saturating_sub(1), self.longest);
         }
         match self.failures {
