@@ -26,7 +26,19 @@ const CREATED: &str = "version";
 pub(crate) struct Folder {
     path: PathBuf,
     secrets: Mutex<()>,
-    _lock: File,
+    _lock: Lock,
+}
+
+/// The lock of a folder. Dropped, it is let go of by name: a program that is just being
+/// started from this process has the file open, too, until it runs, and closing alone
+/// would leave the folder locked for so long.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing follows.
+        let _unlocked = self.0.unlock();
+    }
 }
 
 impl Folder {
@@ -137,7 +149,7 @@ impl Folder {
 
 /// Takes the folder's lock and leaves our pid in it. The operating system
 /// releases it when the process ends, however it ends.
-fn lock(path: &Path) -> Result<File, OpenError> {
+fn lock(path: &Path) -> Result<Lock, OpenError> {
     let lock_path = path.join(ownership::LOCK_FILE);
     let failed = |action| io_error(action, &lock_path);
     let mut file = OpenOptions::new()
@@ -155,9 +167,10 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         }
         Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
     }
-    file.set_len(0).map_err(failed("write"))?;
-    writeln!(file, "{}", std::process::id()).map_err(failed("write"))?;
-    Ok(file)
+    let mut lock = Lock(file);
+    lock.0.set_len(0).map_err(failed("write"))?;
+    writeln!(lock.0, "{}", std::process::id()).map_err(failed("write"))?;
+    Ok(lock)
 }
 
 /// The id of the process that has the folder open; `None` when none has. Asked
@@ -169,7 +182,10 @@ pub fn holder(path: &Path) -> Result<Option<String>, OpenError> {
     let lock_path = path.join(ownership::LOCK_FILE);
     let mut file = File::open(&lock_path).map_err(io_error("open", &lock_path))?;
     match file.try_lock_shared() {
-        Ok(()) => Ok(None),
+        Ok(()) => {
+            drop(Lock(file));
+            Ok(None)
+        }
         Err(TryLockError::WouldBlock) => Ok(Some(pid_in(&mut file))),
         Err(TryLockError::Error(source)) => Err(io_error("lock", &lock_path)(source)),
     }
