@@ -348,7 +348,6 @@ async fn a_slow_reader_elsewhere_hurts_only_itself() {
     must_be_caught(mutant, check_at(place, Some(mutant), &[Way::Stream]).await);
 }
 
-/// With browsers' windows: a whole connection of HTTP/2 may share one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_browser_hurts_only_itself() {
     let place = (Shape::Single, Entry::Gateway);

@@ -171,11 +171,8 @@ impl http_body::Body for DrainedBody {
 }
 
 fn follow(frames: &mut FrameCheck, polled: &Poll<Option<Result<Frame<Bytes>, Status>>>) {
-    if let Poll::Ready(Some(Ok(frame))) = polled
-        && let Some(data) = frame.data_ref()
-    {
-        // No frame is too long for it.
-        let _fits = frames.pass(data.clone());
+    if let Poll::Ready(Some(Ok(frame))) = polled {
+        frames.follow(frame);
     }
 }
 

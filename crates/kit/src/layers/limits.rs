@@ -108,6 +108,14 @@ impl FrameCheck {
         self.filled == 0 && self.left == 0
     }
 
+    /// Goes on by what is passed on as it is, however long its frames are.
+    pub(super) fn follow(&mut self, passed: &Frame<Bytes>) {
+        if let Some(data) = passed.data_ref() {
+            // Whoever follows has no limit.
+            let _fits = self.pass(data.clone());
+        }
+    }
+
     /// `Err` with the declared length of a frame that is too long.
     pub(super) fn pass(&mut self, mut data: Bytes) -> Result<(), usize> {
         while data.has_remaining() {

@@ -104,11 +104,8 @@ impl http_body::Body for TiedBody {
             if frame.data_ref().is_some_and(Bytes::is_empty) {
                 continue;
             }
-            if let Some(data) = frame.data_ref() {
-                // No frame is too long for it.
-                let _fits = this.frames.pass(data.clone());
-                *this.said = true;
-            }
+            this.frames.follow(&frame);
+            *this.said |= frame.is_data();
             return Poll::Ready(Some(Ok(frame)));
         }
         if let Stage::Waiting = this.stage {

@@ -57,6 +57,8 @@ pub(super) async fn play(arguments: &CqlArguments, screen: &Screen) -> Result<Ve
 /// What was measured in each round.
 #[derive(Default)]
 struct Rates {
+    /// A message as it is stored: what the bounds write.
+    event: bytes::Bytes,
     ratio: Vec<f64>,
     ours: Vec<f64>,
     theirs: Vec<f64>,
@@ -143,13 +145,12 @@ impl Parts<'_> {
         rooms: usize,
         bounds: impl Fn(f64) -> Vec<Load>,
     ) -> Result<Rates, Failure> {
-        let event = self.sample().await?;
-        let mut rates = Rates::default();
+        let mut rates = Rates { event: self.sample().await?, ..Rates::default() };
         for _ in 0..self.rounds() {
             let (rate, group) = self.sends(senders, rooms).await?;
             let mut bound = 0_f64;
             for load in bounds(group) {
-                bound = bound.max(self.append(load, &event).await?.0);
+                bound = bound.max(self.append(load, &rates.event).await?.0);
             }
             rates.ratio.push(rate / bound);
             rates.ours.push(rate);
@@ -164,10 +165,10 @@ impl Parts<'_> {
         let one_by_one = |_| vec![Load { conversations: 1, writers: SENDERS, rows: 1 }];
         let rates = self.rates(SENDERS, 1, one_by_one).await?;
         // What is left when nothing but the server takes time, and nobody waits for others.
-        let (event, mut most) = (self.sample().await?, Vec::new());
+        let mut most = Vec::new();
         for one_by_one in &rates.theirs {
             let all_at_once = Load { conversations: 1, writers: 1, rows: SENDERS as u64 };
-            most.push(self.append(all_at_once, &event).await?.0 / one_by_one);
+            most.push(self.append(all_at_once, &rates.event).await?.0 / one_by_one);
         }
         let row = |what, target, values| self.arguments.row("hot", what, target, "", values);
         rows.extend([
